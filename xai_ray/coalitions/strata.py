@@ -1,0 +1,143 @@
+"""Paired strata: coalitions by size, without replacement, each with its complement, in fixed counts that follow a law over sizes.
+
+Stratum h holds the pairs (S, complement of S) with |S| = h <= n/2; stratum 0 is the empty and the grand coalition and comes first.
+Draws are dealt to strata by the highest-averages rule of Webster (weights w_h, j-th draw at priority (2j+1)/w_h), capped at the
+number of pairs: fixed counts (no variance of sizes), and a larger budget only appends. Uniform weights over sizes are the leverage
+law of Musco and Witter, "Provably accurate Shapley value estimation via leverage score sampling" (ICLR 2025); a small size that is
+exhausted is the border trick of Fumagalli et al. (NeurIPS 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import comb, floor
+from typing import Any
+
+import numpy as np
+
+from xai_ray.coalitions.design import FULL_EXPECTATION, Draw
+from xai_ray.coalitions.subsets import draw_subsets
+from xai_ray.types import Coalitions, Floats, Ints
+
+
+def uniform_law(n: int) -> tuple[float, ...]:
+    """Equal weight for every size 1..n-1, as weights of the pair strata 1..n//2 (the middle size of an even n has one, not two)."""
+    return tuple(0.5 if 2 * h == n else 1.0 for h in range(1, n // 2 + 1))
+
+
+@dataclass(frozen=True)
+class Strata:
+    """`law[h-1]` is the weight of stratum h = 1..n//2; the first `edges` strata after 0 are exhausted before the law begins.
+
+    A deterministic game exhausts a stratum once; a stochastic one keeps drawing, each time in a new context.
+    """
+
+    n_players: int
+    seed: int
+    law: tuple[float, ...]
+    edges: int = 0
+    stochastic: bool = False
+    _dealt: list[tuple[Ints, Ints]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.law) != self.n_players // 2 or any(not w > 0 for w in self.law):
+            raise ValueError(f"law needs {self.n_players // 2} positive weights, got {self.law}")
+
+    def pool(self, h: int) -> int:
+        """Number of pairs in stratum h. For even n and h = n/2 a pair is counted once (its member that holds player 0)."""
+        n = self.n_players
+        if h == 0:
+            return 1
+        return comb(n - 1, h - 1) if 2 * h == n else comb(n, h)
+
+    @property
+    def capacity(self) -> int | None:
+        """2^(n-1) pairs in all, or None for a stochastic game."""
+        return None if self.stochastic else 1 << (self.n_players - 1)
+
+    def evaluations(self, draws: int) -> int:
+        """Two evaluations a draw."""
+        return 2 * draws
+
+    def affordable(self, evaluations: int) -> int:
+        """Whole pairs only."""
+        draws = evaluations // 2
+        return draws if self.capacity is None else min(draws, self.capacity)
+
+    def counts(self, draws: int) -> Ints:
+        """How many of the first `draws` draws fall into each stratum, shape (n//2 + 1,)."""
+        return np.bincount(self._sequence(draws)[0], minlength=self.n_players // 2 + 1).astype(np.int64)
+
+    def draw(self, start: int, stop: int) -> Draw:
+        """Draws [start, stop). Row 2t is the coalition of draw t, row 2t + 1 its complement; both share one context."""
+        stratum, index = (a[start:stop] for a in self._sequence(stop))
+        half = np.zeros((stop - start, self.n_players), dtype=np.bool_)
+        for h in np.unique(stratum):
+            where = stratum == h
+            half[where] = self._members(int(h), index[where])
+        rows = np.stack([half, ~half], axis=1).reshape(-1, self.n_players)
+        context = np.arange(start, stop, dtype=np.int64)
+        context[stratum == 0] = FULL_EXPECTATION
+        return Draw(start, rows, np.repeat(context, 2), np.repeat(np.arange(stop - start), 2), stratum, index)
+
+    def _members(self, h: int, items: Ints) -> Coalitions:
+        n = self.n_players
+        if h == 0:
+            return np.zeros((len(items), n), dtype=np.bool_)
+        if 2 * h < n:
+            return draw_subsets(self.seed, h, n, h, items)
+        first = np.ones((len(items), 1), dtype=np.bool_)
+        return np.concatenate([first, draw_subsets(self.seed, h, n - 1, h - 1, items)], axis=1)
+
+    def _sequence(self, draws: int) -> tuple[Ints, Ints]:
+        """Stratum and index of the first `draws` draws (at least); the longest sequence dealt so far is kept."""
+        if not self._dealt or len(self._dealt[0][0]) < draws:
+            self._dealt[:] = [self._deal(max(draws, 1024))]
+        return self._dealt[0]
+
+    def _deal(self, draws: int) -> tuple[Ints, Ints]:
+        caps = [1] + [draws if self.stochastic else min(self.pool(h), draws) for h in range(1, self.n_players // 2 + 1)]
+        edge = [np.repeat(np.arange(self.edges + 1), caps[: self.edges + 1])]
+        edge += [np.concatenate([np.arange(c) for c in caps[: self.edges + 1]])]
+        if self.stochastic and self.edges:
+            raise ValueError("a stochastic game has no stratum that could be exhausted: edges must be 0")
+        rest = draws - len(edge[0])
+        lawful = list(range(self.edges + 1, self.n_players // 2 + 1))
+        if rest <= 0 or not lawful:
+            return edge[0].astype(np.int64), edge[1].astype(np.int64)
+        taken = _counts_below(np.array([self.law[h - 1] for h in lawful]), np.array([caps[h] for h in lawful]), rest)
+        stratum = np.repeat(np.array(lawful), taken)
+        index = np.concatenate([np.arange(t) for t in taken])
+        priority = (2 * index + 1) / np.array(self.law)[stratum - 1]
+        order = np.lexsort((stratum, priority))
+        return (
+            np.concatenate([edge[0], stratum[order]]).astype(np.int64),
+            np.concatenate([edge[1], index[order]]).astype(np.int64),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Kind and arguments."""
+        return {
+            "kind": "strata",
+            "n_players": self.n_players,
+            "seed": self.seed,
+            "law": list(self.law),
+            "edges": self.edges,
+            "stochastic": self.stochastic,
+        }
+
+
+def _counts_below(weights: Floats, caps: Ints, draws: int) -> Ints:
+    """Per stratum, all draws of priority up to the smallest threshold that yields `draws` of them (or everything)."""
+
+    def taken(threshold: float) -> Ints:
+        return np.minimum(caps, np.array([floor((threshold * w + 1) / 2) for w in weights], dtype=np.int64))
+
+    high = 1.0
+    while taken(high).sum() < min(draws, int(caps.sum())):
+        high *= 2.0
+    low = 0.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if taken(middle).sum() >= min(draws, int(caps.sum())) else (middle, high)
+    return taken(high * (1 + 1e-12))
