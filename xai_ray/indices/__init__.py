@@ -1,1 +1,8 @@
-"""indices."""
+"""What is asked: the table of indices, their weights, and exact answers from a table of all 2^n values."""
+
+from xai_ray.indices.question import Question
+from xai_ray.indices.resolve import resolve
+from xai_ray.indices.table import INDICES, IndexInfo
+from xai_ray.indices.weights import pair_profile_weights, semivalue_weights
+
+__all__ = ["INDICES", "IndexInfo", "Question", "pair_profile_weights", "resolve", "semivalue_weights"]

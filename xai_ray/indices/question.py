@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Fields that an index does not use stay at their defaults; `xai_ray.indices.table.resolve` checks them against n."""
+    """Fields that an index does not use stay at their defaults; `xai_ray.indices.resolve` checks them against n."""
 
     index: str
     """Tag of the index in the table (`SV`, `SII`, `MOI`, ...)."""
