@@ -1,1 +1,36 @@
-"""stores."""
+"""Where partial results live: one contract (`Store`), kept by a store in memory and one of Arrow files."""
+
+from __future__ import annotations
+
+import re
+
+from xai_ray.errors import SpecError
+from xai_ray.stores.arrow_files import ArrowFileStore
+from xai_ray.stores.memory import MemoryStore
+from xai_ray.stores.protocol import Manifest, Record, Segment, Store
+
+__all__ = ["ArrowFileStore", "Manifest", "MemoryStore", "Record", "Segment", "Store", "open_store"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def open_store(url: str) -> Store:
+    """The store at `memory://` (new and empty each time), `file://DIR` or a plain path `DIR`.
+
+    Nothing is touched until the store is used. What follows `file://` is a path as it is, relative ones and `~`
+    included. Raises SpecError for any other scheme.
+    """
+    match = _SCHEME.match(url)
+    scheme, place = (match[1].lower(), url[match.end() :]) if match else ("file", url)
+    if scheme == "memory":
+        if place:
+            raise SpecError(f"store {url!r}: memory:// takes no path; use memory:// or file://DIR")
+        return MemoryStore()
+    if scheme == "file":
+        if not place:
+            raise SpecError(f"store {url!r} names no directory; use file://DIR or a plain path")
+        return ArrowFileStore(place)
+    planned = (
+        "redis:// is not available in this version" if scheme in ("redis", "rediss") else f"unknown scheme {scheme}://"
+    )
+    raise SpecError(f"store {url!r}: {planned}; use file://DIR, a plain path or memory://")

@@ -1,7 +1,8 @@
 """What a store promises. It is the one source of truth about a job: a restart reads it and nothing else.
 
-A job in a store has a manifest (what is computed, written once), segments (how far the budget goes and how it is cut into units;
-appended when a budget is extended), records (the values of a unit, each put once), an event log, a cancel flag and an outcome.
+A job in a store has a manifest (what is computed, written once), segments (how far the budget goes and how it is cut
+into units; appended when a budget is extended), records (the values of a unit, each put once), an event log, a cancel
+flag and an outcome.
 """
 
 from __future__ import annotations
@@ -52,9 +53,12 @@ class Record:
 
 
 class Store(Protocol):
-    """Laws: what `commit` acknowledged survives the death of every process; a second `commit` of a unit changes nothing and returns
-    False; `records` yields in canonical order (by `unit.start`), bit for bit what was committed; a record that is damaged raises
-    CorruptRecord that names it, and is never returned. Any number of processes may use one job at a time.
+    """Laws: what `commit` acknowledged survives the death of every process; a second `commit` of a unit changes nothing
+    and returns False; `records` yields bit for bit what was committed; a record that is damaged raises CorruptRecord
+    that names it, and is never returned. Any number of processes may use one job at a time.
+
+    JSON objects hold no NaN or infinity; SpecError says where one does. Every method that takes a job raises StoreError
+    for an unknown one.
     """
 
     @property
@@ -63,7 +67,7 @@ class Store(Protocol):
         ...
 
     def open(self, manifest: Manifest) -> Manifest:
-        """Create the job, or return the manifest that is there. Raises DigestMismatch if that one has another digest."""
+        """Create the job, or return the manifest that is there; DigestMismatch if that one has another digest."""
         ...
 
     def manifest(self, job: str) -> Manifest:
@@ -75,7 +79,7 @@ class Store(Protocol):
         ...
 
     def extend(self, job: str, segment: Segment) -> list[Segment]:
-        """Append a segment if it starts where the last one stops; otherwise change nothing. Returns the segments that hold now."""
+        """Append a segment if it starts where the last one stops, else change nothing; the segments that hold now."""
         ...
 
     def segments(self, job: str) -> list[Segment]:
