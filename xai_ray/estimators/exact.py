@@ -1,0 +1,54 @@
+"""`exact`: every index from the complete table of 2^n values, by butterfly transforms. No error, no variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xai_ray.coalitions import Design, Draw
+from xai_ray.coalitions.exhaustive import pack
+from xai_ray.errors import NotEnoughSamples
+from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.observed import Observed
+from xai_ray.indices import Question, exact
+from xai_ray.types import Values
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Answers any question once all 2^n coalitions are there, whatever design drew them."""
+
+    question: Question
+    design: Design
+    name: str = "exact"
+
+    def empty(self) -> Observed:
+        """No draws."""
+        return Observed()
+
+    def observe(self, draw: Draw, values: Values) -> Observed:
+        """Keeps the rows."""
+        return Observed({draw.start: (draw, values)})
+
+    def merge(self, a: Observed, b: Observed) -> Observed:
+        """Union."""
+        return a.merge(b)
+
+    def finish(self, partial: Observed) -> Estimate:
+        """Fills the table and transforms it."""
+        n = self.design.n_players
+        seen = 0
+        table = None
+        if partial.parts and n <= 30:
+            rows = partial.rows()
+            table = np.full((1 << n, rows.values.shape[1]), np.nan)
+            table[pack(rows.coalitions)] = rows.values
+            seen = int((~np.isnan(table[:, 0])).sum())
+        if table is None or seen < 1 << n:
+            raise NotEnoughSamples(
+                f"exact needs all 2^{n} coalitions ({2**n if n < 64 else 'far too many'} evaluations), {seen} are there; "
+                'ask for [budget] evaluations = "exact" or take a sampled estimator'
+            )
+        answer = exact(table, self.question)
+        return Estimate(answer.question, answer.coalitions, answer.values, np.zeros_like(answer.values), self.name, 1 << n)

@@ -1,0 +1,100 @@
+"""`leverage`: the Shapley value as a weighted least-squares fit to paired, fixed-count, without-replacement samples.
+
+Musco and Witter, "Provably accurate Shapley value estimation via leverage score sampling" (ICLR 2025); the regression is that of
+Charnes et al. (1988) and Lundberg and Lee (2017). A coalition and its complement collapse into one row, because only their
+difference matters. Standard errors: sandwich with finite-population correction, so that exhausted sizes carry no variance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from xai_ray.coalitions import Draw, Strata
+from xai_ray.errors import NotEnoughSamples
+from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.observed import Observed, Pairs, paired
+from xai_ray.indices import Question
+from xai_ray.types import Floats, Values
+
+
+@dataclass(frozen=True, slots=True)
+class Leverage:
+    """Consistent, exact at full budget, efficient (values sum to v(N) - v(empty)) at any budget."""
+
+    question: Question
+    design: Strata
+    name: str = "leverage"
+
+    def empty(self) -> Observed:
+        """No draws."""
+        return Observed()
+
+    def observe(self, draw: Draw, values: Values) -> Observed:
+        """Keeps the rows."""
+        return Observed({draw.start: (draw, values)})
+
+    def merge(self, a: Observed, b: Observed) -> Observed:
+        """Union."""
+        return a.merge(b)
+
+    def finish(self, partial: Observed) -> Estimate:
+        """Solves the regression."""
+        n = self.design.n_players
+        if not partial.parts:
+            raise NotEnoughSamples(f"leverage needs {minimum(n)} evaluations, has none")
+        rows = partial.rows()
+        pairs = paired(rows)
+        total = pairs.grand - pairs.empty
+        if n == 1:
+            values, errors, freedom = total[None], np.zeros((1, len(total))), inf
+        else:
+            values, errors, freedom = self._solve(pairs, total)
+        players = tuple((i,) for i in range(n))
+        return Estimate(self.question, players, values, errors, self.name, len(rows.coalitions), freedom)
+
+    def _solve(self, pairs: Pairs, total: Values) -> tuple[Floats, Floats, float]:
+        n, count = self.design.n_players, len(pairs.stratum)
+        weight, open_share = self._weights(pairs)
+        A = pairs.members - (pairs.stratum / n)[:, None]
+        target = (pairs.inside - pairs.outside) / 2 - (pairs.stratum / n - 0.5)[:, None] * total
+        gram = (A * weight[:, None]).T @ A
+        # The columns of A sum to zero, so the all-ones direction is added back before inverting; it never enters the answer.
+        try:
+            if count < n - 1:
+                raise LinAlgError
+            factor = cho_factor(gram + np.trace(gram) / n**2)
+        except LinAlgError:
+            raise NotEnoughSamples(
+                f"leverage needs {minimum(n)} evaluations or more for {n} players, has {2 * count + 2}"
+            ) from None
+        solution = cho_solve(factor, A.T @ (weight[:, None] * target))
+        residual = target - A @ solution
+        reach = cho_solve(factor, A.T).T
+        hat = weight * np.einsum("pi,pi->p", A, reach)
+        freedom = count - (n - 1)
+        spread = residual / np.sqrt(np.maximum(1.0 - hat, 1e-9))[:, None]
+        variance = (reach**2).T @ ((weight**2 * open_share)[:, None] * spread**2)
+        exhausted = not open_share.any()
+        if freedom < 1 and not exhausted:
+            return solution + total / n, np.full_like(solution, np.nan), 0
+        return solution + total / n, np.sqrt(variance), inf if exhausted else freedom
+
+    def _weights(self, pairs: Pairs) -> tuple[Floats, Floats]:
+        """Regression weight of each pair (kernel weight over inclusion probability), and the share of its stratum not drawn."""
+        n = self.design.n_players
+        counts = np.bincount(pairs.stratum, minlength=n // 2 + 1)
+        sizes = pairs.stratum.astype(np.float64)
+        middle = 2 * pairs.stratum == n
+        weight = np.where(middle, 1.0, 2.0) / (sizes * (n - sizes) * counts[pairs.stratum])
+        pools = [self.design.pool(h) for h in range(n // 2 + 1)]
+        drawn = np.array([0.0 if self.design.stochastic else min(1.0, c / p) for c, p in zip(counts, pools, strict=True)])
+        return weight, 1.0 - drawn[pairs.stratum]
+
+
+def minimum(n: int) -> int:
+    """Evaluations below which the regression has no degrees of freedom for its standard errors."""
+    return 2 if n == 1 else min(1 << min(n, 62), 2 * (n + 2))

@@ -1,0 +1,121 @@
+"""From questions and a budget to one design that serves them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from xai_ray.coalitions import Design, Exhaustive, Permutations, Strata
+from xai_ray.coalitions.strata import uniform_law
+from xai_ray.errors import BudgetTooSmall, SpecError
+from xai_ray.estimators import table
+from xai_ray.estimators.readouts import size_law
+from xai_ray.indices import Question, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question with the name of the estimator that answers it."""
+
+    question: Question
+    estimator: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be drawn, and how much of it."""
+
+    asks: tuple[Ask, ...]
+    """Resolved: defaults filled in, `auto` replaced by a name."""
+    design: Design
+    draws: int
+    """Draws that the budget affords."""
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of those draws; never more than the budget."""
+        return self.design.evaluations(self.draws)
+
+
+def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stochastic: bool = False) -> Plan:
+    """Resolve the asks, choose estimators, build the design. `evaluations` None asks for all 2^n.
+
+    A budget of 2^n or more is spent on the complete table, from which every estimator's limit is known exactly.
+    Raises SpecError (combinations that do not go together) and BudgetTooSmall (says how many evaluations are needed).
+    """
+    if not asks:
+        raise SpecError('nothing asked: add an [[ask]] with an index, for example index = "SV"')
+    if evaluations is not None and evaluations < 2:
+        raise BudgetTooSmall(f"budget of {evaluations} evaluations: at least 2 are needed (the empty and the grand coalition)")
+    questions = [resolve(ask.question, n) for ask in asks]
+    covered = not stochastic and (evaluations is None or (n <= table.LARGEST_EXACT and evaluations >= 1 << n))
+    if evaluations is None and stochastic:
+        raise SpecError("exact needs a deterministic game: use every background row (samples = none) instead of sampled ones")
+    names = [
+        _name(ask.estimator, question, n, None if covered else evaluations, f"ask {i}", stochastic)
+        for i, (ask, question) in enumerate(zip(asks, questions, strict=True))
+    ]
+    resolved = tuple(Ask(q, name) for q, name in zip(questions, names, strict=True))
+    if covered:
+        return Plan(resolved, Exhaustive(n), 1 << n)
+    assert evaluations is not None
+    for ask in resolved:
+        need = table.info(ask.estimator).minimum(ask.question, n)
+        if evaluations < need:
+            raise BudgetTooSmall(
+                f"budget of {evaluations} evaluations: {ask.estimator!r} needs at least {need} for {ask.question.index} of {n} players"
+            )
+    design = _design(resolved, n, seed, stochastic)
+    return Plan(resolved, design, design.affordable(evaluations))
+
+
+def _name(asked: str, question: Question, n: int, evaluations: int | None, where: str, stochastic: bool) -> str:
+    if asked != "auto":
+        table.check(asked, question, n, where)
+        if asked == "exact" and (evaluations is not None or stochastic):
+            raise BudgetTooSmall(
+                f"{where}: estimator 'exact' needs all 2^{n} = {1 << n:,} coalitions of a deterministic game, "
+                f'the budget is {evaluations}; set [budget] evaluations = "exact"'
+            )
+        return asked
+    if evaluations is None:
+        table.check("exact", question, n, where)
+        return "exact"
+    return table.choose(question, n, evaluations if not stochastic else min(evaluations, (1 << min(n, 62)) - 1))
+
+
+def _design(asks: Sequence[Ask], n: int, seed: int, stochastic: bool) -> Design:
+    kinds = {table.info(ask.estimator).designs[0]: ask.estimator for ask in asks}
+    if len(kinds) > 1:
+        names = ", ".join(f"{name!r} draws {kind}" for kind, name in kinds.items())
+        raise SpecError(f"one job draws one design, and these need different ones: {names}; choose estimators of one design or run two jobs")
+    if "permutations" in kinds:
+        return Permutations(n, seed, stochastic)
+    laws = [np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1e-300) if a.estimator == "leverage" else _folded(a.question, n) for a in asks]
+    law = np.mean(laws, axis=0) if n > 1 else np.zeros(0)
+    # Every stratum keeps a little weight, so that a finished job can be asked for another index.
+    law = 0.9 * law + 0.1 * np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1e-300)
+    edges = 1 if not stochastic and n > 1 and any(a.estimator == "cells" for a in asks) else 0
+    return Strata(n, seed, tuple(float(f"{w:.12g}") for w in law), edges, stochastic)
+
+
+def _folded(question: Question, n: int) -> Any:
+    """A law over sizes 0..n as weights of the pair strata 1..n//2."""
+    law = size_law(question, n)
+    folded = law[1 : n // 2 + 1] + law[n - 1 : (n - 1) // 2 : -1]
+    if n % 2 == 0:
+        folded[-1] = law[n // 2]
+    return folded / folded.sum()
+
+
+def describe_question(question: Question) -> dict[str, Any]:
+    """The fields that are set, as a JSON object."""
+    return {k: v for k in question.__slots__ if (v := getattr(question, k)) is not None}
+
+
+def with_contexts(question: Question, contexts: tuple[int, ...]) -> Question:
+    """The same question for other context sizes."""
+    return replace(question, contexts=contexts)

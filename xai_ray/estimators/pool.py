@@ -1,0 +1,86 @@
+"""A pool of evaluated draws that answers any question its design can carry, without a new evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xai_ray.coalitions import Design
+from xai_ray.errors import NotEnoughSamples
+from xai_ray.estimators import table
+from xai_ray.estimators.estimate import Estimate
+from xai_ray.indices import Question, resolve
+from xai_ray.types import Values
+
+FOLD_DRAWS = 1_024
+"""Draws observed at a time. Fixed, so that sums are folded in one order whatever the units were."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The values of the first `draws` draws of a design."""
+
+    design: Design
+    draws: int
+    values: Values
+    """Shape (r, k), r = design.evaluations(draws)."""
+
+    def __post_init__(self) -> None:
+        expected = self.design.evaluations(self.draws)
+        if len(self.values) != expected:
+            raise ValueError(f"{self.draws} draws have {expected} evaluations, got {len(self.values)} values")
+
+    @property
+    def complete(self) -> bool:
+        """Whether all 2^n coalitions are there."""
+        return self.design.capacity == self.draws and self.design.describe()["kind"] in ("exhaustive", "strata")
+
+    def prefix(self, draws: int) -> Pool:
+        """The pool of the first draws alone."""
+        return Pool(self.design, draws, self.values[: self.design.evaluations(draws)])
+
+    def answer(self, question: Question, estimator: str = "auto") -> Estimate:
+        """Estimate with standard errors. With all 2^n values, every estimator's limit is the exact answer, and that is returned
+        under the estimator's name. Raises SpecError or NotEnoughSamples when this pool cannot answer, and says what would.
+        """
+        question = resolve(question, self.design.n_players)
+        kind = self.design.describe()["kind"]
+        evaluations = None if self.complete else len(self.values)
+        name = estimator if estimator != "auto" else self._choose(question, evaluations, kind)
+        table.check(name, question, self.design.n_players)
+        reads = kind in table.ESTIMATORS[name].designs
+        built = table.build(name if reads else "exact" if self.complete else name, question, self.design)
+        partial = built.empty()
+        for start in range(0, self.draws, FOLD_DRAWS):
+            draw = self.design.draw(start, min(start + FOLD_DRAWS, self.draws))
+            first = self.design.evaluations(start)
+            partial = built.merge(partial, built.observe(draw, self.values[first : first + len(draw.coalitions)]))
+        estimate = built.finish(partial)
+        return estimate if estimate.estimator == name else _renamed(estimate, name)
+
+    def _choose(self, question: Question, evaluations: int | None, kind: str) -> str:
+        if evaluations is not None and evaluations >= 1 << min(self.design.n_players, 62):
+            evaluations = (1 << self.design.n_players) - 1
+        try:
+            return table.choose(question, self.design.n_players, evaluations, kind)
+        except table.SpecError as error:
+            raise NotEnoughSamples(str(error)) from None
+
+    def ends(self) -> Values:
+        """v(empty) and v(grand), shape (2, k)."""
+        if self.design.describe()["kind"] == "exhaustive":
+            return self.values[[0, -1]]
+        return np.asarray(self.values[:2])
+
+
+def _renamed(estimate: Estimate, name: str) -> Estimate:
+    return Estimate(
+        estimate.question,
+        estimate.coalitions,
+        estimate.values,
+        estimate.std_errors,
+        name,
+        estimate.evaluations,
+        estimate.degrees_of_freedom,
+    )
