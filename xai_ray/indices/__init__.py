@@ -1,8 +1,20 @@
 """What is asked: the table of indices, their weights, and exact answers from a table of all 2^n values."""
 
+from xai_ray.indices.exact import ExactAnswer, exact
 from xai_ray.indices.question import Question
 from xai_ray.indices.resolve import resolve
+from xai_ray.indices.strength import normalised_strength
 from xai_ray.indices.table import INDICES, IndexInfo
 from xai_ray.indices.weights import pair_profile_weights, semivalue_weights
 
-__all__ = ["INDICES", "IndexInfo", "Question", "pair_profile_weights", "resolve", "semivalue_weights"]
+__all__ = [
+    "ExactAnswer",
+    "INDICES",
+    "IndexInfo",
+    "Question",
+    "exact",
+    "normalised_strength",
+    "pair_profile_weights",
+    "resolve",
+    "semivalue_weights",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from operator import index
 
 from xai_ray.errors import SpecError, UnknownName
 from xai_ray.indices.question import Question
@@ -24,12 +25,35 @@ def resolve(question: Question, n: int) -> Question:
         raise UnknownName("index", question.index, INDICES)
     if n < 1:
         raise SpecError(f"{info.tag}: a game needs at least one player, got {n}")
+    question = _plain(info, question)
     _check_parameters(info, question)
     _check_numbers(info, question, n)
     groups = _groups(info, question, n)
     order = _order(info, question, n, groups)
     contexts = _contexts(info, question, n, order)
     return replace(question, order=order, contexts=contexts, pairs=_pairs(info, question, n, order), groups=groups)
+
+
+def _plain(info: IndexInfo, question: Question) -> Question:
+    # Lists and NumPy numbers are welcome; the resolved question is hashable and made of Python's own numbers.
+    order, contexts, pairs, groups = question.order, question.contexts, question.pairs, question.groups
+    try:
+        return replace(
+            question,
+            order=None if order is None else index(order),
+            contexts=None if contexts is None else tuple(index(m) for m in contexts),
+            pairs=None if pairs is None else tuple((index(i), index(j)) for i, j in pairs),
+            p=None if question.p is None else float(question.p),
+            alpha=None if question.alpha is None else float(question.alpha),
+            beta=None if question.beta is None else float(question.beta),
+            weights=None if question.weights is None else tuple(float(w) for w in question.weights),
+            groups=None if groups is None else tuple(tuple(index(i) for i in group) for group in groups),
+        )
+    except (TypeError, ValueError) as error:
+        raise SpecError(
+            f"{info.tag}: order, contexts and players are whole numbers, pairs are (i, j), groups list players, "
+            f"p, alpha, beta and weights are numbers; {error} in {question}"
+        ) from error
 
 
 def _check_parameters(info: IndexInfo, question: Question) -> None:

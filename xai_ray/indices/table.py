@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 Parameter: TypeAlias = Literal["contexts", "pairs", "p", "alpha", "beta", "weights", "groups"]
 Kind: TypeAlias = Literal["value", "profile", "strength", "interaction", "transform", "generalised", "multivariate"]
-Sets: TypeAlias = Literal["players", "pairs", "of_order", "up_to_order", "all_up_to_order", "group", "none"]
+Scope: TypeAlias = Literal["players", "pairs", "of_order", "up_to_order", "all_up_to_order", "group", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class IndexInfo:
     """`value`: one number a player; `profile`: one a context size; `strength`: a non-linear summary of a profile;
     `interaction`: weighted discrete derivatives; `transform`: another basis of the game; `generalised`: weighted
     marginal contributions of a set as a block; `multivariate`: one number for a given set."""
-    sets: Sets
+    sets: Scope
     """Which sets are answered: every player, every pair, the sets of exactly `order` players, those of 1..order, those
     of 0..order, the given group, or none (one number for the whole game)."""
     order: int | None

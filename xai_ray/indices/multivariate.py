@@ -1,0 +1,71 @@
+"""Multivariate interaction B([A]) and its extremes over contiguous partitions of A. Zhang et al. (AAAI 2021).
+
+Only the players outside A and one merged block C of A play; the rest of A stays absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from xai_ray.indices.sets import mask_of, unions
+from xai_ray.indices.transforms import coalition_sizes, count_players
+from xai_ray.types import Floats, Values
+
+Run = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """An extreme over the 2^(|A|-1) partitions of A into contiguous runs, with the partition that attains it."""
+
+    values: Floats
+    """Shape (k,): sum over the runs of phi([C] | N_C) minus the sum over single players."""
+    partitions: tuple[tuple[Run, ...], ...]
+    """The runs of the best partition, for each output."""
+
+
+def multivariate_interaction(table: Values, members: Run) -> Values:
+    """B([A]) = phi([A] | N_A) - sum_{a in A} phi(a | N_a), shape (k,)."""
+    singles = [(player,) for player in members]
+    merged = merged_values(table, members, [members, *singles])
+    return merged[0] - merged[1:].sum(axis=0)
+
+
+def merged_values(table: Values, members: Run, blocks: list[Run]) -> Values:
+    """phi([C] | N_C) of each block C, shape (blocks, k): sum over S outside of s! (r-s)! / (r+1)! [v(S + C) - v(S)]."""
+    n = count_players(table)
+    outside = unions(1 << player for player in range(n) if player not in members)
+    r = n - len(members)
+    weights = np.array([1 / ((r + 1) * comb(r, s)) for s in range(r + 1)])[coalition_sizes(r)]
+    return np.stack([weights @ (table[outside | mask_of(block)] - table[outside]) for block in blocks])
+
+
+def extreme_interaction(table: Values, members: Run, largest: bool) -> Extreme:
+    """B_max or B_min over contiguous partitions of the ordered A, by best[b] = max_a best[a-1] + phi([a..b])."""
+    size = len(members)
+    runs = [(a, b) for b in range(size) for a in range(b + 1)]
+    values = merged_values(table, members, [members[a : b + 1] for a, b in runs])
+    phi = dict(zip(runs, values, strict=True))
+    outputs = table.shape[1]
+    best = np.zeros((size + 1, outputs))
+    start = np.zeros((size, outputs), dtype=np.int64)
+    for b in range(size):
+        ends = np.stack([best[a] + phi[a, b] for a in range(b + 1)])
+        start[b] = ends.argmax(axis=0) if largest else ends.argmin(axis=0)
+        best[b + 1] = np.take_along_axis(ends, start[b][None, :], axis=0)[0]
+    singles = np.stack([phi[a, a] for a in range(size)]).sum(axis=0)
+    cuts = tuple(_runs(members, [int(first) for first in start[:, output]]) for output in range(outputs))
+    return Extreme(best[size] - singles, cuts)
+
+
+def _runs(members: Run, start: list[int]) -> tuple[Run, ...]:
+    runs: list[Run] = []
+    end = len(members)
+    while end > 0:
+        first = start[end - 1]
+        runs.append(members[first:end])
+        end = first
+    return tuple(reversed(runs))
