@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("xai_ray.testing.stores")
-
-from xai_ray.stores import ArrowFileStore, MemoryStore, Store, open_store  # noqa: E402
-from xai_ray.testing.stores import StoreContract  # noqa: E402
+from xai_ray.stores import ArrowFileStore, MemoryStore, Store, open_store
+from xai_ray.testing.stores import StoreContract
 
 
 class TestMemoryStore(StoreContract):
