@@ -1,1 +1,54 @@
-"""What is evaluated: games, and the players, removals and behaviours that turn a model and an input into one."""
+"""What is evaluated: games, and the players, removals and behaviours that turn a model and an input into one.
+
+Importing this room imports no torch; a torch module brings it along.
+"""
+
+from xai_ray.games.behaviours import BEHAVIOURS, Logit, LogOdds, LogProbability, Loss, Margin, Probability, Raw
+from xai_ray.games.known import KNOWN_GAMES, AirportGame, GloveGame, known_game
+from xai_ray.games.model import ModelGame
+from xai_ray.games.players import ColumnGroups, Columns, Patches, Regions
+from xai_ray.games.protocol import Game
+from xai_ray.games.removals import REMOVALS, Blur, Constant, Marginal, MaskToken, Mean, Uniform, Zeros
+from xai_ray.games.table import TableGame
+from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
+from xai_ray.games.view import View
+from xai_ray.games.voting import MajorityGame, WeightedVotingGame
+from xai_ray.games.words import PLAYERS, Tokens, Words
+
+__all__ = [
+    "BEHAVIOURS",
+    "KNOWN_GAMES",
+    "PLAYERS",
+    "REMOVALS",
+    "AirportGame",
+    "Blur",
+    "ColumnGroups",
+    "Columns",
+    "Constant",
+    "Game",
+    "GloveGame",
+    "LogOdds",
+    "LogProbability",
+    "Logit",
+    "Loss",
+    "MajorityGame",
+    "Margin",
+    "Marginal",
+    "MaskToken",
+    "Mean",
+    "ModelGame",
+    "Patches",
+    "Probability",
+    "Raw",
+    "Regions",
+    "SumOfUnanimityGames",
+    "TableGame",
+    "Tokens",
+    "UnanimityGame",
+    "Uniform",
+    "View",
+    "WeightedVotingGame",
+    "Words",
+    "Zeros",
+    "known_game",
+]

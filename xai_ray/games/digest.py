@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -30,3 +31,41 @@ def fingerprint(parts: Iterable[str | bytes | np.ndarray[Any, Any]]) -> str:
 def printed(thing: object) -> str:
     """`repr` without memory addresses, which differ from process to process."""
     return _ADDRESS.sub("", repr(thing))
+
+
+def described(thing: object) -> list[str | bytes | np.ndarray[Any, Any]]:
+    """A dataclass as parts for `fingerprint`: its class, and every field; arrays by their bytes, the rest as
+    printed.
+    """
+    if thing is None or isinstance(thing, (bool, int, float, str)):
+        return [repr(thing)]
+    if isinstance(thing, Mapping):
+        return ["mapping", *(part for key, value in thing.items() for part in (str(key), *described(value)))]
+    if isinstance(thing, (list, tuple)):
+        return [f"sequence {len(thing)}", *(part for value in thing for part in described(value))]
+    if hasattr(thing, "detach") or hasattr(thing, "__array__"):
+        return ["array", _array(thing)]
+    kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
+    if is_dataclass(thing):
+        return [kind, *(part for f in fields(thing) for part in (f.name, *described(getattr(thing, f.name))))]
+    return [kind, printed(thing)]
+
+
+def _array(thing: Any) -> np.ndarray[Any, Any]:
+    if hasattr(thing, "detach"):
+        tensor = thing.detach().cpu()
+        thing = tensor.float().numpy() if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
+    return np.asarray(thing)
+
+
+def described_model(model: Any, probe: np.ndarray[Any, Any]) -> list[str | bytes | np.ndarray[Any, Any]]:
+    """A torch module by its structure and weights; any other callable by its name, its `repr` and two outputs to six
+    digits.
+    """
+    owner = model if hasattr(model, "__qualname__") else type(model)
+    parts: list[str | bytes | np.ndarray[Any, Any]] = [f"{owner.__module__}.{owner.__qualname__}", printed(model)]
+    if hasattr(model, "state_dict"):
+        for name, value in sorted(model.state_dict().items()):
+            parts += [name, *described(value)]
+        return parts
+    return [*parts, " ".join(f"{v:.5e}" for v in probe.ravel())]

@@ -35,7 +35,9 @@ class GloveGame(ClosedFormGame):
         return np.minimum(lefts, coalitions[:, self.left :].sum(axis=1)).astype(np.float64)
 
     def shapley_values(self) -> Floats:
-        """A glove adds a pair when its side is the scarcer one among its predecessors: a hypergeometric sum, shape (n,)."""
+        """A glove adds a pair when its side is the scarcer one among its predecessors: a hypergeometric sum, shape
+        (n,).
+        """
         out = np.zeros(self.n_players)
         out[: self.left] = _chance_scarcer(self.left, self.right) if self.left else 0.0
         out[self.left :] = _chance_scarcer(self.right, self.left) if self.right else 0.0
@@ -55,8 +57,8 @@ def _chance_scarcer(mine: int, other: int) -> float:
 class AirportGame(ClosedFormGame):
     """v(S) = the largest cost in S (the runway that its largest aircraft needs).
 
-    Littlechild and Owen, "A simple expression for the Shapley value in a special case" (1973): each piece of runway is shared
-    equally by those who need it.
+    Littlechild and Owen, "A simple expression for the Shapley value in a special case" (1973): each piece of runway
+    is shared equally by those who need it.
     """
 
     citation = "Littlechild and Owen, A simple expression for the Shapley value in a special case (1973)"

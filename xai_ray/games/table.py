@@ -40,7 +40,9 @@ class TableGame:
 
     @classmethod
     def load(cls, path: str | Path) -> TableGame:
-        """From an .npz file with the key `values`, and optionally `player_names` and `output_names`. Nothing is unpickled."""
+        """From an .npz file with the key `values`, and optionally `player_names` and `output_names`. Nothing is
+        unpickled.
+        """
         path = Path(path)
         if not path.is_file():
             raise InputError(f"table {path}: no such file")

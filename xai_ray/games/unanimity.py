@@ -1,4 +1,6 @@
-"""Unanimity games and their sums: every game is one (its coefficients are the Harsanyi dividends), so every index has a closed form."""
+"""Unanimity games and their sums: every game is one (its coefficients are the Harsanyi dividends), so every index has
+a closed form.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from xai_ray.types import Coalitions, Floats
 class SumOfUnanimityGames(ClosedFormGame):
     """v(S) = sum of dividends[T] over T contained in S; the empty T gives v of the empty coalition.
 
-    Shapley, "A value for n-person games" (1953), eq. 4: the value of i is the sum of dividends[T] / |T| over T that hold i.
+    Shapley, "A value for n-person games" (1953), eq. 4: the value of i is the sum of dividends[T] / |T| over T that
+    hold i.
     """
 
     citation = "Shapley, A value for n-person games (1953); Harsanyi, A simplified bargaining model (1963)"
@@ -60,7 +63,8 @@ class SumOfUnanimityGames(ClosedFormGame):
 
     def worth(self, coalitions: Coalitions) -> Floats:
         """Shape (c,)."""
-        # Counts below 2^24 are exact in float32. The sum runs along rows, so a row's bits do not depend on its neighbours.
+        # Counts below 2^24 are exact in float32. The sum runs along rows, so a row's bits do not depend on its
+        # neighbours.
         contained = coalitions.astype(np.float32) @ self._members.T == self._sizes
         return np.where(contained, self._coefficients, 0.0).sum(axis=1)
 

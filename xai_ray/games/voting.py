@@ -35,8 +35,9 @@ class MajorityGame(ClosedFormGame):
 class WeightedVotingGame(ClosedFormGame):
     """v(S) = 1 if the weights of S sum to at least the quota, else 0. Weights and quota are whole numbers.
 
-    Closed form: Mann and Shapley, "Values of large games VI" (RAND RM-3158, 1962): count the coalitions without i by size and
-    weight. Here the table holds P(weight | size) instead of counts, which stays in [0, 1] for any n and never cancels.
+    Closed form: Mann and Shapley, "Values of large games VI" (RAND RM-3158, 1962): count the coalitions without i by
+    size and weight. Here the table holds P(weight | size) instead of counts, which stays in [0, 1] for any n and
+    never cancels.
     """
 
     citation = "Mann and Shapley, Values of large games VI: evaluating the electoral college exactly (1962)"
@@ -66,9 +67,11 @@ class WeightedVotingGame(ClosedFormGame):
 
 
 def _pivots(left: Counter[int], law: Floats, players: int, quota: int) -> dict[int, float]:
-    """For each weight in `left`: sum over sizes of the chance that a player of that weight turns a losing coalition of all others.
+    """For each weight in `left`: sum over sizes of the chance that a player of that weight turns a losing coalition
+    of all others.
 
-    `law[s, w]` = P(weight w | size s) among the `players` players outside `left`; one of each kind is left out by halving.
+    `law[s, w]` = P(weight w | size s) among the `players` players outside `left`; one of each kind is left out by
+    halving.
     """
     kinds = sorted(left)
     if len(kinds) == 1:
