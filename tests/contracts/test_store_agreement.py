@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from xai_ray.coalitions import Unit
 from xai_ray.errors import XaiRayError
@@ -16,7 +16,7 @@ from xai_ray.testing.stores import a_manifest
 
 jobs = st.sampled_from(["a", "b-1"])
 digests = st.sampled_from(["d" * 64, "e" * 64])
-starts, lengths = st.integers(0, 6), st.integers(1, 3)
+starts, lengths = st.integers(0, 2), st.integers(1, 2)
 objects = st.dictionaries(st.text(max_size=3), st.none() | st.integers() | st.text() | st.floats(), max_size=3)
 
 
@@ -39,6 +39,10 @@ class StoresAgree(RuleBasedStateMachine):
             except XaiRayError as error:
                 answers.append(type(error))
         assert answers[0] == answers[1]
+
+    @initialize()
+    def begin(self) -> None:
+        self.both("open", a_manifest("a", "d" * 64))
 
     @rule(job=jobs, digest=digests)
     def open(self, job: str, digest: str) -> None:

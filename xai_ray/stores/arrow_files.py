@@ -23,7 +23,15 @@ from typing import Any
 from xai_ray.coalitions import Unit
 from xai_ray.errors import CorruptRecord
 from xai_ray.stores.canonical import canonical, seal, unseal
-from xai_ray.stores.files import append_line, failures_named, put_if_absent, read_bytes, remove_stale, replace
+from xai_ray.stores.files import (
+    append_line,
+    check_writable,
+    failures_named,
+    put_if_absent,
+    read_bytes,
+    remove_stale,
+    replace,
+)
 from xai_ray.stores.protocol import Manifest, Record, Segment
 from xai_ray.stores.records import decode, encode
 from xai_ray.stores.refusals import check_digest, check_job_id, check_segment, is_job_id, missing_record, unknown_job
@@ -59,6 +67,7 @@ class ArrowFileStore:
             with failures_named(home, "create"):
                 os.makedirs(os.path.join(home, folder), exist_ok=True)
         remove_stale(os.path.join(home, "tmp"))
+        check_writable(os.path.join(home, "tmp"))
         body = {
             "created_ns": time.time_ns(),
             "digest": manifest.digest,

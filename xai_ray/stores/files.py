@@ -40,6 +40,12 @@ def failures_named(path: str, doing: str) -> Iterator[None]:
         raise StoreError(f"cannot {doing} {path}: {error.strerror or error}; {remedy}") from error
 
 
+def check_writable(temporary: str) -> None:
+    """Write a page and remove it again: a read-only or full disk is found before any work is done, for root too."""
+    with failures_named(temporary, "write in"):
+        os.unlink(_write_temporary(temporary, bytes(4096), fsync=False))
+
+
 def put_if_absent(path: str, data: bytes, temporary: str, *, fsync: bool) -> bool:
     """Create `path` with `data` unless it exists; True if this call created it.
 
