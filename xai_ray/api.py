@@ -1,0 +1,159 @@
+"""The Python door: explain a game in this process or on Ray, and open the results of stored jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from xai_ray.engine import Engine, InlineEngine
+from xai_ray.engine.job import Finished, Run, Silent, Watcher, committed_prefix, convergence, manifest_of, read_pool
+from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
+from xai_ray.estimators import Ask, Pool, StdErrorBelow, plan
+from xai_ray.games.protocol import Game
+from xai_ray.games.view import View
+from xai_ray.indices import Question
+from xai_ray.reports import Result
+from xai_ray.stores import Manifest, MemoryStore, Store, open_store
+
+
+def explain(
+    game: Game,
+    index: str = "SV",
+    *,
+    budget: int | Literal["exact"],
+    order: int | None = None,
+    estimator: str = "auto",
+    contexts: Sequence[int] | None = None,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    asks: Sequence[Ask] | None = None,
+    seed: int = 0,
+    std_error: float | None = None,
+    engine: Engine | Literal["inline", "ray"] = "inline",
+    store: Store | str | None = None,
+    name: str = "explain",
+    watcher: Watcher | None = None,
+) -> Result:
+    """Estimate an index of a game with standard errors.
+
+    `budget` counts evaluations of v and is never exceeded; "exact" takes all 2^n. `asks` puts several questions to one pool of
+    evaluations, instead of `index` and its parameters. `std_error` stops at an earlier boundary once every standard error is
+    below it, in units of v. With a `store` the run survives anything: the same call goes on where it ended, to the same bits.
+
+    Raises SpecError (what was asked does not go together), BudgetTooSmall, NonFiniteValue, ModelOutputError, StoreError.
+    """
+    _check_budget(budget)
+    if asks is None:
+        question = Question(
+            index,
+            order,
+            None if contexts is None else tuple(contexts),
+            None if pairs is None else tuple((int(i), int(j)) for i, j in pairs),
+        )
+        asks = [Ask(question, estimator)]
+    planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
+    document = {"budget": {"evaluations": budget, "std_error": std_error}, "seed": seed}
+    manifest = manifest_of(name, game, planned, document | view_document(game))
+    place = store if store is not None else MemoryStore()
+    run = Run(
+        manifest=manifest,
+        game=game,
+        asks=planned.asks,
+        draws=planned.draws,
+        store=open_store(place) if isinstance(place, str) else place,
+        engine=engine_of(engine),
+        rule=None if std_error is None else StdErrorBelow(std_error),
+        watcher=watcher or Silent(),
+    )
+    began = time.perf_counter()
+    finished = run.execute()
+    return result_of(finished, seconds=time.perf_counter() - began, engine=type(run.engine).__name__)
+
+
+def open_result(job: str, store: Store | str, *, partial: bool = False) -> Result:
+    """The result of a stored job, computed from its values. With `partial`, of a job that is not finished: from the longest prefix
+    that is committed. Raises StoreError, NotEnoughSamples.
+    """
+    place = open_store(store) if isinstance(store, str) else store
+    manifest = place.manifest(job)
+    outcome = place.outcome(job) or {}
+    design_draws = committed_prefix(place, manifest)
+    if outcome.get("state") in ("done", "imprecise"):
+        from xai_ray.engine.job import design_of
+
+        design_draws = min(design_draws, design_of(manifest).affordable(int(outcome["evaluations"])))
+    elif not partial:
+        state = outcome.get("state", "not finished")
+        raise StoreError(f"job {job} is {state}; xai-ray resume {job} finishes it, or ask for what is there with --partial")
+    if design_draws < 1:
+        raise NotEnoughSamples(f"job {job} has no committed evaluations yet; xai-ray resume {job}")
+    pool = read_pool(place, manifest, design_draws)
+    asks = asks_of(manifest)
+    estimates = tuple(pool.answer(a.question, a.estimator) for a in asks)
+    finished = Finished(manifest, pool, estimates, convergence(pool, asks[0]), True, 0)
+    return result_of(finished, store=place.url)
+
+
+def result_of(finished: Finished, **facts: Any) -> Result:
+    """What a person reads, from what a run ended with. `facts` go into the provenance."""
+    document = finished.manifest.document
+    pool: Pool = finished.pool
+    provenance = {
+        "spec": document.get("spec"),
+        "identity": document["identity"],
+        "versions": document["versions"],
+        "evaluations": len(pool.values),
+        "precise": finished.precise,
+        **facts,
+    }
+    return Result(
+        job=finished.manifest.job,
+        digest=finished.manifest.digest,
+        players=tuple(document["players"]),
+        outputs=tuple(document["outputs"]),
+        evaluations=len(pool.values),
+        estimates=finished.estimates,
+        ends=pool.ends(),
+        view=View.from_document(document["view"]) if document.get("view") else None,
+        convergence=finished.convergence,
+        provenance=provenance,
+        asker=pool.answer,
+    )
+
+
+def asks_of(manifest: Manifest) -> tuple[Ask, ...]:
+    """The questions of a stored job."""
+    return tuple(Ask(question_from(a["question"]), a["estimator"]) for a in manifest.document["identity"]["asks"])
+
+
+def question_from(document: dict[str, Any]) -> Question:
+    """A question from its JSON object."""
+    return Question(**{key: _tupled(value) for key, value in document.items()})
+
+
+def engine_of(engine: Engine | str, actors: int | None = None, address: str | None = None) -> Engine:
+    """An engine by name. Ray is imported only for "ray"."""
+    if engine == "inline":
+        return InlineEngine()
+    if engine == "ray":
+        from xai_ray.engine import RayEngine
+
+        return RayEngine(actors=actors, address=address)
+    if isinstance(engine, str):
+        raise SpecError(f"unknown engine {engine!r}; known: inline, ray")
+    return engine
+
+
+def view_document(game: Game) -> dict[str, Any]:
+    """How a report draws the players, for games that know."""
+    view: Callable[..., Any] | View | None = getattr(game, "view", None)
+    return {"view": view.document()} if isinstance(view, View) else {}
+
+
+def _check_budget(budget: int | str) -> None:
+    if isinstance(budget, str) and budget != "exact":
+        raise SpecError(f'budget is a number of evaluations or "exact", got {budget!r}')
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,204 @@
+"""From a spec to objects: the one place that turns names and files into games, questions and plans."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xai_ray import spec as s
+from xai_ray.api import view_document
+from xai_ray.engine.job import manifest_of, unit_draws
+from xai_ray.errors import InputError, SpecError
+from xai_ray.estimators import Ask, Plan, plan
+from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, known_game
+from xai_ray.games.view import View
+from xai_ray.indices import INDICES, Question
+from xai_ray.stores import Manifest
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A spec turned into objects."""
+
+    spec: s.Spec
+    base: Path
+    game: Game
+    plan: Plan
+
+
+def prepare(spec: s.Spec, base: Path) -> Prepared:
+    """Build the game and the plan of a spec; `base` is the folder that relative paths start from."""
+    _check_indices(spec)
+    game = game_of(spec, base)
+    asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
+    evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
+    return Prepared(spec, base, game, plan(asks, game.n_players, evaluations, spec.seed, game.stochastic))
+
+
+def manifest_for(prepared: Prepared) -> Manifest:
+    """The manifest of a job from a spec."""
+    document = {"spec": s.canonical(prepared.spec), "base": str(prepared.base), "seed": prepared.spec.seed}
+    return manifest_of(prepared.spec.name, prepared.game, prepared.plan, document | view_document(prepared.game))
+
+
+def game_of(spec: s.Spec, base: Path) -> Game:
+    """The game of a spec."""
+    game = spec.game
+    if isinstance(game, s.TableGameSpec):
+        return TableGame.load(base / game.path)
+    if isinstance(game, s.KnownGameSpec):
+        return known_game(game.name, game.arguments)
+    from xai_ray.model_games import model_game
+
+    return model_game(game, spec.compute, spec.seed, base)
+
+
+def parse_ask(text: str) -> Question:
+    """A question as the command line gives it: an index, with the parameters of a semivalue in brackets, as Beta(4,1) or WBV(0.3)."""
+    match = re.fullmatch(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*", text)
+    if match is None:
+        raise SpecError(f"--ask {text!r}: give an index, for example SII or Beta(4,1)")
+    tags = {tag.lower(): tag for tag in INDICES}
+    tag = tags.get(match[1].lower(), match[1])
+    try:
+        numbers = [float(part) for part in match[2].split(",")] if match[2] else []
+    except ValueError:
+        raise SpecError(f"--ask {text!r}: parameters are numbers with commas") from None
+    names = {"BETA": ("alpha", "beta"), "WBV": ("p",)}.get(tag.upper(), ())
+    if len(numbers) != len(names):
+        raise SpecError(f"--ask {text!r}: {tag} takes {len(names)} parameters{' (' + ', '.join(names) + ')' if names else ''}, got {len(numbers)}")
+    return Question(tag, **dict(zip(names, numbers, strict=True)))
+
+
+def describe_plan(prepared: Prepared) -> dict[str, Any]:
+    """What `check` prints. Times two batches, so that the expected time is a measurement."""
+    game, planned = prepared.game, prepared.plan
+    seconds = _seconds_per_evaluation(game)
+    unit = unit_draws(planned.design, game.block, planned.draws)
+    sizes = planned.design.describe()
+    facts: dict[str, Any] = {
+        "job": manifest_for(prepared).job,
+        "players": f"{game.n_players} ({_some(game.player_names)})",
+        "outputs": f"{game.n_outputs} ({_some(game.output_names)})",
+        "asks": [f"{_question_text(a.question)} by {a.estimator}" for a in planned.asks],
+        "design": sizes["kind"] + (", complete: every coalition once" if sizes["kind"] == "exhaustive" else ""),
+        "evaluations": planned.evaluations,
+        "units": -(-planned.draws // unit),
+        "batch": f"{game.block} coalitions",
+        "expected": f"{planned.evaluations * seconds:.3g} s on one worker ({1 / seconds:.4g} evaluations a second)",
+    }
+    return facts
+
+
+def describe_games() -> list[dict[str, Any]]:
+    """What `games` prints."""
+    rows: list[dict[str, Any]] = [
+        {"game": "model", "players": list(PLAYERS), "behaviours": list(BEHAVIOURS), "what": "a model on one input, with players removed"},
+        {"game": "table", "what": "a stored table of 2^n values (.npz, key `values`; player i is bit i)"},
+    ]
+    return rows + [{"game": f"known: {name}", "source": row.citation} for name, row in KNOWN_GAMES.items()]
+
+
+def _check_indices(spec: s.Spec) -> None:
+    """Names first, so that a misspelt index does not wait for a model to load."""
+    from xai_ray.errors import UnknownName
+    from xai_ray.estimators.table import info
+
+    for i, ask in enumerate(spec.ask):
+        if ask.index not in INDICES:
+            raise UnknownName("index", ask.index, INDICES, f"ask[{i}].index")
+        if ask.estimator != "auto":
+            info(ask.estimator, f"ask[{i}].estimator")
+
+
+def _ask(ask: s.AskSpec, at: int, game: Game) -> Ask:
+    n = game.n_players
+    contexts = None
+    if ask.orders is not None:
+        largest = n - 1 if ask.index == "PHIM" else n - 2
+        contexts = tuple(dict.fromkeys(_context(o, largest, at) for o in ask.orders))
+    question = Question(
+        index=ask.index,
+        order=ask.order,
+        contexts=contexts,
+        pairs=_pairs(ask.pairs, game, at),
+        p=ask.p,
+        alpha=ask.alpha,
+        beta=ask.beta,
+        weights=ask.weights,
+        groups=ask.groups,
+    )
+    return Ask(question, ask.estimator)
+
+
+def _context(order: int | float, largest: int, at: int) -> int:
+    """A context size: whole numbers as they are, fractions of the largest size rounded to the nearest."""
+    if isinstance(order, int):
+        return order
+    if not 0.0 <= order <= 1.0:
+        raise SpecError(f"ask[{at}].orders: {order} is a fraction outside 0..1; whole numbers are context sizes 0..{largest}")
+    return round(order * largest)
+
+
+def _pairs(pairs: Any, game: Game, at: int) -> tuple[tuple[int, int], ...] | None:
+    if pairs == "all":
+        return None
+    if pairs == "local":
+        view = getattr(game, "view", None)
+        found = neighbours(view) if isinstance(view, View) else ()
+        if not found:
+            raise SpecError(f'ask[{at}].pairs = "local" needs players with neighbours (patches, regions or words); give a list of pairs')
+        return found
+    return tuple((int(i), int(j)) for i, j in pairs)
+
+
+def neighbours(view: View) -> tuple[tuple[int, int], ...]:
+    """Pairs of players that touch: regions that share a border or a corner, words that follow each other."""
+    if view.kind == "text":
+        return tuple((i, i + 1) for i in range(len(view.labels) - 1))
+    if view.regions is None:
+        return ()
+    r = view.regions
+    touching = [(r[:, :-1], r[:, 1:]), (r[:-1], r[1:]), (r[:-1, :-1], r[1:, 1:]), (r[:-1, 1:], r[1:, :-1])]
+    pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in touching])
+    pairs = np.sort(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs >= 0).all(axis=1)], axis=1)
+    return tuple((int(i), int(j)) for i, j in np.unique(pairs, axis=0))
+
+
+def _seconds_per_evaluation(game: Game) -> float:
+    """Of a second batch, after a first one that warms up. These evaluations are not part of any job."""
+    rng = np.random.default_rng(0)
+    rows = rng.random((game.block, game.n_players)) < 0.5
+    context = np.zeros(game.block, dtype=np.int64)
+    game.values(rows, context)
+    began = time.perf_counter()
+    game.values(rows, context)
+    return max(time.perf_counter() - began, 1e-9) / game.block
+
+
+def _question_text(question: Question) -> str:
+    parts = [question.index] + ([f"order {question.order}"] if question.order not in (None, 1) else [])
+    if question.contexts is not None:
+        parts.append(f"contexts {_some([str(c) for c in question.contexts])}")
+    if question.pairs is not None:
+        parts.append(f"{len(question.pairs)} pairs")
+    return ", ".join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
+
+
+def check_trust(model: s.ModelFile) -> None:
+    """Pickled models run code when they are read."""
+    if not model.trust:
+        raise InputError(
+            f"game.model.file = {model.file!r}: reading this file runs code from it; if you trust it, say trust = true. "
+            "Safer: a factory, { factory = 'package.module:function', weights = 'state.safetensors' }"
+        )

@@ -1,0 +1,25 @@
+"""Designs from their descriptions: the inverse of `Design.describe`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xai_ray.coalitions.design import Design
+from xai_ray.coalitions.exhaustive import Exhaustive
+from xai_ray.coalitions.permutations import Permutations
+from xai_ray.coalitions.strata import Strata
+from xai_ray.errors import UnknownName
+
+
+def from_description(description: dict[str, Any]) -> Design:
+    """Rebuild a design from its JSON object."""
+    arguments = {key: value for key, value in description.items() if key != "kind"}
+    match description.get("kind"):
+        case "exhaustive":
+            return Exhaustive(**arguments)
+        case "permutations":
+            return Permutations(**arguments)
+        case "strata":
+            return Strata(**{**arguments, "law": tuple(arguments["law"])})
+        case kind:
+            raise UnknownName("design", str(kind), ("exhaustive", "permutations", "strata"))

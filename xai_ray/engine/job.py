@@ -1,0 +1,350 @@
+"""The life of a job: open, pending units, rounds, stop decision, answers. Everything durable is in the store.
+
+What a run decides depends on values and fixed boundaries alone, so a run that was killed, resumed, shared between processes or
+spread over any number of workers ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Protocol
+
+import numpy as np
+
+from xai_ray.coalitions import Design, Unit, from_description
+from xai_ray.engine.protocol import Engine
+from xai_ray.errors import Cancelled, CorruptRecord, NotEnoughSamples, StoreError
+from xai_ray.estimators import Ask, Estimate, Plan, Pool, StdErrorBelow, boundaries
+from xai_ray.estimators.plan import describe_question
+from xai_ray.games.protocol import Game
+from xai_ray.stores import Manifest, Record, Segment, Store
+from xai_ray.stores.canonical import canonical
+from xai_ray.types import Values
+
+FORMAT = 1
+"""Of manifests. A change that moves bits of results raises it, so that old jobs are not continued with other bits."""
+
+_UNITS = 128
+_SMALLEST_FREE = 256
+_LARGEST_UNIT_BLOCKS = 16
+_LARGEST_UNIT_ROWS = 16_384
+_LIBRARIES = ("numpy", "torch", "xai-ray")
+
+
+class Watcher(Protocol):
+    """Told how a run goes on, in the coordinator's thread."""
+
+    def started(self, job: str, evaluations: int, done: int) -> None:
+        """A run begins with `done` of `evaluations` already in the store."""
+        ...
+
+    def advanced(self, done: int) -> None:
+        """So many evaluations are committed."""
+        ...
+
+    def estimated(self, estimates: Sequence[Estimate]) -> None:
+        """A boundary was reached; running estimates of its prefix."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A watcher that says nothing."""
+
+    def started(self, job: str, evaluations: int, done: int) -> None:
+        """Nothing."""
+
+    def advanced(self, done: int) -> None:
+        """Nothing."""
+
+    def estimated(self, estimates: Sequence[Estimate]) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a run ended with."""
+
+    manifest: Manifest
+    pool: Pool
+    estimates: tuple[Estimate, ...]
+    convergence: tuple[Estimate, ...]
+    precise: bool
+    """False when a precision was asked for and the budget ended before it was reached."""
+    new_evaluations: int
+    """Evaluations that this run added."""
+
+
+def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> Manifest:
+    """The identity of a job: game, design and questions. `document` adds what a reader wants to know (spec, view, base folder)."""
+    asks = [{"question": describe_question(a.question), "estimator": a.estimator} for a in plan.asks]
+    # Batch shape and threads may move the last bits of a forward pass, so they belong to the identity; the device does not.
+    numerics = {"block": game.block, "threads": getattr(game, "threads", 1)}
+    identity = {
+        "format": FORMAT,
+        "game": game.digest,
+        "numerics": numerics,
+        "design": plan.design.describe(),
+        "asks": asks,
+    }
+    digest = hashlib.sha256(canonical(identity, "identity of the job")).hexdigest()
+    return Manifest(
+        job=f"{name}-{digest[:10]}",
+        digest=digest,
+        document={
+            **document,
+            "identity": identity,
+            "players": list(game.player_names),
+            "outputs": list(game.output_names),
+            "versions": versions(),
+        },
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions that may move the last bits of a value."""
+    out = {"python": platform.python_version(), "machine": platform.machine()}
+    for library in _LIBRARIES:
+        try:
+            out[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return out
+
+
+def design_of(manifest: Manifest) -> Design:
+    """The design that a job was opened with."""
+    return from_description(manifest.document["identity"]["design"])
+
+
+@dataclass
+class Run:
+    """One attempt to bring a job to its budget. `execute` may be called once."""
+
+    manifest: Manifest
+    game: Game
+    asks: tuple[Ask, ...]
+    draws: int
+    store: Store
+    engine: Engine
+    rule: StdErrorBelow | None = None
+    watcher: Watcher = field(default_factory=Silent)
+    recompute: bool = False
+    """Whether damaged records are discarded and computed again instead of raising CorruptRecord."""
+
+    def execute(self) -> Finished:
+        """Evaluate what is missing and answer. Raises Cancelled when the job's cancel flag was set meanwhile, and whatever the engine
+        or the store raises; what was committed stays.
+        """
+        self.manifest = self.store.open(self.manifest)
+        job = self.manifest.job
+        self.store.cancel(job, False)
+        design = design_of(self.manifest)
+        progress = _Progress(design, self.draws, self.asks, self.rule, self.watcher)
+        pending = self._pending(design, progress)
+        done_before = progress.evaluations
+        started = {
+            "event": "started",
+            "at": time.time(),
+            "draws": self.draws,
+            "evaluations": design.evaluations(self.draws),
+        }
+        self.store.append(
+            job, {**started, "std_error": self.rule.limit if self.rule else None, "pending": len(pending)}
+        )
+        self.watcher.started(job, design.evaluations(self.draws), done_before)
+        progress.look()
+        cancel = _CancelFlag(self.store, job)
+        if pending and not progress.stop_at:
+            self._evaluate(design, pending, progress, cancel)
+        if cancel.seen:
+            self._close("cancelled", progress.evaluations)
+            raise Cancelled(
+                f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
+            )
+        return self._finish(design, progress, progress.evaluations - done_before)
+
+    def _pending(self, design: Design, progress: _Progress) -> list[Unit]:
+        """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""
+        job = self.manifest.job
+        segments = self.store.segments(job)
+        have = segments[-1].stop if segments else 0
+        if have < self.draws:
+            unit = unit_draws(design, self.game.block, self.draws - have)
+            segments = self.store.extend(job, Segment(have, self.draws, unit))
+        units = [u for s in segments for u in s.units() if u.start < self.draws]
+        committed = self.store.committed(job)
+        for record in self._records([u for u in units if u in committed]):
+            progress.add(record)
+        return [u for u in units if u.start not in progress.values]
+
+    def _records(self, units: list[Unit]) -> list[Record]:
+        if not self.recompute:
+            return list(self.store.records(self.manifest.job, units))
+        whole: list[Record] = []
+        for unit in units:
+            try:
+                whole += self.store.records(self.manifest.job, [unit])
+            except CorruptRecord:
+                self.store.discard(self.manifest.job, unit)
+        return whole
+
+    def _evaluate(self, design: Design, pending: list[Unit], progress: _Progress, cancel: _CancelFlag) -> None:
+        job = self.manifest.job
+
+        def commit(record: Record) -> None:
+            self.store.commit(job, record)
+            progress.add(record)
+            self.watcher.advanced(progress.evaluations)
+            progress.look()
+
+        try:
+            self.engine.run(self.game, design, pending, commit, lambda: progress.stop_at is not None or cancel.check())
+        except KeyboardInterrupt:
+            self._close("interrupted", progress.evaluations)
+            raise
+        except Exception as error:
+            self._close("failed", progress.evaluations, str(error))
+            raise
+
+    def _close(self, state: str, evaluations: int, reason: str | None = None) -> None:
+        outcome = {"state": state, "evaluations": evaluations, "at": time.time()} | (
+            {"reason": reason} if reason else {}
+        )
+        self.store.append(self.manifest.job, {"event": state, **outcome})
+        self.store.close(self.manifest.job, outcome)
+
+    def _finish(self, design: Design, progress: _Progress, added: int) -> Finished:
+        draws = progress.stop_at or self.draws
+        pool = read_pool(self.store, self.manifest, draws)
+        estimates = tuple(pool.answer(a.question, a.estimator) for a in self.asks)
+        precise = self.rule is None or self.rule.holds(estimates)
+        self._close("done" if precise else "imprecise", design.evaluations(draws))
+        return Finished(self.manifest, pool, estimates, convergence(pool, self.asks[0]), precise, added)
+
+
+def unit_draws(design: Design, block: int, draws: int) -> int:
+    """Draws of a unit: the budget in about 128 units, between one block of the game and sixteen (16,384 rows where blocks are free)."""
+    rows = design.evaluations(draws)
+    largest = _LARGEST_UNIT_BLOCKS * block if block > 1 else _LARGEST_UNIT_ROWS
+    smallest = block if block > 1 else _SMALLEST_FREE
+    wanted = min(max(smallest, -(-rows // _UNITS)), largest)
+    per_draw = max(1, design.evaluations(min(3, draws)) - design.evaluations(min(2, draws - 1))) if draws > 1 else 2
+    return max(1, -(-wanted // block) * block // per_draw)
+
+
+def read_pool(store: Store, manifest: Manifest, draws: int) -> Pool:
+    """The values of the first draws of a job, from its store. Raises StoreError when some are not there yet."""
+    design = design_of(manifest)
+    units = [u for s in store.segments(manifest.job) for u in s.units() if u.start < draws]
+    missing = len(set(units) - store.committed(manifest.job))
+    if missing or not units or units[-1].stop < draws:
+        raise StoreError(
+            f"job {manifest.job} is not finished: {missing} of {len(units)} units have no record; xai-ray resume {manifest.job}"
+        )
+    values = np.concatenate([r.values for r in store.records(manifest.job, units)])
+    return Pool(design, draws, values[: design.evaluations(draws)])
+
+
+def committed_prefix(store: Store, manifest: Manifest) -> int:
+    """Draws of the longest prefix whose units all have a record: what can be estimated right now."""
+    committed = store.committed(manifest.job)
+    stop = 0
+    for segment in store.segments(manifest.job):
+        for unit in segment.units():
+            if unit not in committed:
+                return stop
+            stop = unit.stop
+    return stop
+
+
+def convergence(pool: Pool, ask: Ask) -> tuple[Estimate, ...]:
+    """The first question's estimates at the boundaries; prefixes too short for an estimate are left out."""
+    out: list[Estimate] = []
+    if pool.complete:
+        return ()
+    for draws in boundaries(pool.design, pool.draws):
+        estimate = _try(pool.prefix(draws), ask)
+        out += [estimate] if estimate is not None else []
+    return tuple(out)
+
+
+def _try(pool: Pool, ask: Ask) -> Estimate | None:
+    try:
+        return pool.answer(ask.question, ask.estimator)
+    except NotEnoughSamples:
+        return None
+
+
+class _CancelFlag:
+    """Reads the store's cancel flag at most every half second."""
+
+    def __init__(self, store: Store, job: str) -> None:
+        self.seen = False
+        self._store, self._job, self._next = store, job, 0.0
+
+    def check(self) -> bool:
+        now = time.monotonic()
+        if not self.seen and now >= self._next:
+            self._next = now + 0.5
+            self.seen = self._store.cancelled(self._job)
+        return self.seen
+
+
+class _Progress:
+    """Values by unit, the committed prefix, and the looks at its boundaries."""
+
+    def __init__(
+        self, design: Design, draws: int, asks: tuple[Ask, ...], rule: StdErrorBelow | None, watcher: Watcher
+    ) -> None:
+        self.values: dict[int, tuple[int, Values]] = {}
+        self.evaluations = 0
+        self.stop_at: int | None = None
+        self._design, self._asks, self._rule, self._watcher = design, asks, rule, watcher
+        self._boundaries = list(boundaries(design, draws))
+        self._prefix = 0
+
+    def add(self, record: Record) -> None:
+        if record.unit.start in self.values:
+            return
+        self.values[record.unit.start] = (record.unit.stop, record.values)
+        self.evaluations += len(record.values)
+        while self._prefix in self.values:
+            self._prefix = self.values[self._prefix][0]
+
+    def look(self) -> None:
+        """Estimate at each boundary that the prefix has passed; stop at the first where the rule holds.
+
+        Without a rule only the newest boundary is looked at, for the running standard error.
+        """
+        passed = [b for b in self._boundaries if b <= self._prefix]
+        self._boundaries = self._boundaries[len(passed) :]
+        if self._rule is None:
+            passed = passed[-1:] if self._boundaries else []
+        for draws in passed:
+            estimates = self._estimates(draws)
+            if estimates:
+                self._watcher.estimated(estimates)
+            if self._rule and len(estimates) == len(self._asks) and self._rule.holds(estimates):
+                self.stop_at = draws
+                return
+
+    def _estimates(self, draws: int) -> list[Estimate]:
+        """Estimates of the questions in order, as far as the rule is met (the first one always)."""
+        parts = [values for start, (_, values) in sorted(self.values.items()) if start < draws]
+        pool = Pool(self._design, draws, np.concatenate(parts)[: self._design.evaluations(draws)])
+        out: list[Estimate] = []
+        for ask in self._asks:
+            estimate = _try(pool, ask)
+            if estimate is None:
+                break
+            out.append(estimate)
+            if estimate.largest_std_error > (self._rule.limit if self._rule else -inf):
+                break
+        return out

@@ -1,0 +1,200 @@
+"""Reading what a spec names: pictures, rows of tables, texts. Every failure is an InputError that names the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xai_ray.errors import InputError, UnknownName
+from xai_ray.spec import Background, BundledRow, TableRow, Text, TextRow
+
+Array = npt.NDArray[Any]
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+_TABLES = (".csv", ".parquet", ".arrow", ".feather", ".npy", ".npz")
+_BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
+
+
+@dataclass(frozen=True)
+class ReadInput:
+    """One of: a picture (height, width, 3) uint8, a row with column names, a text, an array."""
+
+    picture: npt.NDArray[np.uint8] | None = None
+    row: Array | None = None
+    columns: tuple[str, ...] | None = None
+    text: str | None = None
+    array: Array | None = None
+
+
+def read_input(source: Any, base: Path) -> ReadInput:
+    """Read the `input` of a model game; relative paths start at the spec's folder."""
+    if isinstance(source, Text):
+        return ReadInput(text=source.text)
+    if isinstance(source, TextRow):
+        return ReadInput(text=_text(source, base))
+    if isinstance(source, TableRow):
+        rows, columns = read_table(base / source.table, source.drop)
+        return ReadInput(row=_row(rows, source.row, source.table), columns=columns)
+    if isinstance(source, BundledRow):
+        rows, columns = bundled(source.sklearn)
+        return ReadInput(row=_row(rows, source.row, source.sklearn), columns=columns)
+    if source.startswith("skimage:"):
+        return ReadInput(picture=_skimage(source.removeprefix("skimage:")))
+    path = base / source
+    if path.suffix.lower() in _PICTURES:
+        return ReadInput(picture=_picture(path))
+    if path.suffix.lower() == ".npy":
+        return ReadInput(array=_npy(path))
+    if path.suffix.lower() == ".txt":
+        return ReadInput(text=_read_bytes(path).decode("utf-8", errors="replace").strip())
+    raise InputError(f"game.input {source!r}: unknown ending; pictures {', '.join(_PICTURES)}, arrays .npy, texts .txt, or {{ table, row }}")
+
+
+def read_background(source: Background, base: Path) -> tuple[Array, tuple[str, ...]]:
+    """Rows and column names of a background."""
+    if (source.table is None) == (source.sklearn is None):
+        raise InputError("game.removal.background needs exactly one of `table` and `sklearn`")
+    where = source.table or source.sklearn
+    rows, columns = read_table(base / source.table, source.drop) if source.table else bundled(str(source.sklearn))
+    if source.rows is not None:
+        bounds = [int(part) if part else None for part in source.rows.split(":")]
+        if len(bounds) == 3 and bounds[2] == 0:
+            raise InputError(f'game.removal.background.rows = "{source.rows}": the step cannot be 0')
+        rows = rows[slice(*bounds)]
+    if len(rows) == 0:
+        raise InputError(f"game.removal.background: no rows are left of {where} after rows = {source.rows!r}; it needs at least one")
+    return rows, columns
+
+
+def read_table(path: Path, drop: tuple[str, ...] = ()) -> tuple[Array, tuple[str, ...]]:
+    """A table of numbers as rows (r, d) and column names. Raises InputError for text columns, missing files and missing values."""
+    if path.suffix.lower() not in _TABLES:
+        raise InputError(f"table {path}: unknown ending {path.suffix!r}; one of {', '.join(_TABLES)}")
+    if path.suffix.lower() in (".npy", ".npz"):
+        rows = _npy(path)
+        if rows.ndim != 2:
+            raise InputError(f"table {path}: needs two dimensions (rows, columns), has shape {rows.shape}")
+        names = tuple(f"column {i}" for i in range(rows.shape[1]))
+    else:
+        table = _arrow_table(path)
+        text = [f.name for f in table.schema if not _is_number(f.type) and f.name not in drop]
+        if text:
+            raise InputError(f"table {path}: column {text[0]!r} does not hold numbers; encode it, or leave it out with drop = [{text[0]!r}]")
+        names = tuple(table.column_names)
+        rows = np.stack([table.column(c).to_numpy().astype(np.float64) for c in names if c not in drop], axis=1) if names else np.empty((0, 0))
+    missing = [c for c in drop if c not in names]
+    if missing:
+        raise InputError(f"table {path}: no column {missing[0]!r} to drop; columns: {', '.join(names)}")
+    kept = tuple(c for c in names if c not in drop)
+    if path.suffix.lower() in (".npy", ".npz") and drop:
+        rows = rows[:, [i for i, c in enumerate(names) if c not in drop]]
+    return rows, kept
+
+
+def bundled(name: str) -> tuple[Array, tuple[str, ...]]:
+    """A data set that scikit-learn bundles: rows (r, d) and column names."""
+    if name not in _BUNDLED:
+        raise UnknownName("data set", name, _BUNDLED, "sklearn")
+    from sklearn import datasets
+
+    found: Any = getattr(datasets, f"load_{name}")()
+    return found.data, tuple(str(c) for c in found.feature_names)
+
+
+def _row(rows: Array, at: int, where: str) -> Array:
+    if at >= len(rows):
+        raise InputError(f"game.input.row = {at}: {where} has rows 0..{len(rows) - 1}")
+    return rows[at]
+
+
+def _skimage(name: str) -> npt.NDArray[np.uint8]:
+    try:
+        from skimage import data
+    except ImportError:
+        raise InputError('game.input "skimage:..." needs scikit-image: pip install "xai-ray[images]"') from None
+    if name not in data.__all__:
+        raise UnknownName("picture", name, data.__all__, 'game.input "skimage:..."')
+    picture = np.asarray(getattr(data, name)())
+    return _rgb(picture, f"skimage:{name}")
+
+
+def _picture(path: Path) -> npt.NDArray[np.uint8]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except FileNotFoundError:
+        raise InputError(f"no picture at {path}") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"cannot read the picture {path}: {error}; is the file whole?") from None
+
+
+def _rgb(picture: Array, where: str) -> npt.NDArray[np.uint8]:
+    if picture.ndim == 2:
+        picture = np.repeat(picture[..., None], 3, axis=-1)
+    if picture.ndim != 3 or picture.shape[-1] < 3:
+        raise InputError(f"{where} has shape {picture.shape}, not (height, width, 3)")
+    return np.ascontiguousarray(picture[..., :3]).astype(np.uint8)
+
+
+def _text(source: TextRow, base: Path) -> str:
+    lines = _read_bytes(base / source.texts).decode("utf-8", errors="replace").splitlines()
+    header = lines[0].split("\t") if lines else []
+    if source.column not in header:
+        raise InputError(f"{base / source.texts}: no column {source.column!r} in its first line; columns: {', '.join(header)}")
+    if source.row + 1 >= len(lines):
+        raise InputError(f"game.input.row = {source.row}: {base / source.texts} has rows 0..{len(lines) - 2}")
+    cells = lines[source.row + 1].split("\t")
+    at = header.index(source.column)
+    if at >= len(cells) or not cells[at].strip():
+        raise InputError(f"{base / source.texts}: row {source.row} has no text in column {source.column!r}")
+    return cells[at].strip()
+
+
+def _npy(path: Path) -> Array:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"no file at {path}") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"cannot read the array {path}: {error}") from None
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    keys = list(loaded.keys())
+    if len(keys) != 1:
+        raise InputError(f"{path} holds the arrays {', '.join(keys)}; a table file needs exactly one")
+    return loaded[keys[0]]
+
+
+def _arrow_table(path: Path) -> Any:
+    import pyarrow
+    from pyarrow import csv, feather, parquet
+
+    try:
+        if path.suffix.lower() == ".csv":
+            return csv.read_csv(path)
+        return parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
+    except FileNotFoundError:
+        raise InputError(f"no table at {path}") from None
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from None
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"no file at {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None

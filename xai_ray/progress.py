@@ -1,0 +1,75 @@
+"""The progress bar of a run, on stderr: rate, time to go, current largest standard error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from xai_ray.estimators import Estimate
+
+
+class Bar:
+    """A watcher that draws. Without a terminal it prints a line at each estimate instead."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        console = Console(stderr=True)
+        self._quiet, self._plain = quiet, not console.is_terminal
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.fields[job]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[error]}"),
+            console=console,
+            disable=quiet or self._plain,
+            refresh_per_second=4,
+        )
+        self._task: TaskID | None = None
+        self._job, self._total, self._first, self._began = "", 0, 0, 0.0
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+    def started(self, job: str, evaluations: int, done: int) -> None:
+        """Shows the bar."""
+        self._job, self._total, self._first, self._began = job, evaluations, done, time.monotonic()
+        fields: dict[str, Any] = {"job": job, "rate": "", "left": "", "error": ""}
+        self._task = self._bar.add_task("", total=evaluations, completed=done, **fields)
+        if self._plain and not self._quiet:
+            found = f", {done} already in the store" if done else ""
+            self._console.print(f"job {job}: {evaluations} evaluations{found}", highlight=False, soft_wrap=True)
+
+    def advanced(self, done: int) -> None:
+        """Moves the bar."""
+        if self._task is None:
+            return
+        rate, left = self._rate(done)
+        self._bar.update(self._task, completed=done, rate=f"{rate:.3g}/s", left=f"ETA {left}")
+
+    def estimated(self, estimates: Sequence[Estimate]) -> None:
+        """Shows the largest standard error of the first question."""
+        first = estimates[0]
+        error = f"largest s.e. of {first.question.index} {first.largest_std_error:.3g}"
+        if self._task is not None:
+            self._bar.update(self._task, error=error)
+        if self._plain and not self._quiet:
+            rate, left = self._rate(first.evaluations)
+            speed = f", {rate:.3g}/s, ETA {left}" if first.evaluations > self._first else ""
+            self._console.print(f"{first.evaluations} / {self._total} evaluations{speed}, {error}", highlight=False, soft_wrap=True)
+
+    def _rate(self, done: int) -> tuple[float, str]:
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        rate = (done - self._first) / elapsed
+        seconds = int((self._total - done) / rate) if rate > 0 else 0
+        return rate, f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
