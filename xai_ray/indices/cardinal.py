@@ -21,8 +21,7 @@ TAGS = ("SII", "k-SII", "STII", "FSII", "BII", "FBII", "CHII")
 def interactions(table: Values, question: Question) -> tuple[Sets, Values]:
     """The asked sets and their values, shape (sets, k). Takes a resolved question; needs no assumption on v(empty)."""
     n = count_players(table)
-    # The dividend of the empty set enters no non-empty set; without it, a large constant in v costs no digits.
-    dividends = moebius(table - table[0])
+    dividends = moebius(table)
     sets: Sets = ()
     parts: list[Values] = []
     for size in asked_sizes(question):
