@@ -1,0 +1,10 @@
+"""All plots: free functions that take a result and return matplotlib Axes.
+
+Without `ax` each makes a figure of its own (`axes.figure.savefig(...)` writes it) and leaves pyplot's state alone.
+"""
+
+from xai_ray.reports.plot_curves import Strength, convergence, orders, strength
+from xai_ray.reports.plot_pairs import matrix, network, pairs
+from xai_ray.reports.plot_values import bar, heatmap
+
+__all__ = ["bar", "convergence", "heatmap", "matrix", "network", "orders", "pairs", "Strength", "strength"]

@@ -1,0 +1,96 @@
+"""How players, sets and numbers are written."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xai_ray.indices.question import Question
+from xai_ray.indices.table import INDICES
+from xai_ray.types import Floats
+
+if TYPE_CHECKING:
+    from xai_ray.reports.result import Result
+
+
+def names(result: Result) -> list[str]:
+    """What a reader calls each of the n players; labels that occur twice carry their position."""
+    labels = list(result.players if result.view is None else result.view.labels)
+    times = Counter(labels)
+    return [f"{label} ({i + 1})" if times[label] > 1 else label for i, label in enumerate(labels)]
+
+
+def short_names(result: Result) -> list[str]:
+    """`names` for crowded pictures: columns of a table without their values."""
+    if result.view is not None and result.view.kind == "table":
+        return list(result.players)
+    return names(result)
+
+
+def shorten(label: str, width: int = 28) -> str:
+    """At most `width` characters, on one line."""
+    flat = " ".join(label.split()) or repr(label)
+    return flat if len(flat) <= width else flat[: width - 1].rstrip() + "…"
+
+
+def set_name(labels: Sequence[str], coalition: Iterable[int], width: int = 28) -> str:
+    """`a × b`; the empty set is ∅."""
+    return " × ".join(shorten(labels[i], width) for i in coalition) or "∅"
+
+
+def answer_name(labels: Sequence[str], question: Question, coalition: tuple[int, ...], width: int = 28) -> str:
+    """`set_name`, or `all pairs` for an index of the game as a whole."""
+    whole = question.index in INDICES and INDICES[question.index].sets == "none"
+    return "all pairs" if whole and not coalition else set_name(labels, coalition, width)
+
+
+def row_name(labels: Sequence[str], coalition: Iterable[int], context: int | None, width: int = 28) -> str:
+    """`a × b` or `a × b, m = 3`."""
+    name = set_name(labels, coalition, width)
+    return name if context is None else f"{name}, m = {context}"
+
+
+def parameters(question: Question) -> dict[str, object]:
+    """The index's own parameters that are set."""
+    known = {"p": question.p, "alpha": question.alpha, "beta": question.beta}
+    known |= {"weights": question.weights, "groups": question.groups}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def title(question: Question) -> str:
+    """`STII (Shapley-Taylor interaction index), order 2`."""
+    out = question.index
+    if out in INDICES:
+        out += f" ({INDICES[out].name})"
+    if question.order is not None and question.order > 1:
+        out += f", order {question.order}"
+    set_to = [f"{name} = {value}" for name, value in parameters(question).items() if isinstance(value, float)]
+    return ", ".join([out, *set_to])
+
+
+def decimals(values: Floats, std_errors: Floats) -> int | None:
+    """Digits after the point: two of the standard error, or about four of an exact value; None for 1e-05 notation."""
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(finite.max()) if finite.size else 0.0
+    if largest == 0.0:
+        return 2
+    errors = std_errors[np.isfinite(std_errors) & (std_errors > 0)]
+    unit = float(np.median(errors)) if errors.size else largest * 1e-2
+    unit = max(unit, largest * 1e-7)
+    digits = max(0, 1 - math.floor(math.log10(unit)))
+    return None if largest >= 1e7 or digits > 7 else digits
+
+
+def number(value: float, digits: int | None, sign: bool = True) -> str:
+    """One number; a missing one is a dash."""
+    if math.isnan(value):
+        return "-"
+    plus = "+" if sign else ""
+    if digits is None:
+        return f"{value:{plus}.3e}"
+    text = f"{value:{plus}.{digits}f}"
+    return text.replace("-", "").replace("+", "") if float(text) == 0 else text
