@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from xai_ray.engine import Engine, InlineEngine
@@ -53,7 +53,7 @@ def explain(
         asks = [Ask(question, estimator)]
     planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
     document = {"budget": {"evaluations": budget, "std_error": std_error}, "seed": seed}
-    manifest = manifest_of(name, game, planned, document | view_document(game))
+    manifest = manifest_of(name, game, planned, document)
     place = store if store is not None else MemoryStore()
     run = Run(
         manifest=manifest,
@@ -142,12 +142,6 @@ def engine_of(engine: Engine | str, actors: int | None = None, address: str | No
     if isinstance(engine, str):
         raise SpecError(f"unknown engine {engine!r}; known: inline, ray")
     return engine
-
-
-def view_document(game: Game) -> dict[str, Any]:
-    """How a report draws the players, for games that know."""
-    view: Callable[..., Any] | View | None = getattr(game, "view", None)
-    return {"view": view.document()} if isinstance(view, View) else {}
 
 
 def _check_budget(budget: int | str) -> None:

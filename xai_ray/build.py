@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from xai_ray import spec as s
-from xai_ray.api import view_document
 from xai_ray.engine.job import manifest_of, unit_draws
-from xai_ray.errors import InputError, SpecError
+from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, plan
 from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, known_game
 from xai_ray.games.view import View
@@ -44,7 +43,7 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
 def manifest_for(prepared: Prepared) -> Manifest:
     """The manifest of a job from a spec."""
     document = {"spec": s.canonical(prepared.spec), "base": str(prepared.base), "seed": prepared.spec.seed}
-    return manifest_of(prepared.spec.name, prepared.game, prepared.plan, document | view_document(prepared.game))
+    return manifest_of(prepared.spec.name, prepared.game, prepared.plan, document)
 
 
 def game_of(spec: s.Spec, base: Path) -> Game:
@@ -193,12 +192,3 @@ def _question_text(question: Question) -> str:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
-
-
-def check_trust(model: s.ModelFile) -> None:
-    """Pickled models run code when they are read."""
-    if not model.trust:
-        raise InputError(
-            f"game.model.file = {model.file!r}: reading this file runs code from it; if you trust it, say trust = true. "
-            "Safer: a factory, { factory = 'package.module:function', weights = 'state.safetensors' }"
-        )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.console import Console
 
 from xai_ray.errors import Cancelled, SpecError, StoreError, XaiRayError
 
@@ -497,16 +498,17 @@ def _ask(found: Result, ask: str, order: int | None, estimator: str, contexts: s
 
 
 def _print_result(found: Result, output_format: str) -> None:
-    from xai_ray.reports import arrow_bytes, csv_text, print_tables
+    from xai_ray.reports.arrow import arrow_bytes
+    from xai_ray.reports.tables import result_tables, write_csv
 
     if output_format == "json":
         _print_json(found.to_document())
     elif output_format == "csv":
-        typer.echo(csv_text(found), nl=False)
+        write_csv(found, sys.stdout)
     elif output_format == "arrow":
         sys.stdout.buffer.write(arrow_bytes(found))
     else:
-        print_tables(found)
+        Console().print(result_tables(found))
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

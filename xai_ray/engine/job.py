@@ -23,6 +23,7 @@ from xai_ray.errors import Cancelled, CorruptRecord, NotEnoughSamples, StoreErro
 from xai_ray.estimators import Ask, Estimate, Plan, Pool, StdErrorBelow, boundaries
 from xai_ray.estimators.plan import describe_question
 from xai_ray.games.protocol import Game
+from xai_ray.games.view import View
 from xai_ray.stores import Manifest, Record, Segment, Store
 from xai_ray.stores.canonical import canonical
 from xai_ray.types import Values
@@ -82,7 +83,7 @@ class Finished:
 
 
 def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> Manifest:
-    """The identity of a job: game, design and questions. `document` adds what a reader wants to know (spec, view, base folder)."""
+    """The identity of a job: game, design and questions. `document` adds what a door wants to find again (spec, base folder, seed)."""
     asks = [{"question": describe_question(a.question), "estimator": a.estimator} for a in plan.asks]
     # Batch shape and threads may move the last bits of a forward pass, so they belong to the identity; the device does not.
     numerics = {"block": game.block, "threads": getattr(game, "threads", 1)}
@@ -94,6 +95,7 @@ def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> 
         "asks": asks,
     }
     digest = hashlib.sha256(canonical(identity, "identity of the job")).hexdigest()
+    view = getattr(game, "view", None)
     return Manifest(
         job=f"{name}-{digest[:10]}",
         digest=digest,
@@ -103,6 +105,7 @@ def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> 
             "players": list(game.player_names),
             "outputs": list(game.output_names),
             "versions": versions(),
+            "view": view.document() if isinstance(view, View) else None,
         },
     )
 

@@ -1,0 +1,241 @@
+"""The model games of a spec: a factory or a trusted file, an input, players, removal and behaviour become one `ModelGame`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xai_ray import games
+from xai_ray import spec as s
+from xai_ray.errors import InputError, SpecError
+from xai_ray.games.removals.filling import Removal
+from xai_ray.inputs import ReadInput, read_background, read_input
+from xai_ray.zoo.model import ZooModel
+
+ALLOWED = "XAI_RAY_FACTORIES"
+"""Environment variable: comma-separated prefixes of modules that factories may come from; unset allows every importable module."""
+
+
+def model_game(game: s.ModelGameSpec, compute: s.Compute, seed: int, base: Path) -> games.ModelGame:
+    """Build the game. Raises InputError and SpecError that name the key."""
+    made = _trusted_file(game.model, base) if isinstance(game.model, s.ModelFile) else _factory(game.model, base)
+    found = read_input(game.input, base)
+    x, picture = _model_input(found, made)
+    behaviour = _behaviour(game.behaviour)
+    return games.ModelGame(
+        made.model,
+        x,
+        players=_players(game.players, found, made, picture, base),
+        removal=_removal(game.removal, made, seed, base),
+        behaviour=behaviour,
+        outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
+        order=game.behaviour.order or "mean_then_behaviour",
+        tokenizer=made.tokenizer if found.text is not None else None,
+        batch=compute.batch,
+        threads=compute.threads,
+        device="auto",
+        output_names=made.class_names or None,
+        picture=picture,
+    )
+
+
+def _factory(model: s.Factory, base: Path) -> ZooModel:
+    where = f"game.model.factory = {model.factory!r}"
+    make = _import(model.factory, base, where)
+    try:
+        made = make(**model.arguments)
+    except (InputError, SpecError):
+        raise
+    except Exception as error:
+        raise InputError(f"{where} raised {type(error).__name__}: {error}") from error
+    made = made if isinstance(made, ZooModel) else ZooModel(made, "logits")
+    if not callable(made.model):
+        raise InputError(f"{where} returned {type(made.model).__name__}, which cannot be called; return a torch module, a callable or a ZooModel")
+    if model.weights is not None:
+        _load_weights(made.model, base / model.weights)
+    return made
+
+
+def _import(reference: str, base: Path, where: str) -> Callable[..., Any]:
+    module_name, function = reference.split(":")
+    allowed = [p.strip() for p in os.environ.get(ALLOWED, "").split(",") if p.strip()]
+    if allowed and not any(module_name == p or module_name.startswith(p + ".") for p in allowed):
+        raise SpecError(f"{where}: factories may come from {', '.join(allowed)} here ({ALLOWED})")
+    # A factory may lie beside its spec; the folder goes last, so that it cannot hide an installed module.
+    if str(base) not in sys.path:
+        sys.path.append(str(base))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"{where}: cannot import {module_name!r}: {error}") from error
+    except Exception as error:
+        raise InputError(f"{where}: importing {module_name!r} raised {type(error).__name__}: {error}") from error
+    try:
+        return getattr(module, function)
+    except AttributeError:
+        names = [n for n in dir(module) if not n.startswith("_") and callable(getattr(module, n, None))]
+        raise InputError(f"{where}: {module_name} has no {function!r}; it has {', '.join(names[:12])}") from None
+
+
+def _load_weights(model: Any, path: Path) -> None:
+    """A state dict without code: safetensors, or .pt through weights_only."""
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise SpecError("game.model.weights: weights can only be loaded into a torch module")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state)
+    except FileNotFoundError:
+        raise InputError(f"game.model.weights: no file at {path}") from None
+    except ImportError:
+        raise InputError('game.model.weights: .safetensors needs the package safetensors: pip install "xai-ray[text]"') from None
+    except Exception as error:
+        raise InputError(f"game.model.weights: cannot load {path}: {str(error).splitlines()[0]}") from error
+
+
+def _trusted_file(model: s.ModelFile, base: Path) -> ZooModel:
+    path = base / model.file
+    if not path.is_file():
+        raise InputError(f"game.model.file: no file at {path}")
+    if not model.trust:
+        raise InputError(
+            f"game.model.file = {model.file!r}: reading this file runs code from it; if you trust it, say trust = true. "
+            "Safer: { factory = 'package.module:function', weights = 'state.safetensors' }"
+        )
+    try:
+        if path.suffix in (".joblib", ".pkl", ".pickle"):
+            import joblib
+
+            loaded = joblib.load(path)
+            call = getattr(loaded, "predict_proba", None)
+            outputs = model.outputs or ("probabilities" if call else "raw")
+            return ZooModel(call or loaded.predict, outputs)
+        import torch
+
+        try:
+            loaded = torch.jit.load(path, map_location="cpu")
+        except RuntimeError:
+            loaded = torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        raise InputError(f"game.model.file: cannot read the model {path}: {str(error).splitlines()[0]}; is the file whole?") from error
+    if not callable(loaded):
+        raise InputError(f"game.model.file: {path} holds {type(loaded).__name__}, not a model; state dicts go to `weights` beside a factory")
+    return ZooModel(loaded, model.outputs or "logits")
+
+
+def _model_input(found: ReadInput, made: ZooModel) -> tuple[Any, Any]:
+    """The model's input, and for images the picture that people see."""
+    if found.picture is not None:
+        if made.preprocess is not None:
+            shown = made.picture(found.picture) if made.picture is not None else None
+            return made.preprocess(found.picture), shown
+        return np.ascontiguousarray(found.picture.transpose(2, 0, 1)).astype(np.float32) / 255.0, found.picture
+    if found.text is not None:
+        if made.tokenizer is None:
+            raise SpecError("game.input is a text, but the model came without a tokenizer; its factory must return a ZooModel with one")
+        return found.text, None
+    if found.row is not None:
+        columns = found.columns or ()
+        if made.columns and len(made.columns) != len(found.row):
+            raise InputError(f"game.input has {len(found.row)} columns, the model takes {len(made.columns)} ({', '.join(made.columns[:4])}, ...)")
+        if made.columns and columns and tuple(columns) != tuple(made.columns):
+            wrong = next((i for i, (a, b) in enumerate(zip(columns, made.columns, strict=True)) if a != b), 0)
+            raise InputError(f"game.input: column {wrong} is {columns[wrong]!r}, the model takes {made.columns[wrong]!r} there; order the columns as the model does")
+        bad = np.flatnonzero(~np.isfinite(np.asarray(found.row, dtype=np.float64)))
+        if len(bad):
+            name = columns[bad[0]] if columns else f"column {bad[0]}"
+            raise InputError(f"game.input: {name!r} is missing or not finite; fill it in before explaining")
+        return np.asarray(found.row, dtype=np.float64), None
+    return found.array, None
+
+
+def _players(players: Any, found: ReadInput, made: ZooModel, picture: Any, base: Path) -> Any:
+    columns = found.columns or made.columns or None
+    match players:
+        case s.Patches():
+            return games.Patches(*players.grid)
+        case s.Regions():
+            return games.Regions(_labels(players, picture, base))
+        case s.Columns():
+            return games.Columns(columns)
+        case s.Groups():
+            return games.ColumnGroups(players.groups, columns)
+        case s.Words():
+            return games.Words()
+        case _:
+            return games.Tokens()
+
+
+def _labels(players: s.Regions, picture: Any, base: Path) -> Any:
+    if (players.path is None) == (players.slic is None):
+        raise SpecError("game.players: regions need exactly one of `path` and `slic`")
+    if players.path is not None:
+        path = base / players.path
+        try:
+            if path.suffix == ".npy":
+                return np.load(path, allow_pickle=False)
+            from PIL import Image
+
+            with Image.open(path) as image:
+                return np.asarray(image).astype(np.int64)
+        except FileNotFoundError:
+            raise InputError(f"game.players.path: no label mask at {path}") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"game.players.path: cannot read the label mask {path}: {error}") from None
+    if picture is None:
+        raise SpecError("game.players.slic needs a picture as input")
+    try:
+        from skimage.segmentation import slic
+    except ImportError:
+        raise InputError('game.players.slic needs scikit-image: pip install "xai-ray[images]"') from None
+    return np.asarray(slic(picture, n_segments=players.slic, start_label=0), dtype=np.int64)
+
+
+def _removal(removal: Any, made: ZooModel, seed: int, base: Path) -> Removal:
+    match removal:
+        case s.Zeros():
+            return games.Zeros()
+        case s.Constant():
+            return games.Constant(removal.value)
+        case s.Mean():
+            return games.Mean(None if removal.background is None else _rows(removal.background, made, base))
+        case s.Blur():
+            return games.Blur(removal.sigma)
+        case s.MaskToken():
+            return games.MaskToken()
+        case s.Marginal():
+            return games.Marginal(_rows(removal.background, made, base), removal.samples, seed)
+        case _:
+            rows = _rows(removal.background, made, base)
+            return games.Uniform(rows.min(axis=0), rows.max(axis=0), removal.samples, seed)
+
+
+def _rows(background: s.Background, made: ZooModel, base: Path) -> Any:
+    if background.table is None and background.sklearn is None and made.background is not None:
+        return made.background
+    rows, columns = read_background(background, base)
+    if made.columns and len(made.columns) != len(columns):
+        raise InputError(f"game.removal.background has {len(columns)} columns, the model takes {len(made.columns)}")
+    return rows
+
+
+def _behaviour(behaviour: s.Behaviour) -> Any:
+    kind = games.BEHAVIOURS[behaviour.kind]
+    target = behaviour.target
+    if behaviour.kind == "loss":
+        if not isinstance(target, int):
+            raise SpecError("game.behaviour: loss needs the label as target, a class number")
+        return kind(target)
+    return kind(list(target) if isinstance(target, tuple) else target)
