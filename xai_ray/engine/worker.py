@@ -1,0 +1,118 @@
+"""The whole worker: regenerate the draw of a unit, evaluate it in fixed blocks, check the values.
+
+Law (same bits whatever the unit size): row r of the job, counted over all draws, always sits at slot r mod block of a
+batch of exactly `game.block` rows. A forward pass may change its last bits with the shape of the batch or the slot in
+it, so the rows of a unit are cut at multiples of the block; a block that reaches beyond the unit is padded and its
+padding dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from xai_ray.coalitions import Design, Unit
+from xai_ray.coalitions.design import FULL_EXPECTATION
+from xai_ray.errors import ModelOutputError, NonFiniteValue
+from xai_ray.games.protocol import Game
+from xai_ray.stores.protocol import Record
+from xai_ray.types import Coalitions, Ints, Values
+
+_ROWS = 256
+"""Rows per call of `game.values`, in whole blocks (one at least): small enough to stop soon, large enough to batch."""
+_CELLS = 1 << 22
+"""Coalition entries regenerated at a time (one byte each), so that a unit of any size needs bounded memory."""
+_SHOWN = 20
+
+
+def _nothing() -> None:
+    pass
+
+
+def evaluate(unit: Unit, game: Game, design: Design, between: Callable[[], None] = _nothing) -> Record:
+    """The values of a unit, shape (r, k), r = design.evaluations(unit.stop) - design.evaluations(unit.start).
+
+    `between` is called before each batch; what it raises ends the unit. Facts: seconds, evaluations, host, pid.
+
+    Raises ModelOutputError if the game returns anything but float64 of shape (r, k), NonFiniteValue if a value is NaN
+    or infinite.
+    """
+    began = time.perf_counter()
+    first, end = design.evaluations(unit.start), design.evaluations(unit.stop)
+    values = np.empty((end - first, game.n_outputs), dtype=np.float64)
+    at = first
+    for coalitions, context in _batches(unit, design, game.block * max(1, _ROWS // game.block)):
+        between()
+        part = _block_values(unit, game, coalitions, context, at)
+        _check_finite(unit, game, coalitions, part, at - first)
+        values[at - first : at - first + len(part)] = part
+        at += len(part)
+    seconds = time.perf_counter() - began
+    facts = {"seconds": seconds, "evaluations": end - first, "host": socket.gethostname(), "pid": os.getpid()}
+    return Record(unit, values, facts)
+
+
+def _batches(unit: Unit, design: Design, rows: int) -> Iterator[tuple[Coalitions, Ints]]:
+    """The rows of a unit in order, cut at the job's multiples of `rows`."""
+    at = design.evaluations(unit.start)
+    per_draw = max(1, (design.evaluations(unit.stop) - at) // (unit.stop - unit.start))
+    draws = max(1, _CELLS // (per_draw * design.n_players))
+    coalitions, context = np.empty((0, design.n_players), dtype=np.bool_), np.empty(0, dtype=np.int64)
+    for start in range(unit.start, unit.stop, draws):
+        stop = min(start + draws, unit.stop)
+        draw = design.draw(start, stop)
+        coalitions, context = np.concatenate([coalitions, draw.coalitions]), np.concatenate([context, draw.context])
+        taken = 0
+        while taken < len(context):
+            size = rows - at % rows
+            if size > len(context) - taken and stop < unit.stop:
+                break
+            yield coalitions[taken : taken + size], context[taken : taken + size]
+            size = min(size, len(context) - taken)
+            taken, at = taken + size, at + size
+        coalitions, context = coalitions[taken:], context[taken:]
+
+
+def _block_values(unit: Unit, game: Game, coalitions: Coalitions, context: Ints, at: int) -> Values:
+    """Values of consecutive rows, the first of which is row `at` of the job, each at its own slot of a block."""
+    own, slot = len(context), at % game.block
+    total = -(-(slot + own) // game.block) * game.block
+    if total > own:
+        # An expectation over the whole background is dear: pad with a row that is not one, where there is one.
+        copied = int(np.argmax(context != FULL_EXPECTATION))
+        where = np.full(total, copied)
+        where[slot : slot + own] = np.arange(own)
+        coalitions, context = coalitions[where], context[where]
+    values = game.values(coalitions, context)
+    shape = (total, game.n_outputs)
+    if not isinstance(values, np.ndarray) or values.shape != shape or values.dtype != np.float64:
+        got = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise ModelOutputError(
+            f"unit [{unit.start}, {unit.stop}): the game returned {got}, expected float64 of shape {shape} "
+            f"({total} coalitions, {game.n_outputs} outputs); return one row a coalition and one column an output"
+        )
+    return values[slot : slot + own]
+
+
+def _check_finite(unit: Unit, game: Game, coalitions: Coalitions, values: Values, offset: int) -> None:
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    row, output = (int(i) for i in np.argwhere(~finite)[0])
+    raise NonFiniteValue(
+        f"unit [{unit.start}, {unit.stop}), row {offset + row}: output {game.output_names[output]!r} is "
+        f"{values[row, output]} for the coalition of {_describe(coalitions[row])}; look at the model's output for this "
+        "masked input (overflow, log of 0, division by 0), or choose a behaviour that is computed from logits"
+    )
+
+
+def _describe(coalition: Coalitions) -> str:
+    present = np.flatnonzero(coalition).tolist()
+    head = ", ".join(str(i) for i in present[:_SHOWN])
+    if len(present) > _SHOWN:
+        return f"{len(present)} of {len(coalition)} players (first {_SHOWN}: {{{head}}})"
+    return f"players {{{head}}} of {len(coalition)}"
