@@ -2,7 +2,8 @@
 
     python jobs/sample_reviews.py movie_review_snippets.tsv jobs/data/reviews.tsv
 
-The source has columns id, mean human rating in [-4, 4], text, sorted by class. Clear cases only: half rated above 1, half below -1.
+The source has columns id, mean human rating in [-4, 4], text, sorted by class. Clear cases only: half rated above 1,
+half below -1.
 """
 
 from __future__ import annotations
@@ -15,13 +16,19 @@ import numpy as np
 PER_CLASS = 200
 
 
-def sample(source: Path, target: Path, seed: int = 0) -> None:
-    """Write `label <tab> rating <tab> text`, shuffled; label 1 is positive."""
+def clear_cases(source: Path) -> list[tuple[int, float, str]]:
+    """Label (1 is positive), rating and text of every snippet rated above 1 or below -1."""
     rows: list[tuple[int, float, str]] = []
     for line in source.read_text(encoding="utf-8", errors="ignore").splitlines():
         _, rating, text = line.split("\t", 2)
         if abs(float(rating)) > 1.0:
             rows.append((int(float(rating) > 0), float(rating), " ".join(text.split())))
+    return rows
+
+
+def sample(source: Path, target: Path, seed: int = 0) -> None:
+    """Write `label <tab> rating <tab> text`, shuffled."""
+    rows = clear_cases(source)
     generator = np.random.default_rng(seed)
     picked: list[tuple[int, float, str]] = []
     for label in (0, 1):

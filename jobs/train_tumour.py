@@ -1,4 +1,5 @@
-"""Train the perceptron of `xai_ray.zoo:tumour_mlp` on scikit-learn's breast cancer data and write its weights into the package.
+"""Train the perceptron of `xai_ray.zoo:tumour_mlp` on scikit-learn's breast cancer data and write its weights into
+the package.
 
     python jobs/train_tumour.py
 """

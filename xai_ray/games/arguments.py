@@ -67,8 +67,8 @@ def _by_name(players: Any, names: tuple[str, ...]) -> tuple[Players | None, ...]
     missing, doubled = [n for n in names if n not in players], [str(k) for k in players if str(k) not in names]
     if missing or doubled:
         raise InputError(
-            f"players do not cover the input: no players for {missing or 'none'}, players for no input {doubled or 'none'}; "
-            "say None for an input that always stays"
+            f"players do not cover the input: no players for {missing or 'none'}, "
+            f"players for no input {doubled or 'none'}; say None for an input that always stays"
         )
     return tuple(players[n] for n in names)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 
 from xai_ray.errors import SpecError
 from xai_ray.types import Floats, Ints
@@ -118,8 +118,8 @@ class LogProbability:
 
 @dataclass(frozen=True)
 class LogOdds:
-    """log p_y / (1 - p_y): from logits g_y - logsumexp of the others, which never overflows; from probabilities log p
-    - log1p(-p).
+    """log p_y / (1 - p_y): from logits g_y - logsumexp of the others, which never overflows; from probabilities
+    log p - log1p(-p).
 
     A probability that is exactly 0 or 1 gives an infinite value, which is an error when it is evaluated: give logits
     instead.
@@ -134,10 +134,7 @@ class LogOdds:
             p = outputs[:, targets]
             with np.errstate(divide="ignore", invalid="ignore"):
                 return np.log(p) - np.log1p(-p)
-        others = (
-            [logsumexp(np.delete(outputs, t, axis=1), axis=1) for t in targets.tolist()] if len(targets) <= 8 else None
-        )
-        rest = np.stack(others, axis=1) if others is not None else _logsumexp_without(outputs, targets)
+        rest = _logsumexp_without(outputs, targets)
         return outputs[:, targets] - rest
 
     def linear(self, convention: Outputs) -> bool:
@@ -232,13 +229,18 @@ def _log_probabilities(outputs: Floats, convention: Outputs) -> Floats:
 
 
 def _logsumexp_without(outputs: Floats, targets: Ints) -> Floats:
-    """logsumexp over all columns but the target, for many targets at once: prefixes and suffixes of log sums, no
-    subtraction.
-    """
-    edge = np.full((len(outputs), 1), -np.inf)
-    before = np.concatenate([edge, np.logaddexp.accumulate(outputs, axis=1)[:, :-1]], axis=1)
-    after = np.concatenate([np.logaddexp.accumulate(outputs[:, ::-1], axis=1)[:, ::-1][:, 1:], edge], axis=1)
-    return np.logaddexp(before, after)[:, targets]
+    """logsumexp over all columns but the target, not by subtraction: one by one for few targets, else running sums."""
+    if len(targets) > 8:
+        edge = np.full((len(outputs), 1), -np.inf)
+        before = np.concatenate([edge, np.logaddexp.accumulate(outputs, axis=1)[:, :-1]], axis=1)
+        after = np.concatenate([np.logaddexp.accumulate(outputs[:, ::-1], axis=1)[:, ::-1][:, 1:], edge], axis=1)
+        return np.logaddexp(before, after)[:, targets]
+    rest = np.empty((len(outputs), len(targets)))
+    for column, target in enumerate(targets.tolist()):
+        others = np.delete(outputs, target, axis=1)
+        top = others.max(axis=1, keepdims=True)
+        rest[:, column] = np.log(np.exp(others - top).sum(axis=1)) + top[:, 0]
+    return rest
 
 
 BEHAVIOURS: dict[str, type] = {

@@ -47,9 +47,10 @@ class TableGame:
         if not path.is_file():
             raise InputError(f"table {path}: no such file")
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                if not isinstance(archive, np.lib.npyio.NpzFile):
-                    raise InputError(f"table {path}: a single array, not an .npz archive; write it with np.savez")
+            archive = np.load(path, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"table {path}: a single array, not an .npz archive; write it with np.savez")
+            with archive:
                 arrays = {key: archive[key] for key in archive.files}
         except InputError:
             raise

@@ -50,7 +50,8 @@ class Constant:
                 return np.broadcast_to(value, shape)
             except ValueError:
                 raise SpecError(
-                    f"constant removal: a value of shape {np.shape(self.value)} does not fit input {placed.name!r} of shape {shape}"
+                    f"constant removal: a value of shape {np.shape(self.value)} does not fit "
+                    f"input {placed.name!r} of shape {shape}"
                 ) from None
 
         return fixed(inputs, fill)

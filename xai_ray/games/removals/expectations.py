@@ -79,7 +79,8 @@ class Uniform:
             raise SpecError(
                 f"uniform removal takes inputs of up to {_SOBOL_DIMENSIONS} numbers, this one has {sum(sizes)}"
             )
-        points = qmc.Sobol(sum(sizes), scramble=True, seed=0).random(SOBOL_POINTS)
+        # `seed` is called `rng` in newer releases, which take both names.
+        points = qmc.Sobol(sum(sizes), scramble=True, seed=0).random(SOBOL_POINTS)  # pyright: ignore[reportCallIssue]
         cuts = np.split(points, np.cumsum(sizes)[:-1], axis=1)
         rows = tuple(_scaled(u, i, b) for u, i, b in zip(cuts, inputs, bounds, strict=True))
         return Filling(rows, self.samples, _UniformDraw(inputs, bounds, self.samples, self.seed))

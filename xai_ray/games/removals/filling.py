@@ -67,7 +67,7 @@ def like(placed: PlacedInput, fill: Array) -> Array:
     """
     array = placed.array
     cast = np.broadcast_to(fill, np.broadcast_shapes(fill.shape, array.shape)).astype(array.dtype)
-    if np.issubdtype(array.dtype, np.integer) and not np.array_equal(cast, np.broadcast_to(np.rint(fill), cast.shape)):
+    if np.issubdtype(array.dtype, np.integer) and not np.array_equal(cast, np.broadcast_to(fill, cast.shape)):
         raise SpecError(f"input {placed.name!r} has type {array.dtype}, which cannot hold the removed value")
     return cast
 
