@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_games import NanAt, Raises, Returns, SlotSensitive, SumOfProducts
 
+from tests.engine.engine_games import NanAt, Raises, Returns, SlotSensitive, SumOfProducts
 from xai_ray.coalitions import Exhaustive, Permutations, Unit
 from xai_ray.engine import Engine, InlineEngine
 from xai_ray.errors import ModelOutputError, NonFiniteValue, UnknownName, XaiRayError

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_games import Raises, SumOfProducts
 
+from tests.engine.engine_games import Raises, SumOfProducts
 from xai_ray.coalitions import Exhaustive, Unit
 from xai_ray.engine import InlineEngine
 from xai_ray.errors import EngineError

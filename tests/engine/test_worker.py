@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 import pytest
-from engine_games import NanAt, Returns, SlotSensitive, SumOfProducts
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.engine_games import NanAt, Returns, SlotSensitive, SumOfProducts
 from xai_ray.coalitions import Design, Exhaustive, Permutations, Strata, Unit
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.engine import worker
