@@ -149,7 +149,7 @@ def test_headline_names_the_strongest_player_with_its_standard_error() -> None:
     text = re.search(r'<p class="headline">(.*?)</p>', render_report(result), re.S)
     assert text is not None
     sentence = text.group(1).replace("−", "-")
-    found = re.search(r"patch (\w) contributes ([+-][\d.]+) ± ([\d.]+)", sentence)
+    found = re.search(r"patch (\w) contributes ([+-][\d.]+)\s±\s([\d.]+)", sentence)
     assert found is not None
     assert found.group(1) == result.players[order[0]]
     assert float(found.group(2)) == pytest.approx(result.values[order[0]], abs=0.06)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from itertools import combinations
 
 import numpy as np
@@ -150,6 +151,22 @@ def test_table_names_missing_cells_and_exact_answers() -> None:
     assert "missing" not in text_of(result)
     result.estimates[2].values[3, 0, 0] = np.nan
     assert "1 of 30 cells (set and context) missing" in text_of(result)
+
+
+def test_numbers_stay_whole_on_a_narrow_terminal() -> None:
+    good = make()
+    players = tuple(f"a column with a very long name, number {i}" for i in range(N))
+    result = Result("job", "d1", players, good.outputs, 400, good.estimates, good.ends)
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(result_tables(result))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    numbers = [line for line in lines if " .. " in line]
+    assert len(numbers) == N + N + len(PAIRS) + 12
+    assert all(
+        len(line) <= 80 and re.search(r"[+-]\d\.\d+ +\d\.\d+ +[+-]?\d\.\d+ \.\. [+-]?\d\.\d+ *$", line)
+        for line in numbers
+    )
 
 
 def test_ask_hands_the_question_to_the_stored_values() -> None:

@@ -90,7 +90,9 @@ def _pictures(result: Result) -> list[Picture]:
             out.append(Picture(heading, _drawn(draw(result), raster), caption))
 
     if image:
-        caption = "Red regions raise the output, blue ones lower it; hatched ones have no value."
+        caption = "Red regions raise the output, blue ones lower it."
+        if has(result, "first_order") and np.isnan(first_order(result).values[:, 0]).any():
+            caption += " Hatched ones have no value."
         add("first_order", plots.heatmap, "Where it comes from", caption, raster=True)
     caption = "The largest values with 95 % intervals." if _noisy(result) else "The largest values; exact."
     add("first_order", plots.bar, "Largest values", caption)

@@ -34,7 +34,7 @@ from xai_ray.types import Floats, Ints
 if TYPE_CHECKING:
     from xai_ray.reports.result import Result
 
-MATRIX_PLAYERS = 16
+MATRIX_PLAYERS = 14
 """Players of a matrix or network: those with the strongest pairs."""
 
 
@@ -62,14 +62,14 @@ def pairs(
 
 
 def matrix(result: Result, ax: Axes | None = None, output: int | str = 0, index: str | None = None) -> Axes:
-    """Values of pairs as a symmetric matrix of at most 16 players, those with the strongest pairs.
+    """Values of pairs as a symmetric matrix of at most 14 players, those with the strongest pairs.
 
     Grey cells were not asked or are missing.
     """
     estimate, k = pairwise(result, index), output_position(result, output)
     whole, kept = _square(estimate, k, len(result.players))
     cells, labels = whole[np.ix_(kept, kept)], [written(short_names(result)[i], 24) for i in kept]
-    side = 2.2 + 0.3 * len(kept)
+    side = 1.8 + 0.24 * len(kept)
     ax = new_axes(side + 1.2, side) if ax is None else ax
     np.fill_diagonal(cells, np.nan)
     norm = symmetric(cells)
@@ -87,7 +87,7 @@ def matrix(result: Result, ax: Axes | None = None, output: int | str = 0, index:
 def network(
     result: Result, ax: Axes | None = None, output: int | str = 0, index: str | None = None, top: int = 30
 ) -> Axes:
-    """The `top` strongest pairs as chords of a circle of at most 16 players; dots grow with the player's own value."""
+    """The `top` strongest pairs as chords of a circle of at most 14 players; dots grow with the player's own value."""
     estimate, k = pairwise(result, index), output_position(result, output)
     whole, kept = _square(estimate, k, len(result.players))
     kept = np.sort(kept)

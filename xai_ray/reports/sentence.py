@@ -70,4 +70,4 @@ def _single(result: Result, estimate: Estimate) -> bool:
 
 def _amount(value: float, error: float, digits: int | None) -> str:
     shown = number(value, digits)
-    return f"{shown} (exact)" if error == 0 else f"{shown} ± {number(error, digits, sign=False)}"
+    return f"{shown} (exact)" if error == 0 else f"{shown}\u00a0±\u00a0{number(error, digits, sign=False)}"

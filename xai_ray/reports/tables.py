@@ -15,7 +15,7 @@ from rich.text import Text
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.indices.table import INDICES
 from xai_ray.reports.rows import Rows, rows
-from xai_ray.reports.wording import answer_name, decimals, names, number, title
+from xai_ray.reports.wording import answer_name, decimals, names, number, short_names, title
 
 if TYPE_CHECKING:
     from xai_ray.reports.result import Result
@@ -77,18 +77,23 @@ def missing_line(flat: Rows, output: int) -> str | None:
 
 def _estimate_table(result: Result, estimate: Estimate, output: int, top: int) -> list[Table | Text]:
     flat = rows(estimate)
-    chosen, labels = flat.shown(output, top), names(result)
+    chosen = flat.shown(output, top)
+    alone = all(len(s) == 1 for s in estimate.coalitions)
+    labels, width = (names(result), 40) if alone else (short_names(result), 24)
     digits = decimals(flat.values[chosen, output], flat.std_errors[chosen, output])
     heading = f"{title(estimate.question)}: {result.outputs[output]}"
     table = Table(title=escape(heading), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
-    width = 34 if estimate.question.order in (None, 1) else 22
-    table.add_column("player" if width == 34 else "players", no_wrap=True, overflow="ellipsis")
-    if flat.contexts is not None:
-        table.add_column("m", justify="right", no_wrap=True)
-    for column in ("value", "std. error", "95 % interval"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in chosen:
-        table.add_row(*_cells(flat, labels, int(row), output, digits, width))
+    heads = ["player" if alone else "players", "m", "value", "std. error", "95 % interval"]
+    if flat.contexts is None:
+        heads.remove("m")
+    lines = [_cells(flat, labels, int(row), output, digits, width) for row in chosen]
+    table.add_column(heads[0], overflow="fold")
+    for place, head in enumerate(heads[1:], start=1):
+        # On a narrow terminal names wrap, numbers never.
+        wide = max([len(head), *(len(line[place]) for line in lines)])
+        table.add_column(head, justify="right", no_wrap=True, min_width=wide)
+    for line in lines:
+        table.add_row(*line)
     notes = [f"{len(chosen):,} of {len(flat.sets):,} shown" if len(flat.sets) > len(chosen) else None]
     notes += [missing_line(flat, output), total_line(result, estimate, output)]
     notes.append(f"{estimate.estimator}, {estimate.evaluations:,} evaluations")
