@@ -157,6 +157,14 @@ def test_headline_names_the_strongest_player_with_its_standard_error() -> None:
     assert "the log-odds +4.2" in sentence
 
 
+def test_headline_of_an_index_of_the_whole_game() -> None:
+    strength = Estimate(
+        Question("J", 2, contexts=(0, 2)), ((),), np.array([[[1.0], [2.0]]]), np.zeros((1, 2, 1)), "exact", 16
+    )
+    page = Page(render_report(Result("job", "d", ("a", "b", "c", "d"), ("y",), 16, (strength,), np.zeros((2, 1)))))
+    assert "the largest interaction strength per order is that of all pairs at m = 2" in page.words
+
+
 def test_notebook_table_shows_the_values() -> None:
     result = make("text", missing=True)
     page = Page(result._repr_html_())

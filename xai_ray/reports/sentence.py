@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xai_ray.indices.table import INDICES
 from xai_ray.reports.choose import has, is_first_order
 from xai_ray.reports.rows import rows
-from xai_ray.reports.wording import decimals, names, number, row_name
+from xai_ray.reports.wording import answer_name, decimals, names, number
 
 if TYPE_CHECKING:
     from xai_ray.estimators.estimate import Estimate
@@ -24,7 +24,9 @@ def headline(result: Result) -> str:
     digits = decimals(estimate.values[..., 0].ravel(), estimate.std_errors[..., 0].ravel())
     digits = digits - 1 if digits else digits
     called = _called(result, labels)
-    what = [row_name(called, flat.coalition(r), flat.context(r), 60) for r in chosen]
+    what = [answer_name(called, estimate.question, flat.coalition(r), 60) for r in chosen]
+    if flat.contexts is not None:
+        what = [f"{name} at m = {flat.context(r)}" for name, r in zip(what, chosen, strict=True)]
     much = [_amount(float(flat.values[r, 0]), float(flat.std_errors[r, 0]), digits) for r in chosen]
     start, end = (float(v) for v in result.ends[:, 0])
     whole = f"the {behaviour(result)} {number(end, digits)} of {result.outputs[0]}"
