@@ -80,6 +80,24 @@ def test_a_value_that_is_not_finite_names_unit_row_coalition_and_output() -> Non
         evaluate(Unit(8, 40), NanAt(code=13), Exhaustive(7))
 
 
+def test_the_row_is_counted_over_all_batches() -> None:
+    with pytest.raises(NonFiniteValue, match=r"unit \[8, 1000\), row 892"):
+        evaluate(Unit(8, 1000), NanAt(n_players=10, code=900), Exhaustive(10))
+
+
+@pytest.mark.parametrize("block", [1, 7, 300])
+def test_only_the_ends_are_padded(block: int) -> None:
+    passed = []
+
+    class Spy(SumOfProducts):
+        def values(self, coalitions, context):
+            passed.append(len(coalitions))
+            return super().values(coalitions, context)
+
+    evaluate(Unit(11, 1000), Spy(n_players=10, block=block), Exhaustive(10))
+    assert sum(passed) == (-(-1000 // block) - 11 // block) * block
+
+
 def test_a_large_coalition_is_named_by_its_size_and_head() -> None:
     design = Permutations(30, 0)
     with pytest.raises(NonFiniteValue, match=r"row 1: .* 30 of 30 players \(first 20: \{0, 1, .*, 19\}\)"):

@@ -84,6 +84,15 @@ def test_a_unit_that_kills_three_workers_is_quarantined_and_named() -> None:
     assert ledger.handle(WorkerLost(2, "SIGKILL")) == [Fail(A, "SIGKILL", "kills")]
 
 
+def test_only_the_first_in_flight_is_blamed_for_a_loss() -> None:
+    ledger = after(1, AddUnits((A, B)), WorkerReady(0), WorkerLost(0, "x"), WorkerReady(1), UnitDone(A, 1))
+    for worker in (1, 2):  # B, now the first, kills two; it was waiting when worker 0 died
+        ledger.handle(WorkerLost(worker, "x"))
+        ledger.handle(Tick(100.0 * worker))
+        assert ledger.handle(WorkerReady(worker + 1)) == [Assign(B, worker + 1)]
+    assert ledger.handle(WorkerLost(3, "x"))[-1] == Fail(B, "x", "kills")
+
+
 def test_losses_without_blame_quarantine_no_unit_but_end_when_nothing_gets_done() -> None:
     ledger = after(1, AddUnits((A,)))
     for worker in range(4):
@@ -121,6 +130,13 @@ def test_an_unknown_exception_is_tried_on_two_other_workers() -> None:
     assert ledger.handle(UnitFailed(A, 1, "odd", final=False)) == [Release(1), StartWorker(2)]
     ledger.handle(WorkerReady(2))
     assert ledger.handle(UnitFailed(A, 2, "odd", final=False)) == [Release(2), Fail(A, "odd", "error")]
+
+
+def test_a_late_failure_of_a_lost_worker_counts_only_if_it_is_final() -> None:
+    ledger = after(1, AddUnits((A,)), WorkerReady(0), WorkerLost(0, "unavailable", blame=False), WorkerReady(1))
+    for _ in range(3):
+        assert ledger.handle(UnitFailed(A, 0, "odd", final=False)) == []
+    assert ledger.handle(UnitFailed(A, 0, "NaN", final=True)) == [Release(1), Fail(A, "NaN", "error")]
 
 
 def test_a_stalled_unit_gets_one_copy_and_the_first_delivery_wins() -> None:

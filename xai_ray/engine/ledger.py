@@ -271,8 +271,7 @@ class Ledger:
     def _take(self) -> Unit | None:
         while self._planned:
             unit = Unit(*heappop(self._planned))
-            opened = self._open.get(unit)
-            if opened is not None and not opened.holders:
+            if unit in self._open:
                 return unit
         return None
 
