@@ -1,1 +1,119 @@
-"""xai_ray."""
+"""Shapley values and interactions of every order, with standard errors, on Ray: resumable, and the same bits whatever dies.
+
+    players x removal x behaviour  ->  game v(S)        what is evaluated
+    index + order                  ->  question         what is asked
+    design (law, budget, seed)     ->  coalitions       what is drawn
+    estimator                      ->  answer           how values become estimates with standard errors
+
+Names are imported when they are first used, so `import xai_ray` is quick and needs neither torch nor Ray.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xai_ray.api import explain as explain
+    from xai_ray.api import open_result as open_result
+    from xai_ray.engine import InlineEngine as InlineEngine
+    from xai_ray.engine.ray_engine import RayEngine as RayEngine
+    from xai_ray.estimators import Ask as Ask
+    from xai_ray.estimators import Estimate as Estimate
+    from xai_ray.games import AirportGame as AirportGame
+    from xai_ray.games import Blur as Blur
+    from xai_ray.games import ColumnGroups as ColumnGroups
+    from xai_ray.games import Columns as Columns
+    from xai_ray.games import Constant as Constant
+    from xai_ray.games import Game as Game
+    from xai_ray.games import GloveGame as GloveGame
+    from xai_ray.games import Logit as Logit
+    from xai_ray.games import LogOdds as LogOdds
+    from xai_ray.games import LogProbability as LogProbability
+    from xai_ray.games import Loss as Loss
+    from xai_ray.games import MajorityGame as MajorityGame
+    from xai_ray.games import Margin as Margin
+    from xai_ray.games import Marginal as Marginal
+    from xai_ray.games import MaskToken as MaskToken
+    from xai_ray.games import Mean as Mean
+    from xai_ray.games import ModelGame as ModelGame
+    from xai_ray.games import Patches as Patches
+    from xai_ray.games import Probability as Probability
+    from xai_ray.games import Raw as Raw
+    from xai_ray.games import Regions as Regions
+    from xai_ray.games import SumOfUnanimityGames as SumOfUnanimityGames
+    from xai_ray.games import TableGame as TableGame
+    from xai_ray.games import Tokens as Tokens
+    from xai_ray.games import UnanimityGame as UnanimityGame
+    from xai_ray.games import Uniform as Uniform
+    from xai_ray.games import WeightedVotingGame as WeightedVotingGame
+    from xai_ray.games import Words as Words
+    from xai_ray.games import Zeros as Zeros
+    from xai_ray.indices import INDICES as INDICES
+    from xai_ray.indices import Question as Question
+    from xai_ray.reports import Result as Result
+    from xai_ray.reports import plots as plots
+    from xai_ray.stores import open_store as open_store
+
+__version__ = "0.1.0"
+
+_GAMES = [
+    "AirportGame",
+    "Blur",
+    "ColumnGroups",
+    "Columns",
+    "Constant",
+    "Game",
+    "GloveGame",
+    "LogOdds",
+    "LogProbability",
+    "Logit",
+    "Loss",
+    "MajorityGame",
+    "Margin",
+    "Marginal",
+    "MaskToken",
+    "Mean",
+    "ModelGame",
+    "Patches",
+    "Probability",
+    "Raw",
+    "Regions",
+    "SumOfUnanimityGames",
+    "TableGame",
+    "Tokens",
+    "UnanimityGame",
+    "Uniform",
+    "WeightedVotingGame",
+    "Words",
+    "Zeros",
+]
+
+_PLACES: dict[str, str] = {
+    **dict.fromkeys(_GAMES, "xai_ray.games"),
+    "Ask": "xai_ray.estimators",
+    "Estimate": "xai_ray.estimators",
+    "INDICES": "xai_ray.indices",
+    "InlineEngine": "xai_ray.engine",
+    "Question": "xai_ray.indices",
+    "RayEngine": "xai_ray.engine",
+    "Result": "xai_ray.reports",
+    "explain": "xai_ray.api",
+    "open_result": "xai_ray.api",
+    "open_store": "xai_ray.stores",
+}
+"""Public name -> the module that holds it."""
+
+__all__ = ["__version__", "plots", *_PLACES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plots":
+        return import_module("xai_ray.reports.plots")
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'xai_ray' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

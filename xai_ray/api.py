@@ -84,7 +84,9 @@ def open_result(job: str, store: Store | str, *, partial: bool = False) -> Resul
         design_draws = min(design_draws, design_of(manifest).affordable(int(outcome["evaluations"])))
     elif not partial:
         state = outcome.get("state", "not finished")
-        raise StoreError(f"job {job} is {state}; xai-ray resume {job} finishes it, or ask for what is there with --partial")
+        raise StoreError(
+            f"job {job} is {state}; xai-ray resume {job} finishes it, or ask for what is there with --partial"
+        )
     if design_draws < 1:
         raise NotEnoughSamples(f"job {job} has no committed evaluations yet; xai-ray resume {job}")
     pool = read_pool(place, manifest, design_draws)

@@ -71,8 +71,11 @@ def parse_ask(text: str) -> Question:
         raise SpecError(f"--ask {text!r}: parameters are numbers with commas") from None
     names = {"BETA": ("alpha", "beta"), "WBV": ("p",)}.get(tag.upper(), ())
     if len(numbers) != len(names):
-        raise SpecError(f"--ask {text!r}: {tag} takes {len(names)} parameters{' (' + ', '.join(names) + ')' if names else ''}, got {len(numbers)}")
-    return Question(tag, **dict(zip(names, numbers, strict=True)))
+        raise SpecError(
+            f"--ask {text!r}: {tag} takes {len(names)} parameters{' (' + ', '.join(names) + ')' if names else ''}, got {len(numbers)}"
+        )
+    given = dict(zip(names, numbers, strict=True))
+    return Question(tag, p=given.get("p"), alpha=given.get("alpha"), beta=given.get("beta"))
 
 
 def describe_plan(prepared: Prepared) -> dict[str, Any]:
@@ -98,7 +101,12 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
 def describe_games() -> list[dict[str, Any]]:
     """What `games` prints."""
     rows: list[dict[str, Any]] = [
-        {"game": "model", "players": list(PLAYERS), "behaviours": list(BEHAVIOURS), "what": "a model on one input, with players removed"},
+        {
+            "game": "model",
+            "players": list(PLAYERS),
+            "behaviours": list(BEHAVIOURS),
+            "what": "a model on one input, with players removed",
+        },
         {"game": "table", "what": "a stored table of 2^n values (.npz, key `values`; player i is bit i)"},
     ]
     return rows + [{"game": f"known: {name}", "source": row.citation} for name, row in KNOWN_GAMES.items()]
@@ -141,7 +149,9 @@ def _context(order: int | float, largest: int, at: int) -> int:
     if isinstance(order, int):
         return order
     if not 0.0 <= order <= 1.0:
-        raise SpecError(f"ask[{at}].orders: {order} is a fraction outside 0..1; whole numbers are context sizes 0..{largest}")
+        raise SpecError(
+            f"ask[{at}].orders: {order} is a fraction outside 0..1; whole numbers are context sizes 0..{largest}"
+        )
     return round(order * largest)
 
 
@@ -152,7 +162,9 @@ def _pairs(pairs: Any, game: Game, at: int) -> tuple[tuple[int, int], ...] | Non
         view = getattr(game, "view", None)
         found = neighbours(view) if isinstance(view, View) else ()
         if not found:
-            raise SpecError(f'ask[{at}].pairs = "local" needs players with neighbours (patches, regions or words); give a list of pairs')
+            raise SpecError(
+                f'ask[{at}].pairs = "local" needs players with neighbours (patches, regions or words); give a list of pairs'
+            )
         return found
     return tuple((int(i), int(j)) for i, j in pairs)
 

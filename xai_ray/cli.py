@@ -35,17 +35,27 @@ app = typer.Typer(
 
 SpecPath = Annotated[Path, typer.Argument(help="Job spec, .toml or .json.", show_default=False)]
 JobId = Annotated[str, typer.Argument(help="Job id, as `list` prints it.", show_default=False)]
-StoreUrl = Annotated[str, typer.Option("--store", envvar="XAI_RAY_STORE", help="Where values live: file://DIR, DIR or memory://.")]
-EngineName = Annotated[Literal["ray", "inline"], typer.Option("--engine", envvar="XAI_RAY_ENGINE", help="Who does the work.")]
-Address = Annotated[str | None, typer.Option(envvar="XAI_RAY_ADDRESS", help="Ray cluster to join; default: start one here.")]
-Actors = Annotated[int | None, typer.Option(envvar="XAI_RAY_ACTORS", min=1, help="Workers; default: from the CPUs or GPUs.")]
+StoreUrl = Annotated[
+    str, typer.Option("--store", envvar="XAI_RAY_STORE", help="Where values live: file://DIR, DIR or memory://.")
+]
+EngineName = Annotated[
+    Literal["ray", "inline"], typer.Option("--engine", envvar="XAI_RAY_ENGINE", help="Who does the work.")
+]
+Address = Annotated[
+    str | None, typer.Option(envvar="XAI_RAY_ADDRESS", help="Ray cluster to join; default: start one here.")
+]
+Actors = Annotated[
+    int | None, typer.Option(envvar="XAI_RAY_ACTORS", min=1, help="Workers; default: from the CPUs or GPUs.")
+]
 Out = Annotated[Path | None, typer.Option(help="Write result.json, result.arrow and report.html into this folder.")]
 Recompute = Annotated[bool, typer.Option("--recompute", help="Discard damaged records and compute them again.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no notes.")]
 
 
 @app.command()
-def check(spec: SpecPath, as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False) -> None:
+def check(
+    spec: SpecPath, as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False
+) -> None:
     """Validate a spec and print its plan: players, units, evaluations, expected time. Times two batches of the model."""
     from xai_ray.build import describe_plan, prepare
     from xai_ray.spec import load
@@ -92,14 +102,21 @@ def resume(
     """Go on with a stored job that was killed, cancelled or failed."""
     place = _open(store)
     spec, base = _spec_of(place.manifest(job))
-    _execute(_with_budget(spec, _last_budget(place, job)), base, _Where(store, engine, address, actors, out, recompute, quiet), job)
+    _execute(
+        _with_budget(spec, _last_budget(place, job)),
+        base,
+        _Where(store, engine, address, actors, out, recompute, quiet),
+        job,
+    )
 
 
 @app.command()
 def extend(
     job: JobId,
     evaluations: Annotated[int, typer.Option(min=1, help="The new total of evaluations.")],
-    std_error: Annotated[float | None, typer.Option(help="Stop earlier once every standard error is below this.")] = None,
+    std_error: Annotated[
+        float | None, typer.Option(help="Stop earlier once every standard error is below this.")
+    ] = None,
     store: StoreUrl = "runs",
     engine: EngineName = "ray",
     address: Address = None,
@@ -126,7 +143,9 @@ def list_jobs(store: StoreUrl = "runs", as_json: Annotated[bool, typer.Option("-
         _print_json(rows)
         return
     for row in rows:
-        typer.echo(f"{row['job']:<32} {row['state']:<12} {row['evaluations']:>9} / {row['budget']:<9} {', '.join(row['asks'])}")
+        typer.echo(
+            f"{row['job']:<32} {row['state']:<12} {row['evaluations']:>9} / {row['budget']:<9} {', '.join(row['asks'])}"
+        )
     if not rows:
         _say(f"no jobs in {place.url}")
 
@@ -135,15 +154,16 @@ def list_jobs(store: StoreUrl = "runs", as_json: Annotated[bool, typer.Option("-
 def status(job: JobId, store: StoreUrl = "runs", as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """State, evaluations, units and last events of a job."""
     place = _open(store)
-    facts = _status(place, job) | {"events": place.events(job)[-5:]}
+    facts, events = _status(place, job), place.events(job)[-5:]
     if as_json:
-        _print_json(facts)
+        _print_json(facts | {"events": events})
         return
     for key, value in facts.items():
-        if key != "events":
-            typer.echo(f"{key:<12} {', '.join(value) if isinstance(value, list) else value}")
-    for event in facts["events"]:
-        typer.echo(f"{'event':<12} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.get('at', 0)))} {event.get('event')}")
+        typer.echo(f"{key:<12} {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    for event in events:
+        typer.echo(
+            f"{'event':<12} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.get('at', 0)))} {event.get('event')}"
+        )
 
 
 @app.command()
@@ -186,12 +206,19 @@ def cancel(job: JobId, store: StoreUrl = "runs") -> None:
 def result(
     job: JobId,
     store: StoreUrl = "runs",
-    output_format: Annotated[Literal["table", "json", "csv", "arrow"], typer.Option("--format", help="What stdout carries.")] = "table",
-    ask: Annotated[str | None, typer.Option(help="Another index from the stored values: an index, or one with parameters, as Beta(4,1).")] = None,
+    output_format: Annotated[
+        Literal["table", "json", "csv", "arrow"], typer.Option("--format", help="What stdout carries.")
+    ] = "table",
+    ask: Annotated[
+        str | None,
+        typer.Option(help="Another index from the stored values: an index, or one with parameters, as Beta(4,1)."),
+    ] = None,
     order: Annotated[int | None, typer.Option(min=1, help="Order of the asked index.")] = None,
     estimator: Annotated[str, typer.Option(help="Estimator of the asked index.")] = "auto",
     contexts: Annotated[str | None, typer.Option(help="Context sizes of the asked index, as 0,12,24.")] = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Of a job that is not finished: from what is committed.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Of a job that is not finished: from what is committed.")
+    ] = False,
 ) -> None:
     """The estimates of a job; with --ask another index from its stored values, without a new evaluation."""
     from xai_ray.api import open_result
@@ -311,7 +338,9 @@ def removals(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """The removals: what stands where a player is absent."""
     from xai_ray.games import REMOVALS
 
-    rows = [{"removal": tag, "players": ", ".join(row.players), "source": row.citation} for tag, row in REMOVALS.items()]
+    rows = [
+        {"removal": tag, "players": ", ".join(row.players), "source": row.citation} for tag, row in REMOVALS.items()
+    ]
     _print_rows(rows, as_json)
 
 
@@ -327,7 +356,14 @@ class _Where:
     """Where a run works: nothing of it is part of the answer."""
 
     def __init__(
-        self, store: str, engine: str, address: str | None, actors: int | None, out: Path | None, recompute: bool, quiet: bool
+        self,
+        store: str,
+        engine: str,
+        address: str | None,
+        actors: int | None,
+        out: Path | None,
+        recompute: bool,
+        quiet: bool,
     ) -> None:
         self.store, self.engine, self.address, self.actors = store, engine, address, actors
         self.out, self.recompute, self.quiet = out, recompute, quiet
@@ -371,12 +407,17 @@ def _execute(spec: Spec, base: Path, where: _Where, job: str | None = None) -> N
     )
     began = time.perf_counter()
     try:
-        with bar, _terminable():
+        with bar, _Terminable():
             finished = attempt.execute()
     except KeyboardInterrupt:
         command = f"xai-ray resume {manifest.job}" + (f" --store {where.store}" if where.store != "runs" else "")
         raise Cancelled(f"interrupted; what was committed stays, go on with: {command}") from None
-    _conclude(finished, result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url), where, limit)
+    _conclude(
+        finished,
+        result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
+        where,
+        limit,
+    )
 
 
 def _conclude(finished: Finished, found: Result, where: _Where, limit: float | None) -> None:
@@ -395,7 +436,7 @@ def _conclude(finished: Finished, found: Result, where: _Where, limit: float | N
         raise typer.Exit(4)
 
 
-class _terminable:
+class _Terminable:
     """SIGTERM ends a run like Ctrl-C: workers are released, the job can be resumed."""
 
     def __enter__(self) -> None:
@@ -465,7 +506,14 @@ def _status(store: Store, job: str) -> dict[str, Any]:
     committed = store.committed(job)
     done = sum(design.evaluations(u.stop) - design.evaluations(u.start) for u in committed)
     events = store.events(job)
-    last = next((e for e in reversed(events) if e.get("event") in ("started", "done", "imprecise", "failed", "cancelled", "interrupted")), {})
+    last = next(
+        (
+            e
+            for e in reversed(events)
+            if e.get("event") in ("started", "done", "imprecise", "failed", "cancelled", "interrupted")
+        ),
+        {},
+    )
     state = "running" if last.get("event") == "started" else last.get("event", "new")
     return {
         "job": job,

@@ -1,18 +1,18 @@
 """Every error a user can meet. Each says what was wrong, where, and what to do; the command line maps it to an exit code.
 
-    XaiRayError                1   the job failed
-    ├─ NonFiniteValue          1   the game returned NaN or infinity
-    ├─ ModelOutputError        1   the model returned something of the wrong shape
-    ├─ SpecError               2   the spec or an argument is wrong
-    │  ├─ UnknownName          2   a name that is in no table
-    │  ├─ InputError           2   a file, table or array that cannot be used
-    │  └─ BudgetTooSmall       2   fewer evaluations than the estimator needs
-    ├─ NotEnoughSamples        2   the values at hand do not answer the question
-    ├─ StoreError              3   the store cannot be read or written
-    │  ├─ CorruptRecord        3   a record that fails its checksum
-    │  └─ DigestMismatch       3   the store belongs to another spec
-    ├─ EngineError             3   workers or cluster out of reach
-    └─ Cancelled             130   stopped on request; what was committed stays
+XaiRayError                1   the job failed
+├─ NonFiniteValue          1   the game returned NaN or infinity
+├─ ModelOutputError        1   the model returned something of the wrong shape
+├─ SpecError               2   the spec or an argument is wrong
+│  ├─ UnknownName          2   a name that is in no table
+│  ├─ InputError           2   a file, table or array that cannot be used
+│  └─ BudgetTooSmall       2   fewer evaluations than the estimator needs
+├─ NotEnoughSamples        2   the values at hand do not answer the question
+├─ StoreError              3   the store cannot be read or written
+│  ├─ CorruptRecord        3   a record that fails its checksum
+│  └─ DigestMismatch       3   the store belongs to another spec
+├─ EngineError             3   workers or cluster out of reach
+└─ Cancelled             130   stopped on request; what was committed stays
 """
 
 from __future__ import annotations

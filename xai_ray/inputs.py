@@ -51,7 +51,9 @@ def read_input(source: Any, base: Path) -> ReadInput:
         return ReadInput(array=_npy(path))
     if path.suffix.lower() == ".txt":
         return ReadInput(text=_read_bytes(path).decode("utf-8", errors="replace").strip())
-    raise InputError(f"game.input {source!r}: unknown ending; pictures {', '.join(_PICTURES)}, arrays .npy, texts .txt, or {{ table, row }}")
+    raise InputError(
+        f"game.input {source!r}: unknown ending; pictures {', '.join(_PICTURES)}, arrays .npy, texts .txt, or {{ table, row }}"
+    )
 
 
 def read_background(source: Background, base: Path) -> tuple[Array, tuple[str, ...]]:
@@ -66,7 +68,9 @@ def read_background(source: Background, base: Path) -> tuple[Array, tuple[str, .
             raise InputError(f'game.removal.background.rows = "{source.rows}": the step cannot be 0')
         rows = rows[slice(*bounds)]
     if len(rows) == 0:
-        raise InputError(f"game.removal.background: no rows are left of {where} after rows = {source.rows!r}; it needs at least one")
+        raise InputError(
+            f"game.removal.background: no rows are left of {where} after rows = {source.rows!r}; it needs at least one"
+        )
     return rows, columns
 
 
@@ -83,9 +87,15 @@ def read_table(path: Path, drop: tuple[str, ...] = ()) -> tuple[Array, tuple[str
         table = _arrow_table(path)
         text = [f.name for f in table.schema if not _is_number(f.type) and f.name not in drop]
         if text:
-            raise InputError(f"table {path}: column {text[0]!r} does not hold numbers; encode it, or leave it out with drop = [{text[0]!r}]")
+            raise InputError(
+                f"table {path}: column {text[0]!r} does not hold numbers; encode it, or leave it out with drop = [{text[0]!r}]"
+            )
         names = tuple(table.column_names)
-        rows = np.stack([table.column(c).to_numpy().astype(np.float64) for c in names if c not in drop], axis=1) if names else np.empty((0, 0))
+        rows = (
+            np.stack([table.column(c).to_numpy().astype(np.float64) for c in names if c not in drop], axis=1)
+            if names
+            else np.empty((0, 0))
+        )
     missing = [c for c in drop if c not in names]
     if missing:
         raise InputError(f"table {path}: no column {missing[0]!r} to drop; columns: {', '.join(names)}")
@@ -146,7 +156,9 @@ def _text(source: TextRow, base: Path) -> str:
     lines = _read_bytes(base / source.texts).decode("utf-8", errors="replace").splitlines()
     header = lines[0].split("\t") if lines else []
     if source.column not in header:
-        raise InputError(f"{base / source.texts}: no column {source.column!r} in its first line; columns: {', '.join(header)}")
+        raise InputError(
+            f"{base / source.texts}: no column {source.column!r} in its first line; columns: {', '.join(header)}"
+        )
     if source.row + 1 >= len(lines):
         raise InputError(f"game.input.row = {source.row}: {base / source.texts} has rows 0..{len(lines) - 2}")
     cells = lines[source.row + 1].split("\t")

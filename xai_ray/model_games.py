@@ -28,7 +28,7 @@ def model_game(game: s.ModelGameSpec, compute: s.Compute, seed: int, base: Path)
     found = read_input(game.input, base)
     x, picture = _model_input(found, made)
     behaviour = _behaviour(game.behaviour)
-    return games.ModelGame(
+    built = games.ModelGame(
         made.model,
         x,
         players=_players(game.players, found, made, picture, base),
@@ -43,6 +43,10 @@ def model_game(game: s.ModelGameSpec, compute: s.Compute, seed: int, base: Path)
         output_names=made.class_names or None,
         picture=picture,
     )
+    if game.behaviour.names:
+        usual = zip(built.targets.tolist(), built.output_names, strict=True)
+        built.output_names = tuple(game.behaviour.names.get(str(target), name) for target, name in usual)
+    return built
 
 
 def _factory(model: s.Factory, base: Path) -> ZooModel:
@@ -56,7 +60,9 @@ def _factory(model: s.Factory, base: Path) -> ZooModel:
         raise InputError(f"{where} raised {type(error).__name__}: {error}") from error
     made = made if isinstance(made, ZooModel) else ZooModel(made, "logits")
     if not callable(made.model):
-        raise InputError(f"{where} returned {type(made.model).__name__}, which cannot be called; return a torch module, a callable or a ZooModel")
+        raise InputError(
+            f"{where} returned {type(made.model).__name__}, which cannot be called; return a torch module, a callable or a ZooModel"
+        )
     if model.weights is not None:
         _load_weights(made.model, base / model.weights)
     return made
@@ -100,7 +106,9 @@ def _load_weights(model: Any, path: Path) -> None:
     except FileNotFoundError:
         raise InputError(f"game.model.weights: no file at {path}") from None
     except ImportError:
-        raise InputError('game.model.weights: .safetensors needs the package safetensors: pip install "xai-ray[text]"') from None
+        raise InputError(
+            'game.model.weights: .safetensors needs the package safetensors: pip install "xai-ray[text]"'
+        ) from None
     except Exception as error:
         raise InputError(f"game.model.weights: cannot load {path}: {str(error).splitlines()[0]}") from error
 
@@ -129,9 +137,13 @@ def _trusted_file(model: s.ModelFile, base: Path) -> ZooModel:
         except RuntimeError:
             loaded = torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:
-        raise InputError(f"game.model.file: cannot read the model {path}: {str(error).splitlines()[0]}; is the file whole?") from error
+        raise InputError(
+            f"game.model.file: cannot read the model {path}: {str(error).splitlines()[0]}; is the file whole?"
+        ) from error
     if not callable(loaded):
-        raise InputError(f"game.model.file: {path} holds {type(loaded).__name__}, not a model; state dicts go to `weights` beside a factory")
+        raise InputError(
+            f"game.model.file: {path} holds {type(loaded).__name__}, not a model; state dicts go to `weights` beside a factory"
+        )
     return ZooModel(loaded, model.outputs or "logits")
 
 
@@ -144,15 +156,22 @@ def _model_input(found: ReadInput, made: ZooModel) -> tuple[Any, Any]:
         return np.ascontiguousarray(found.picture.transpose(2, 0, 1)).astype(np.float32) / 255.0, found.picture
     if found.text is not None:
         if made.tokenizer is None:
-            raise SpecError("game.input is a text, but the model came without a tokenizer; its factory must return a ZooModel with one")
+            raise SpecError(
+                "game.input is a text, but the model came without a tokenizer; its factory must return a ZooModel with one"
+            )
         return found.text, None
     if found.row is not None:
         columns = found.columns or ()
         if made.columns and len(made.columns) != len(found.row):
-            raise InputError(f"game.input has {len(found.row)} columns, the model takes {len(made.columns)} ({', '.join(made.columns[:4])}, ...)")
+            raise InputError(
+                f"game.input has {len(found.row)} columns, the model takes {len(made.columns)} ({', '.join(made.columns[:4])}, ...)"
+            )
         if made.columns and columns and tuple(columns) != tuple(made.columns):
             wrong = next((i for i, (a, b) in enumerate(zip(columns, made.columns, strict=True)) if a != b), 0)
-            raise InputError(f"game.input: column {wrong} is {columns[wrong]!r}, the model takes {made.columns[wrong]!r} there; order the columns as the model does")
+            raise InputError(
+                f"game.input: column {wrong} is {columns[wrong]!r}, the model takes {made.columns[wrong]!r} there; "
+                "order the columns as the model does"
+            )
         bad = np.flatnonzero(~np.isfinite(np.asarray(found.row, dtype=np.float64)))
         if len(bad):
             name = columns[bad[0]] if columns else f"column {bad[0]}"

@@ -66,7 +66,9 @@ class Bar:
         if self._plain and not self._quiet:
             rate, left = self._rate(first.evaluations)
             speed = f", {rate:.3g}/s, ETA {left}" if first.evaluations > self._first else ""
-            self._console.print(f"{first.evaluations} / {self._total} evaluations{speed}, {error}", highlight=False, soft_wrap=True)
+            self._console.print(
+                f"{first.evaluations} / {self._total} evaluations{speed}, {error}", highlight=False, soft_wrap=True
+            )
 
     def _rate(self, done: int) -> tuple[float, str]:
         elapsed = max(time.monotonic() - self._began, 1e-9)

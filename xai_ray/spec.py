@@ -11,7 +11,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+)
 
 from xai_ray.errors import InputError, SpecError
 
@@ -208,6 +218,8 @@ class Behaviour(_Frozen):
     kind: Literal["logit", "probability", "log_probability", "log_odds", "margin", "loss", "raw"]
     target: Literal["predicted", "all"] | NonNegativeInt | tuple[NonNegativeInt, ...] = "predicted"
     order: Literal["mean_then_behaviour", "behaviour_then_mean"] | None = None
+    names: dict[str, str] = {}
+    """Names of classes by number, for people; for models that come without."""
 
 
 class ModelGameSpec(_Frozen):
@@ -306,7 +318,9 @@ def parse(document: Any, where: str = "spec") -> Spec:
         return Spec.model_validate(document)
     except ValidationError as error:
         lines = _mistakes([dict(e) for e in error.errors()], document)
-        raise SpecError("\n".join([f"{where}: {len(lines)} mistake{'s' * (len(lines) > 1)}", *(f"  {line}" for line in lines)])) from None
+        raise SpecError(
+            "\n".join([f"{where}: {len(lines)} mistake{'s' * (len(lines) > 1)}", *(f"  {line}" for line in lines)])
+        ) from None
 
 
 def canonical(spec: Spec) -> dict[str, Any]:
@@ -330,7 +344,9 @@ def _fitting(found: list[dict[str, Any]]) -> dict[str, Any]:
 def _explain(path: str, error: dict[str, Any], document: dict[str, Any]) -> str:
     kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"{path}: unknown key{_nearest(str(error['loc'][-1]), list(_walk(error['loc'], document)[1].model_fields))}"
+        return (
+            f"{path}: unknown key{_nearest(str(error['loc'][-1]), list(_walk(error['loc'], document)[1].model_fields))}"
+        )
     if kind == "missing":
         return f"{path}: this key is needed"
     if kind == "union_tag_invalid":
@@ -370,7 +386,13 @@ def _walk(location: tuple[int | str, ...], document: Any) -> tuple[str, type[_Fr
             node = node[key]
         tagged = True
         if isinstance(key, str) and key in ("budget", "compute", "ask", "behaviour", "background"):
-            model = {"budget": Budget, "compute": Compute, "ask": AskSpec, "behaviour": Behaviour, "background": Background}[key]
+            model = {
+                "budget": Budget,
+                "compute": Compute,
+                "ask": AskSpec,
+                "behaviour": Behaviour,
+                "background": Background,
+            }[key]
     return "".join(parts).lstrip(".") or "spec", model
 
 

@@ -12,7 +12,15 @@ from xai_ray.estimators import Ask, Pool, StdErrorBelow, boundaries, plan
 from xai_ray.estimators.table import build
 from xai_ray.indices import Question, exact, resolve
 
-SAMPLED = [("SV", "leverage"), ("SV", "permutation"), ("SII", "cells"), ("STII", "cells"), ("BII", "cells"), ("CHII", "cells"), ("MOI", "cells")]
+SAMPLED = [
+    ("SV", "leverage"),
+    ("SV", "permutation"),
+    ("SII", "cells"),
+    ("STII", "cells"),
+    ("BII", "cells"),
+    ("CHII", "cells"),
+    ("MOI", "cells"),
+]
 
 
 def sample(table, tag, name, budget, seed, **parameters):
@@ -48,16 +56,19 @@ def test_any_cut_and_order_of_partials_gives_one_answer(tag, name):
     np.testing.assert_allclose(pool.answer(planned.asks[0].question, name).values, whole.values, atol=1e-12)
 
 
-@pytest.mark.parametrize(("tag", "name", "budget", "seeds"), [
-    ("SV", "leverage", 120, 250),
-    ("SV", "leverage", 300, 250),
-    ("SV", "permutation", 250, 250),
-    ("SII", "cells", 200, 200),
-    ("STII", "cells", 200, 200),
-    ("BII", "cells", 200, 200),
-    ("CHII", "cells", 200, 200),
-    ("MOI", "cells", 300, 200),
-])
+@pytest.mark.parametrize(
+    ("tag", "name", "budget", "seeds"),
+    [
+        ("SV", "leverage", 120, 250),
+        ("SV", "leverage", 300, 250),
+        ("SV", "permutation", 250, 250),
+        ("SII", "cells", 200, 200),
+        ("STII", "cells", 200, 200),
+        ("BII", "cells", 200, 200),
+        ("CHII", "cells", 200, 200),
+        ("MOI", "cells", 300, 200),
+    ],
+)
 def test_unbiased_and_intervals_cover(tag, name, budget, seeds):
     """Law 5: nominal 95 % intervals cover 92-98 % over seeds; the mean over seeds is within four standard errors of the truth."""
     table = smooth_table(10, seed=4)

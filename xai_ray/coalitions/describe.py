@@ -13,13 +13,14 @@ from xai_ray.errors import UnknownName
 
 def from_description(description: dict[str, Any]) -> Design:
     """Rebuild a design from its JSON object."""
-    arguments = {key: value for key, value in description.items() if key != "kind"}
+    arguments: dict[str, Any] = {key: value for key, value in description.items() if key != "kind"}
     match description.get("kind"):
         case "exhaustive":
             return Exhaustive(**arguments)
         case "permutations":
             return Permutations(**arguments)
         case "strata":
-            return Strata(**{**arguments, "law": tuple(arguments["law"])})
+            arguments["law"] = tuple(arguments["law"])
+            return Strata(**arguments)
         case kind:
             raise UnknownName("design", str(kind), ("exhaustive", "permutations", "strata"))

@@ -37,7 +37,9 @@ class Strata:
     law: tuple[float, ...]
     edges: int = 0
     stochastic: bool = False
-    _dealt: list[tuple[Ints, Ints]] = field(default_factory=list, init=False, repr=False, compare=False)
+    _dealt: list[tuple[Ints, Ints]] = field(
+        default_factory=list[tuple[Ints, Ints]], init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if len(self.law) != self.n_players // 2 or any(not w > 0 for w in self.law):
@@ -96,24 +98,23 @@ class Strata:
         return self._dealt[0]
 
     def _deal(self, draws: int) -> tuple[Ints, Ints]:
-        caps = [1] + [draws if self.stochastic else min(self.pool(h), draws) for h in range(1, self.n_players // 2 + 1)]
-        edge = [np.repeat(np.arange(self.edges + 1), caps[: self.edges + 1])]
-        edge += [np.concatenate([np.arange(c) for c in caps[: self.edges + 1]])]
+        last = self.n_players // 2
         if self.stochastic and self.edges:
             raise ValueError("a stochastic game has no stratum that could be exhausted: edges must be 0")
-        rest = draws - len(edge[0])
-        lawful = list(range(self.edges + 1, self.n_players // 2 + 1))
-        if rest <= 0 or not lawful:
-            return edge[0].astype(np.int64), edge[1].astype(np.int64)
-        taken = _counts_below(np.array([self.law[h - 1] for h in lawful]), np.array([caps[h] for h in lawful]), rest)
-        stratum = np.repeat(np.array(lawful), taken)
-        index = np.concatenate([np.arange(t) for t in taken])
-        priority = (2 * index + 1) / np.array(self.law)[stratum - 1]
-        order = np.lexsort((stratum, priority))
-        return (
-            np.concatenate([edge[0], stratum[order]]).astype(np.int64),
-            np.concatenate([edge[1], index[order]]).astype(np.int64),
-        )
+        caps = np.array([1] + [draws if self.stochastic else min(self.pool(h), draws) for h in range(1, last + 1)])
+        first = np.arange(min(self.edges, last) + 1)
+        lawful = np.arange(len(first), last + 1)
+        taken = np.zeros(last + 1, dtype=np.int64)
+        taken[first] = caps[first]
+        rest = draws - int(taken.sum())
+        if rest > 0 and len(lawful):
+            taken[lawful] = _counts_below(np.array(self.law)[lawful - 1], caps[lawful], rest)
+        stratum = np.repeat(np.arange(last + 1, dtype=np.int64), taken)
+        index = np.arange(len(stratum), dtype=np.int64) - np.repeat(np.cumsum(taken) - taken, taken)
+        # Edges keep their order by stratum; the others follow by priority.
+        priority = np.where(stratum < len(first), 0.0, (2 * index + 1) / np.array([1.0, *self.law])[stratum])
+        order = np.lexsort((index, stratum, priority))
+        return stratum[order], index[order]
 
     def describe(self) -> dict[str, Any]:
         """Kind and arguments."""

@@ -31,7 +31,7 @@ from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
 
 
-class _Stopped(Exception):  # noqa: N818
+class _Stopped(Exception):
     """Raised between two batches to leave a unit unfinished."""
 
 

@@ -62,7 +62,7 @@ _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
 
 
-class IllegalEvent(ValueError):  # noqa: N818
+class IllegalEvent(ValueError):
     """An event that cannot happen in this state: an engine's mistake. The ledger is as it was."""
 
 

@@ -7,4 +7,15 @@ from xai_ray.estimators.protocol import Estimator
 from xai_ray.estimators.stopping import StdErrorBelow, boundaries
 from xai_ray.estimators.table import ESTIMATORS, EstimatorInfo
 
-__all__ = ["ESTIMATORS", "Ask", "Estimate", "Estimator", "EstimatorInfo", "Plan", "Pool", "StdErrorBelow", "boundaries", "plan"]
+__all__ = [
+    "ESTIMATORS",
+    "Ask",
+    "Estimate",
+    "Estimator",
+    "EstimatorInfo",
+    "Plan",
+    "Pool",
+    "StdErrorBelow",
+    "boundaries",
+    "plan",
+]

@@ -146,7 +146,9 @@ class _Table:
             residual = self.values - fit.predictions
             held_out[mine] = residual[mine]
             # Mean residual of a size = trained rows for themselves (1/N each) + the others through the held-out rows.
-            weight = np.where(mine, (1 - trained_share[self.sizes]) / np.maximum(out, 1)[self.sizes], self._own()[self.sizes])
+            weight = np.where(
+                mine, (1 - trained_share[self.sizes]) / np.maximum(out, 1)[self.sizes], self._own()[self.sizes]
+            )
             weight = np.where(works[self.sizes], weight / usable[self.sizes], 0.0)
             weighted += weight[:, None] * residual
         self.held_out[:] = [held_out]

@@ -51,4 +51,6 @@ class Exact:
                 'ask for [budget] evaluations = "exact" or take a sampled estimator'
             )
         answer = exact(table, self.question)
-        return Estimate(answer.question, answer.coalitions, answer.values, np.zeros_like(answer.values), self.name, 1 << n)
+        return Estimate(
+            answer.question, answer.coalitions, answer.values, np.zeros_like(answer.values), self.name, 1 << n
+        )

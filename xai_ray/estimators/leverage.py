@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from math import inf
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from xai_ray.coalitions import Draw, Strata
 from xai_ray.errors import NotEnoughSamples
+from xai_ray.estimators.cholesky import Factor
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.observed import Observed, Pairs, paired
 from xai_ray.indices import Question
@@ -65,15 +65,15 @@ class Leverage:
         # The columns of A sum to zero, so the all-ones direction is added back before inverting; it never enters the answer.
         try:
             if count < n - 1:
-                raise LinAlgError
-            factor = cho_factor(gram + np.trace(gram) / n**2)
-        except LinAlgError:
+                raise np.linalg.LinAlgError
+            factor = Factor.of(gram + np.trace(gram) / n**2)
+        except np.linalg.LinAlgError:
             raise NotEnoughSamples(
                 f"leverage needs {minimum(n)} evaluations or more for {n} players, has {2 * count + 2}"
             ) from None
-        solution = cho_solve(factor, A.T @ (weight[:, None] * target))
+        solution = factor.solve(A.T @ (weight[:, None] * target))
         residual = target - A @ solution
-        reach = cho_solve(factor, A.T).T
+        reach = factor.solve(A.T).T
         hat = weight * np.einsum("pi,pi->p", A, reach)
         freedom = count - (n - 1)
         spread = residual / np.sqrt(np.maximum(1.0 - hat, 1e-9))[:, None]
@@ -91,7 +91,9 @@ class Leverage:
         middle = 2 * pairs.stratum == n
         weight = np.where(middle, 1.0, 2.0) / (sizes * (n - sizes) * counts[pairs.stratum])
         pools = [self.design.pool(h) for h in range(n // 2 + 1)]
-        drawn = np.array([0.0 if self.design.stochastic else min(1.0, c / p) for c, p in zip(counts, pools, strict=True)])
+        drawn = np.array(
+            [0.0 if self.design.stochastic else min(1.0, c / p) for c, p in zip(counts, pools, strict=True)]
+        )
         return weight, 1.0 - drawn[pairs.stratum]
 
 

@@ -49,11 +49,15 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
     if not asks:
         raise SpecError('nothing asked: add an [[ask]] with an index, for example index = "SV"')
     if evaluations is not None and evaluations < 2:
-        raise BudgetTooSmall(f"budget of {evaluations} evaluations: at least 2 are needed (the empty and the grand coalition)")
+        raise BudgetTooSmall(
+            f"budget of {evaluations} evaluations: at least 2 are needed (the empty and the grand coalition)"
+        )
     questions = [resolve(ask.question, n) for ask in asks]
     covered = not stochastic and (evaluations is None or (n <= table.LARGEST_EXACT and evaluations >= 1 << n))
     if evaluations is None and stochastic:
-        raise SpecError("exact needs a deterministic game: use every background row (samples = none) instead of sampled ones")
+        raise SpecError(
+            "exact needs a deterministic game: use every background row (samples = none) instead of sampled ones"
+        )
     names = [
         _name(ask.estimator, question, n, None if covered else evaluations, f"ask {i}", stochastic)
         for i, (ask, question) in enumerate(zip(asks, questions, strict=True))
@@ -91,10 +95,17 @@ def _design(asks: Sequence[Ask], n: int, seed: int, stochastic: bool) -> Design:
     kinds = {table.info(ask.estimator).designs[0]: ask.estimator for ask in asks}
     if len(kinds) > 1:
         names = ", ".join(f"{name!r} draws {kind}" for kind, name in kinds.items())
-        raise SpecError(f"one job draws one design, and these need different ones: {names}; choose estimators of one design or run two jobs")
+        raise SpecError(
+            f"one job draws one design, and these need different ones: {names}; choose estimators of one design or run two jobs"
+        )
     if "permutations" in kinds:
         return Permutations(n, seed, stochastic)
-    laws = [np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1e-300) if a.estimator == "leverage" else _folded(a.question, n) for a in asks]
+    laws = [
+        np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1e-300)
+        if a.estimator == "leverage"
+        else _folded(a.question, n)
+        for a in asks
+    ]
     law = np.mean(laws, axis=0) if n > 1 else np.zeros(0)
     # Every stratum keeps a little weight, so that a finished job can be asked for another index.
     law = 0.9 * law + 0.1 * np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1e-300)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from xai_ray.coalitions import Design
 from xai_ray.errors import NotEnoughSamples
@@ -50,6 +51,11 @@ class Pool:
         name = estimator if estimator != "auto" else self._choose(question, evaluations, kind)
         table.check(name, question, self.design.n_players)
         reads = kind in table.ESTIMATORS[name].designs
+        # How BLAS splits a product over threads moves last bits, so an answer is computed on one.
+        with threadpool_limits(limits=1):
+            return self._answer(question, name, reads)
+
+    def _answer(self, question: Question, name: str, reads: bool) -> Estimate:
         built = table.build(name if reads else "exact" if self.complete else name, question, self.design)
         partial = built.empty()
         for start in range(0, self.draws, FOLD_DRAWS):

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
 
+from xai_ray.estimators.cholesky import Factor
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -59,7 +59,7 @@ class QuadraticRidge:
             for noise in _NOISES:
                 ridge = cls(coalitions[rows], values[rows], share, noise)
                 error = values[test] - ridge.fit(fitted).predictions[len(train) :]
-                scale = np.maximum(values.var(axis=0), 1e-300)
+                scale: Floats = np.maximum(values.var(axis=0), 1e-300)
                 loss = float(np.mean(error**2 / scale))
                 if best is None or loss < best[0]:
                     best = (loss, share, noise)
@@ -71,7 +71,7 @@ class QuadraticRidge:
         n = self.coalitions.shape[1]
         signs = np.where(self.coalitions, 1.0, -1.0)
         powers = self._powers(self.coalitions.sum(axis=1).astype(np.int64))
-        poly = np.linalg.lstsq(powers[train], self.values[train], rcond=None)[0]
+        poly = np.asarray(np.linalg.lstsq(powers[train], self.values[train], rcond=None)[0], dtype=np.float64)
         rest = self.values - powers @ poly
         scale = np.maximum(rest[train].std(axis=0), 1e-12 * np.abs(self.values).max(axis=0) + 1e-300)
         features = n + n * (n - 1) // 2
@@ -80,7 +80,7 @@ class QuadraticRidge:
             pair, smooth = self._dual(signs, rest / scale, train, share)
         else:
             pair, smooth = self._primal(signs, rest / scale, train, share)
-        by_size = self._powers(np.arange(n + 1)) @ poly
+        by_size = self._powers(np.arange(n + 1, dtype=np.int64)) @ poly
         return Surrogate(by_size, pair * scale, powers @ poly + smooth * scale)
 
     def _powers(self, sizes: Ints) -> Floats:
@@ -94,7 +94,7 @@ class QuadraticRidge:
         kernel = dot / n + pair_scale * (dot**2 - n)
         square = kernel[train]
         square[np.diag_indices_from(square)] += self.noise * square.shape[0] ** 0.5 + 1e-9
-        alpha = cho_solve(cho_factor(square, overwrite_a=True), target[train])
+        alpha = Factor.of(square).solve(target[train])
         pair = np.einsum("ri,rk,rj->ijk", signs[train], alpha, signs[train], optimize=True) * (2 * pair_scale)
         pair[np.arange(n), np.arange(n)] = 0.0
         return pair, kernel @ alpha
@@ -109,7 +109,7 @@ class QuadraticRidge:
         fitted = features[train]
         gram = fitted.T @ fitted
         gram[np.diag_indices_from(gram)] += self.noise * len(fitted) ** 0.5 + 1e-9
-        weights = cho_solve(cho_factor(gram, overwrite_a=True), fitted.T @ target[train])
+        weights = Factor.of(gram).solve(fitted.T @ target[train])
         pair = np.zeros((n, n, target.shape[1]))
         if share and n > 1:
             pair[upper] = weights[n:] * pair_scale

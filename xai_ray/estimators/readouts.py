@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from xai_ray.indices import Question, pair_profile_weights
 from xai_ray.types import Floats
@@ -27,7 +28,7 @@ class Readout:
     none: Floats
 
     @property
-    def sizes(self) -> Floats:
+    def sizes(self) -> npt.NDArray[np.bool_]:
         """Whether a size is read at all, shape (n+1,)."""
         return (self.both != 0) | (self.one != 0) | (self.none != 0)
 

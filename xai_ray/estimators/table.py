@@ -138,14 +138,18 @@ def check(name: str, question: Question, n: int, where: str = "") -> None:
     prefix = f"{where}: " if where else ""
     if not answers(row, question):
         able = ", ".join(repr(c) for c in candidates(question)) or "none"
-        raise SpecError(f"{prefix}estimator {name!r} does not answer {question.index} of order {question.order}; these do: {able}")
+        raise SpecError(
+            f"{prefix}estimator {name!r} does not answer {question.index} of order {question.order}; these do: {able}"
+        )
     if name == "exact" and n > LARGEST_EXACT:
         raise SpecError(
-            f"{prefix}exact for n = {n} players would cost 2^{n} = {float(2**min(n, 1000)):.3g} evaluations and as many values in memory; "
+            f"{prefix}exact for n = {n} players would cost 2^{n} = {float(2 ** min(n, 1000)):.3g} evaluations and as many values in memory; "
             f"the limit is n = {LARGEST_EXACT}. Use a sampled estimator, or fewer players (a coarser grid, column groups)"
         )
     if name == "leverage" and n > LARGEST_DENSE:
-        raise SpecError(f"{prefix}leverage solves an n x n system and stops at n = {LARGEST_DENSE}; use 'permutation' for n = {n}")
+        raise SpecError(
+            f"{prefix}leverage solves an n x n system and stops at n = {LARGEST_DENSE}; use 'permutation' for n = {n}"
+        )
 
 
 def build(name: str, question: Question, design: Design) -> Estimator[Any]:

@@ -22,7 +22,7 @@ CARDINAL = ("SII", "STII", "FSII", "BII", "FBII", "CHII", "k-SII", "Moebius", "C
 def log_binomial(n: Floats | float, k: Floats | float) -> Floats:
     """Logarithm of C(n, k), elementwise; 0 <= k <= n."""
     top, bottom = np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64)
-    return cast(Floats, gammaln(top + 1) - gammaln(bottom + 1) - gammaln(top - bottom + 1))
+    return gammaln(top + 1) - gammaln(bottom + 1) - gammaln(top - bottom + 1)
 
 
 def log_beta(a: Floats | float, b: Floats | float) -> Floats:
