@@ -143,7 +143,7 @@ def check(name: str, question: Question, n: int, where: str = "") -> None:
         )
     if name == "exact" and n > LARGEST_EXACT:
         raise SpecError(
-            f"{prefix}exact for n = {n} players would cost 2^{n} = {float(2 ** min(n, 1000)):.3g} evaluations and as many values in memory; "
+            f"{prefix}exact for n = {n} players would cost 2^{n} = {float(2 ** min(n, 1000)):.3g} evaluations, all in memory; "
             f"the limit is n = {LARGEST_EXACT}. Use a sampled estimator, or fewer players (a coarser grid, column groups)"
         )
     if name == "leverage" and n > LARGEST_DENSE:
