@@ -5,27 +5,45 @@ reach, 4 budget spent before the asked precision (the result is still written), 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
-from xai_ray.errors import Cancelled, SpecError, StoreError, XaiRayError
+from xai_ray.errors import Cancelled, DigestMismatch, SpecError, StoreError, XaiRayError
 
 if TYPE_CHECKING:
     from xai_ray.engine.job import Finished
+    from xai_ray.games import Game
     from xai_ray.reports import Result
     from xai_ray.spec import Spec
     from xai_ray.stores import Manifest, Store
 
+
+class _Commands(TyperGroup):
+    """Ends commands our way before typer ends them its own: by its release, Ctrl-C would be 1 and a broken pipe too."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        with _endings():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="xai-ray",
+    cls=_Commands,
     help="Shapley values and interactions of every order, with standard errors: resumable, and the same bits whatever dies.",
     no_args_is_help=True,
     add_completion=False,
@@ -125,6 +143,8 @@ def extend(
     quiet: Quiet = False,
 ) -> None:
     """Give a job a larger budget; every value it has is used again."""
+    if std_error is not None and not 0 < std_error < inf:
+        raise SpecError(f"--std-error is a positive number in units of v, got {std_error:g}")
     place = _open(store)
     spec, base = _spec_of(place.manifest(job))
     had = _last_budget(place, job)["evaluations"]
@@ -267,9 +287,10 @@ def replay(
         raise SpecError(f"--unit {unit}: job {job} has units 0..{len(units) - 1}")
     if units[unit] not in place.committed(job):
         raise StoreError(f"unit {unit} of job {job} has no record yet; xai-ray resume {job}")
-    spec, base = _spec_of(manifest)
     stored = next(iter(place.records(job, [units[unit]])))
-    again = evaluate(units[unit], game_of(spec, base), design_of(manifest))
+    game = game_of(*_spec_of(manifest))
+    _check_same_game(manifest, game)
+    again = evaluate(units[unit], game, design_of(manifest))
     largest = float(abs(again.values - stored.values).max())
     same = again.values.tobytes() == stored.values.tobytes()
     _print_json(
@@ -373,7 +394,6 @@ def _execute(spec: Spec, base: Path, where: _Where, job: str | None = None) -> N
     from xai_ray.api import engine_of, result_of
     from xai_ray.build import manifest_for, prepare
     from xai_ray.engine.job import Run, design_of, versions
-    from xai_ray.errors import DigestMismatch
     from xai_ray.estimators import StdErrorBelow
     from xai_ray.progress import Bar
 
@@ -383,11 +403,7 @@ def _execute(spec: Spec, base: Path, where: _Where, job: str | None = None) -> N
     draws = prepared.plan.draws
     if job is not None:
         stored = place.manifest(job)
-        if stored.document["identity"]["game"] != manifest.document["identity"]["game"]:
-            raise DigestMismatch(
-                f"job {job}: its spec now builds another game (the input, the model's weights or the code that makes them changed "
-                f"since {stored.digest[:10]}); run the spec again as a new job, or restore what it used"
-            )
+        _check_same_game(stored, prepared.game)
         if stored.document["versions"] != versions() and not where.quiet:
             _say(f"note: the job began with {stored.document['versions']}, here is {versions()}; last bits may differ")
         manifest, draws = stored, design_of(stored).affordable(_count(spec, stored))
@@ -466,6 +482,14 @@ def _spec_of(manifest: Manifest) -> tuple[Spec, Path]:
     return parse(manifest.document["spec"], f"spec of job {manifest.job}"), Path(manifest.document["base"])
 
 
+def _check_same_game(stored: Manifest, game: Game) -> None:
+    if stored.document["identity"]["game"] != game.digest:
+        raise DigestMismatch(
+            f"job {stored.job}: its spec now builds another game (the input, the model's weights or the code that makes them changed "
+            f"since {stored.digest[:10]}); run the spec again as a new job, or restore what it used"
+        )
+
+
 def _last_budget(store: Store, job: str) -> dict[str, Any]:
     """The budget of the newest run of a job."""
     started = [e for e in store.events(job) if e.get("event") == "started"]
@@ -514,16 +538,31 @@ def _status(store: Store, job: str) -> dict[str, Any]:
         ),
         {},
     )
-    state = "running" if last.get("event") == "started" else last.get("event", "new")
+    state = last.get("event", "new")
+    if state == "started":
+        state = "killed" if _dead(last) else "running"
     return {
         "job": job,
         "state": state,
         "evaluations": done,
         "budget": design.evaluations(segments[-1].stop) if segments else 0,
         "units": len(committed),
-        "players": str(len(manifest.document["players"])),
+        "players": len(manifest.document["players"]),
         "asks": [a["question"]["index"] for a in manifest.document["identity"]["asks"]],
     } | ({"reason": last["reason"]} if "reason" in last else {})
+
+
+def _dead(started: dict[str, Any]) -> bool:
+    """Whether a run that never ended is known to be dead: its process was on this host and is gone."""
+    if started.get("host") != socket.gethostname() or not isinstance(started.get("pid"), int):
+        return False
+    try:
+        os.kill(started["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _ask(found: Result, ask: str, order: int | None, estimator: str, contexts: str | None) -> Result:
@@ -578,10 +617,11 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def main() -> None:
-    """Entry point of `xai-ray`."""
+@contextmanager
+def _endings() -> Iterator[None]:
+    """Errors as a line on stderr and an exit code."""
     try:
-        app()
+        yield
     except XaiRayError as error:
         _say(f"xai-ray: {error}")
         sys.exit(error.exit_code)
@@ -590,8 +630,28 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of stdout went away (`| head`); nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EFBIG):
+            raise
+        _drop_stdout()
+        _say(f"xai-ray: cannot write to stdout: {error.strerror}")
+        sys.exit(1)
+
+
+def _drop_stdout() -> None:
+    """What is still buffered would fail again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main() -> None:
+    """Entry point of `xai-ray`."""
+    with _endings():
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

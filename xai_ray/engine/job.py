@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import platform
+import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
@@ -157,21 +160,30 @@ class Run:
             "at": time.time(),
             "draws": self.draws,
             "evaluations": design.evaluations(self.draws),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
         }
         self.store.append(
             job, {**started, "std_error": self.rule.limit if self.rule else None, "pending": len(pending)}
         )
         self.watcher.started(job, design.evaluations(self.draws), done_before)
-        progress.look()
         cancel = _CancelFlag(self.store, job)
-        if pending and not progress.stop_at:
-            self._evaluate(design, pending, progress, cancel)
-        if cancel.seen:
-            self._close("cancelled", progress.evaluations)
-            raise Cancelled(
-                f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
-            )
-        return self._finish(design, progress, progress.evaluations - done_before)
+        try:
+            progress.look()
+            if pending and not progress.stop_at:
+                self._evaluate(design, pending, progress, cancel)
+            if not cancel.seen:
+                return self._finish(design, progress, progress.evaluations - done_before)
+        except KeyboardInterrupt:
+            self._broken_off("interrupted", progress.evaluations)
+            raise
+        except Exception as error:
+            self._broken_off("failed", progress.evaluations, str(error))
+            raise
+        self._close("cancelled", progress.evaluations)
+        raise Cancelled(
+            f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
+        )
 
     def _pending(self, design: Design, progress: _Progress) -> list[Unit]:
         """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""
@@ -207,14 +219,12 @@ class Run:
             self.watcher.advanced(progress.evaluations)
             progress.look()
 
-        try:
-            self.engine.run(self.game, design, pending, commit, lambda: progress.stop_at is not None or cancel.check())
-        except KeyboardInterrupt:
-            self._close("interrupted", progress.evaluations)
-            raise
-        except Exception as error:
-            self._close("failed", progress.evaluations, str(error))
-            raise
+        self.engine.run(self.game, design, pending, commit, lambda: progress.stop_at is not None or cancel.check())
+
+    def _broken_off(self, state: str, evaluations: int, reason: str | None = None) -> None:
+        # A store that is full or gone cannot note it; the error under way says why, not this one.
+        with suppress(StoreError):
+            self._close(state, evaluations, reason)
 
     def _close(self, state: str, evaluations: int, reason: str | None = None) -> None:
         outcome = {"state": state, "evaluations": evaluations, "at": time.time()} | (
