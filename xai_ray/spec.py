@@ -27,7 +27,7 @@ from xai_ray.errors import InputError, SpecError
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Factory(_Frozen):
@@ -278,9 +278,9 @@ class Budget(_Frozen):
 class Compute(_Frozen):
     """What may move the last bits of a value: pinned here, part of the job's identity."""
 
-    batch: PositiveInt | None = None
+    batch: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     """Model rows per forward pass; None takes a power of two from the size of the input."""
-    threads: PositiveInt = 1
+    threads: int = Field(default=1, ge=1, le=256)
     """Threads of one forward pass, the same on every worker."""
 
 
@@ -333,7 +333,9 @@ def _mistakes(errors: list[dict[str, Any]], document: dict[str, Any]) -> list[st
     by_path: dict[str, list[dict[str, Any]]] = {}
     for error in errors:
         by_path.setdefault(_walk(error["loc"], document)[0], []).append(error)
-    return [_explain(path, _fitting(found), document) for path, found in by_path.items()]
+    # A union complains at its own place as well, and a list with a bad item about its length: the inner place says more.
+    inner = [path for path in by_path if not any(other.startswith((f"{path}.", f"{path}[")) for other in by_path)]
+    return [_explain(path, _fitting(by_path[path]), document) for path in inner]
 
 
 def _fitting(found: list[dict[str, Any]]) -> dict[str, Any]:
