@@ -32,7 +32,9 @@ class Bar:
             refresh_per_second=4,
         )
         self._task: TaskID | None = None
-        self._job, self._total, self._first, self._began = "", 0, 0, 0.0
+        self._job, self._total, self._first = "", 0, 0
+        self._done = 0
+        self._began: float | None = None
 
     def __enter__(self) -> Bar:
         self._bar.start()
@@ -43,7 +45,7 @@ class Bar:
 
     def started(self, job: str, evaluations: int, done: int) -> None:
         """Shows the bar."""
-        self._job, self._total, self._first, self._began = job, evaluations, done, time.monotonic()
+        self._job, self._total, self._first = job, evaluations, done
         fields: dict[str, Any] = {"job": job, "rate": "", "left": "", "error": ""}
         self._task = self._bar.add_task("", total=evaluations, completed=done, **fields)
         if self._plain and not self._quiet:
@@ -54,6 +56,10 @@ class Bar:
         """Moves the bar."""
         if self._task is None:
             return
+        if self._began is None:
+            # The rate counts from the first unit, so that starting workers and loading the model do not look like slow evaluations.
+            self._first, self._began = done, time.monotonic()
+        self._done = done
         rate, left = self._rate(done)
         self._bar.update(self._task, completed=done, rate=f"{rate:.3g}/s", left=f"ETA {left}")
 
@@ -64,13 +70,15 @@ class Bar:
         if self._task is not None:
             self._bar.update(self._task, error=error)
         if self._plain and not self._quiet:
-            rate, left = self._rate(first.evaluations)
-            speed = f", {rate:.3g}/s, ETA {left}" if first.evaluations > self._first else ""
+            rate, left = self._rate(self._done)
+            speed = f", {rate:.3g}/s, ETA {left}" if rate > 0 else ""
             self._console.print(
                 f"{first.evaluations} / {self._total} evaluations{speed}, {error}", highlight=False, soft_wrap=True
             )
 
     def _rate(self, done: int) -> tuple[float, str]:
+        if self._began is None:
+            return 0.0, "?"
         elapsed = max(time.monotonic() - self._began, 1e-9)
         rate = (done - self._first) / elapsed
         seconds = int((self._total - done) / rate) if rate > 0 else 0
