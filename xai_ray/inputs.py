@@ -200,7 +200,8 @@ def _arrow_table(path: Path) -> Any:
 def _is_number(kind: Any) -> bool:
     from pyarrow import types
 
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    # A column without a single entry has the type null: numbers that are all missing.
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
 
 
 def _read_bytes(path: Path) -> bytes:

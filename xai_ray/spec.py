@@ -307,6 +307,8 @@ def load(path: Path) -> Spec:
         document = json.loads(raw) if path.suffix == ".json" else tomllib.loads(raw)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise SpecError(f"{path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}") from None
+    except RecursionError:
+        raise SpecError(f"{path} is nested too deeply to be a spec") from None
     return parse(document, str(path))
 
 

@@ -1,0 +1,377 @@
+"""Bad input gets a clear error: an exit code, the words a user needs, no traceback, and nothing is lost."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.runs import Cli, airport, glove, written
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def model() -> dict[str, Any]:
+    """Four columns of a linear model; every part of it can be bent."""
+    return {
+        "game": {
+            "kind": "model",
+            "model": {"factory": "tests.cli.bad_models:linear"},
+            "input": {"table": "rows.csv", "row": 0},
+            "players": {"kind": "columns"},
+            "removal": {"kind": "zeros"},
+            "behaviour": {"kind": "raw", "target": 0},
+        },
+        "ask": [{"index": "SV"}],
+        "budget": {"evaluations": 16},
+    }
+
+
+def game(**parts: Any) -> Change:
+    return lambda spec: spec["game"].update(parts)
+
+
+def ask(**parts: Any) -> Change:
+    return lambda spec: spec["ask"][0].update(parts)
+
+
+def top(**parts: Any) -> Change:
+    return lambda spec: spec.update(parts)
+
+
+def factory(name: str, **arguments: Any) -> Change:
+    return game(model={"factory": f"tests.cli.bad_models:{name}", "arguments": arguments})
+
+
+def marginal(**background: Any) -> Change:
+    return game(removal={"kind": "marginal", "background": background})
+
+
+def groups(**named: list[str]) -> Change:
+    return game(players={"kind": "groups", "groups": named})
+
+
+def photograph(**parts: Any) -> Change:
+    image = {"input": "photo.png", "players": {"kind": "patches", "grid": [2, 2]}, "removal": {"kind": "mean"}}
+    return game(**image | parts)
+
+
+def two_designs(spec: dict[str, Any]) -> None:
+    spec["ask"] = [{"index": "SV", "estimator": "leverage"}, {"index": "SV", "estimator": "permutation"}]
+    spec["budget"]["evaluations"] = 15
+
+
+def exact_by_name(spec: dict[str, Any]) -> None:
+    spec["ask"] = [{"index": "SV", "estimator": "exact"}]
+    spec["budget"]["evaluations"] = 15
+
+
+MODEL_MISTAKES: list[tuple[str, Change, int, list[str]]] = [
+    # Keys: the path and the nearest name.
+    ("top key", top(sead=1), 2, ["sead: unknown key", "did you mean 'seed'"]),
+    ("game key", game(playrs=1), 2, ["game.playrs: unknown key", "did you mean 'players'"]),
+    ("deep key", game(removal={"kind": "blur", "sgma": 1}), 2, ["game.removal.sgma", "did you mean 'sigma'"]),
+    ("budget key", top(budget={"evalutions": 9}), 2, ["budget.evalutions", "did you mean 'evaluations'"]),
+    ("ask key", ask(oder=2), 2, ["ask[0].oder", "did you mean 'order'"]),
+    ("missing key", lambda s: s["game"].pop("players"), 2, ["game.players: this key is needed"]),
+    ("kind", game(removal={"kind": "blurr"}), 2, ["game.removal.kind", "did you mean 'blur'"]),
+    ("index", ask(index="SVV"), 2, ["ask[0].index", "did you mean 'SV'"]),
+    ("estimator", ask(estimator="levrage"), 2, ["ask[0].estimator", "did you mean 'leverage'"]),
+    # Questions.
+    ("wrong estimator", ask(index="SII", estimator="leverage"), 2, ["does not answer SII", "'cells'"]),
+    (
+        "budget below minimum",
+        top(budget={"evaluations": 5}),
+        2,
+        ["budget of 5 evaluations", "at least 12", "4 players"],
+    ),
+    ("budget of one", top(budget={"evaluations": 1}), 2, ["budget of 1", "at least 2"]),
+    ("two designs", two_designs, 2, ["different ones", "'leverage'", "'permutation'", "two jobs"]),
+    ("exact by name", exact_by_name, 2, ['evaluations = "exact"', "2^4 = 16"]),
+    # Images, models, tables.
+    ("no picture", photograph(input="none.png"), 2, ["no picture at", "none.png"]),
+    ("torn picture", photograph(input="torn.png"), 2, ["cannot read the picture", "torn.png", "whole"]),
+    ("text as picture", photograph(input="text.png"), 2, ["cannot read the picture", "text.png"]),
+    ("picture name", photograph(input="skimage:chelsee"), 2, ["did you mean 'chelsea'"]),
+    ("input ending", game(input="rows.xyz"), 2, ["rows.xyz", "unknown ending"]),
+    ("no model file", game(model={"file": "none.pt", "trust": True}), 2, ["game.model.file", "none.pt"]),
+    ("untrusted file", game(model={"file": "torn.pt"}), 2, ["trust = true", "torn.pt"]),
+    ("torn model file", game(model={"file": "torn.pt", "trust": True}), 2, ["cannot read the model", "torn.pt"]),
+    ("no module", game(model={"factory": "no_such_module:make"}), 2, ["cannot import 'no_such_module'"]),
+    ("no function", factory("liner"), 2, ["has no 'liner'", "linear"]),
+    ("factory argument", factory("linear", depth=3), 2, ["game.model.factory", "depth"]),
+    ("factory raises", factory("fails"), 2, ["game.model.factory", "OSError: no licence"]),
+    ("factory of nothing", factory("nothing"), 2, ["returned NoneType", "cannot be called"]),
+    (
+        "no weights",
+        game(model={"factory": "tests.cli.bad_models:linear", "weights": "none.pt"}),
+        2,
+        ["weights", "none.pt"],
+    ),
+    (
+        "torn weights",
+        game(model={"factory": "tests.cli.bad_models:linear", "weights": "torn.pt"}),
+        2,
+        ["weights", "cannot load"],
+    ),
+    ("no table", game(input={"table": "none.csv", "row": 0}), 2, ["no table at", "none.csv"]),
+    ("torn table", game(input={"table": "torn.parquet", "row": 0}), 2, ["cannot read the table", "torn.parquet"]),
+    ("row", game(input={"table": "rows.csv", "row": 7}), 2, ["game.input.row = 7", "rows 0..1"]),
+    (
+        "text column",
+        game(input={"table": "named.csv", "row": 0}),
+        2,
+        ["'name' does not hold numbers", 'drop = ["name"]'.replace('"', "'")],
+    ),
+    ("missing cell", game(input={"table": "holes.csv", "row": 0}), 2, ["'b' is missing or not finite"]),
+    # The model's answers.
+    ("nan", factory("bent", how="nan"), 1, ["unit [", "is nan", "players {0, 2} of 4"]),
+    ("inf", factory("bent", how="inf"), 1, ["unit [", "is inf", "players {0, 2} of 4"]),
+    ("scalar output", factory("bent", how="flat"), 1, ["shape (rows, outputs), got ()"]),
+    ("cube output", factory("bent", how="cube"), 1, ["shape (rows, outputs)", "(2, 3, 1)"]),
+    ("rows lost", factory("bent", how="rows"), 1, ["1 rows for a batch of 2"]),
+    ("text output", factory("bent", how="text"), 1, ["array of real numbers", "<U6"]),
+    ("model raises", factory("bent", how="raises"), 1, ["the model failed", "ValueError: the weights are odd"]),
+    ("columns of another model", game(input={"table": "wide.csv", "row": 0}), 1, ["the model failed", "(2, 6)"]),
+    ("target", game(behaviour={"kind": "raw", "target": 9}), 2, ["target 9 is out of range", "3 outputs"]),
+    ("targets", game(behaviour={"kind": "raw", "target": [0, 3]}), 2, ["target 3 is out of range"]),
+    ("no targets", game(behaviour={"kind": "raw", "target": []}), 2, ["empty list"]),
+    # Players and backgrounds.
+    ("group misses", groups(one=["a", "b"]), 2, ["2 columns are in no group", "c, d"]),
+    ("group twice", groups(one=["a", "b"], two=["b", "c", "d"]), 2, ["'b' is twice"]),
+    ("group unknown", groups(one=["a", "b", "c", "d", "e"]), 2, ["no column 'e'"]),
+    ("group empty", groups(one=["a", "b", "c", "d"], two=[]), 2, ["'two' is empty"]),
+    ("zero players", groups(), 2, ["no players"]),
+    (
+        "mask that does not cover",
+        photograph(players={"kind": "regions", "path": "mask.npy"}),
+        2,
+        ["shape (4, 4)", "8 x 8 pixels"],
+    ),
+    ("patches of a row", game(players={"kind": "patches", "grid": [2, 2]}), 2, ["Patches", "(4,)"]),
+    ("more patches than pixels", photograph(players={"kind": "patches", "grid": [99, 1]}), 2, ["99"]),
+    ("empty background", marginal(table="rows.csv", rows="5:9"), 2, ["no rows are left", "'5:9'"]),
+    ("header only background", marginal(table="header.csv"), 2, ["header.csv"]),
+    ("background of another shape", marginal(table="wide.csv"), 2, ["background of shape (2, 6)", "(rows, 4)"]),
+    ("background with a hole", marginal(table="holes.csv"), 2, ["background", "finite"]),
+    ("no background", marginal(), 2, ["exactly one of `table` and `sklearn`"]),
+    # Mistakes that nobody named.
+    (
+        "infinite precision",
+        top(budget={"evaluations": 16, "std_error": float("inf")}),
+        2,
+        ["budget.std_error", "finite"],
+    ),
+    ("nan parameter", game(removal={"kind": "constant", "value": float("nan")}), 2, ["game.removal.value", "finite"]),
+    ("threads", top(compute={"threads": 10**6}), 2, ["compute.threads", "256"]),
+    ("batch", top(compute={"batch": 10**12}), 2, ["compute.batch", "1048576"]),
+    ("seed", top(seed=2**64), 2, ["seed"]),
+    ("name", top(name="../up"), 2, ["name", "../up"]),
+    ("no question", top(ask=[]), 2, ["ask"]),
+    ("a table where a list is", top(ask={"index": "SV"}), 2, ["ask"]),
+    ("budget of text", top(budget={"evaluations": "many"}), 2, ["budget.evaluations", "exact"]),
+    ("budget in thousands", top(budget={"evaluations": 16.5}), 2, ["budget.evaluations", "16.5"]),
+    ("beta without parameters", ask(index="BETA"), 2, ["alpha and beta"]),
+    ("parameter of another index", ask(p=0.5), 2, ["does not take 'p'"]),
+    ("weights that do not sum to one", ask(index="SEMI", weights=[0.5, 0.5, 0.5, 0.5]), 2, ["sum to one", "2.0"]),
+    ("context out of range", ask(index="MOI", orders=[9]), 2, ["context size 9", "0..2"]),
+    ("fraction out of range", ask(index="MOI", orders=[1.5]), 2, ["ask[0].orders", "1.5"]),
+    ("pair with itself", ask(index="SII", pairs=[[1, 1]]), 2, ["names the same player twice"]),
+    ("pair out of range", ask(index="SII", pairs=[[0, 9]]), 2, ["(0, 9)", "0..3"]),
+    ("triple as pair", ask(index="SII", pairs=[[0, 1, 2]]), 2, ["1 mistake\n", "ask[0].pairs[0]"]),
+    ("order above n", ask(index="SII", order=9), 2, ["at least 9 players", "has 4"]),
+    ("order of a first-order index", ask(order=2), 2, ["order 1", "leave the order out"]),
+    ("words of a row", game(players={"kind": "words"}), 2, ["Words needs the text"]),
+    ("blur of a row", game(removal={"kind": "blur"}), 2, ["blur", "image players"]),
+    ("loss without label", game(behaviour={"kind": "loss"}), 2, ["label"]),
+    ("text for a model of rows", game(input={"text": "a fine film"}), 2, ["tokenizer"]),
+    ("not a factory", game(model={"factory": "no colon"}), 2, ["game.model.factory", "no colon"]),
+    ("folder as table", game(input={"table": "folder.csv", "row": 0}), 2, ["folder.csv"]),
+]
+
+
+def fill(folder: Path) -> None:
+    """The files that the mistakes name."""
+    (folder / "rows.csv").write_text("a,b,c,d\n1,2,3,4\n5,6,7,8\n")
+    (folder / "wide.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,6\n5,6,7,8,9,0\n")
+    (folder / "named.csv").write_text("a,b,c,name\n1,2,3,x\n")
+    (folder / "holes.csv").write_text("a,b,c,d\n1,,3,4\n")
+    (folder / "header.csv").write_text("a,b,c,d\n")
+    (folder / "rows.xyz").write_text("1")
+    (folder / "folder.csv").mkdir()
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8))
+    photo.save(folder / "photo.png")
+    data = io.BytesIO()
+    photo.resize((64, 64)).save(data, "png")
+    (folder / "torn.png").write_bytes(data.getvalue()[: len(data.getvalue()) // 2])
+    for name in ("torn.pt", "torn.parquet", "text.png"):
+        (folder / name).write_bytes(b"PAR1 or PK, but no more than this")
+    np.save(folder / "mask.npy", np.zeros((4, 4), dtype=np.int64))
+
+
+def refused(cli: Cli, code: int, words: list[str], *arguments: object) -> None:
+    """The command ends with this code, these words on stderr, and nothing on stdout."""
+    ended = cli(*arguments)
+    assert "Traceback" not in ended.err
+    assert (ended.code, ended.out) == (code, b""), ended.err
+    for word in words:
+        assert word in ended.err, ended.err
+
+
+@pytest.mark.parametrize(("change", "code", "words"), [pytest.param(*m[1:], id=m[0]) for m in MODEL_MISTAKES])
+def test_a_mistake_in_the_spec(cli: Cli, tmp_path: Path, change: Change, code: int, words: list[str]) -> None:
+    fill(tmp_path)
+    spec = model()
+    change(spec)
+    refused(cli, code, words, "run", written(tmp_path, spec), "--store", tmp_path / "store")
+    if code == 2:
+        assert not (tmp_path / "store").exists()
+
+
+def test_the_model_that_is_bent_works_unbent(cli: Cli, tmp_path: Path) -> None:
+    fill(tmp_path)
+    assert cli("run", written(tmp_path, model())).code == 0
+
+
+FILES: list[tuple[str, str, bytes, list[str]]] = [
+    ("not toml", "spec.toml", b"name = \n", ["spec.toml is not valid TOML", "line 1"]),
+    ("not json", "spec.json", b'{"name": }', ["spec.json is not valid JSON", "line 1"]),
+    ("a list", "spec.json", b"[]", ["a spec is a table of keys, got list"]),
+    ("empty", "spec.toml", b"", ["game: this key is needed", "ask: this key is needed", "budget: this key is needed"]),
+    ("binary", "spec.toml", b"\xff\xfe\x00", ["cannot read spec"]),
+    ("deep", "spec.json", b"[" * 100_000, ["spec.json is nested too deeply"]),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "words"), [pytest.param(*f[1:], id=f[0]) for f in FILES])
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_file_that_is_no_spec(
+    cli: Cli, tmp_path: Path, command: str, name: str, data: bytes, words: list[str]
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    refused(cli, 2, words, command, name)
+
+
+def test_a_spec_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
+    refused(cli, 2, ["no spec at none.toml"], "run", "none.toml")
+    refused(cli, 2, ["cannot read spec"], "run", tmp_path)
+
+
+KNOWN: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("too large for exact", airport(60, "exact"), ["2^60 = 1.15e+18 evaluations", "n = 24", "sampled estimator"]),
+    ("far too large for exact", airport(2000, "exact"), ["n = 2000", "2^2000"]),
+    ("only exact knows it", airport(30, 900, {"index": "FSII"}), ["FSII", "no sampled estimator", "2^30"]),
+    ("budget of a large game", airport(30, 20), ["budget of 20", "at least", "30 players"]),
+    (
+        "no player",
+        glove() | {"game": {"kind": "known", "name": "glove", "arguments": {"left": 0, "right": 0}}},
+        ["at least one player, got 0"],
+    ),
+    ("known game", glove() | {"game": {"kind": "known", "name": "glov"}}, ["did you mean 'glove'"]),
+    (
+        "known argument",
+        glove() | {"game": {"kind": "known", "name": "glove", "arguments": {"left": 1, "rite": 1}}},
+        ["unknown argument 'rite'", "did you mean 'right'"],
+    ),
+    (
+        "missing argument",
+        glove() | {"game": {"kind": "known", "name": "glove", "arguments": {"left": 1}}},
+        ["missing right"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "words"), [pytest.param(*k[1:], id=k[0]) for k in KNOWN])
+def test_a_known_game_that_cannot_be(cli: Cli, tmp_path: Path, spec: dict[str, Any], words: list[str]) -> None:
+    refused(cli, 2, words, "run", written(tmp_path, spec))
+
+
+def table(folder: Path, **arrays: Any) -> Path:
+    np.savez(folder / "v.npz", **arrays)
+    spec = {"game": {"kind": "table", "path": "v.npz"}, "ask": [{"index": "SV"}], "budget": {"evaluations": "exact"}}
+    return written(folder, spec)
+
+
+TABLES: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("no power of two", {"values": np.zeros(12)}, ["2^n values, got 12", "8 and 16"]),
+    ("zero players", {"values": np.zeros(1)}, ["no players", "two values"]),
+    ("empty", {"values": np.zeros(0)}, ["2^n values, got 0"]),
+    ("nan", {"values": np.array([0, 1, np.nan, 3.0])}, ["coalition [1]", "nan"]),
+    ("other key", {"worth": np.zeros(8)}, ["no key 'values'", "worth"]),
+    ("text", {"values": np.array(["a", "b"])}, ["real numbers"]),
+    ("objects", {"values": np.array([None, 1.0], dtype=object)}, ["v.npz"]),
+    ("three axes", {"values": np.zeros((4, 1, 1))}, ["(4, 1, 1)"]),
+    ("no outputs", {"values": np.zeros((4, 0))}, ["no outputs"]),
+    ("names", {"values": np.zeros(4), "player_names": np.array(["a"])}, ["1 player names for 2"]),
+]
+
+
+@pytest.mark.parametrize(("arrays", "words"), [pytest.param(*t[1:], id=t[0]) for t in TABLES])
+def test_a_table_that_is_no_game(cli: Cli, tmp_path: Path, arrays: dict[str, Any], words: list[str]) -> None:
+    refused(cli, 2, words, "run", table(tmp_path, **arrays))
+
+
+def test_a_table_that_is_no_archive(cli: Cli, tmp_path: Path) -> None:
+    spec = table(tmp_path, values=np.zeros(8))
+    whole = (tmp_path / "v.npz").read_bytes()
+    (tmp_path / "v.npz").write_bytes(whole[: len(whole) // 2])
+    refused(cli, 2, ["v.npz", "cannot be read"], "run", spec)
+    (tmp_path / "v.npz").unlink()
+    refused(cli, 2, ["v.npz", "no such file"], "run", spec)
+    np.save(tmp_path / "v.npy", np.zeros(8))
+    (tmp_path / "v.npy").rename(tmp_path / "v.npz")
+    refused(cli, 2, ["single array"], "run", spec)
+
+
+def test_one_player_works(cli: Cli, tmp_path: Path) -> None:
+    spec = table(tmp_path, values=np.array([1.0, 4.0]))
+    assert cli("run", spec, "--out", tmp_path / "out").code == 0
+    document = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert document["estimates"][0]["values"] == [3.0]
+    assert cli("run", written(tmp_path, airport(1, 2), "one.json")).code == 0
+
+
+ARGUMENTS: list[tuple[str, list[str], int, list[str]]] = [
+    ("job", ["status", "glov"], 3, ["no job 'glov'", "list"]),
+    ("job id", ["status", "../glove"], 2, ["'../glove' is no job id"]),
+    ("format", ["result", "{job}", "--format", "xml"], 2, ["xml", "json"]),
+    ("index", ["result", "{job}", "--ask", "SIII"], 2, ["unknown index 'SIII'", "did you mean 'SII'"]),
+    ("brackets", ["result", "{job}", "--ask", "Beta(4,1"], 2, ["Beta(4,1", "for example"]),
+    ("parameters", ["result", "{job}", "--ask", "Beta(4)"], 2, ["alpha, beta", "got 1"]),
+    ("parameter text", ["result", "{job}", "--ask", "Beta(a,b)"], 2, ["numbers with commas"]),
+    ("parameter out of range", ["result", "{job}", "--ask", "WBV(7)"], 2, ["between 0 and 1"]),
+    ("too many parameters", ["result", "{job}", "--ask", "SII(3)"], 2, ["takes 0 parameters"]),
+    ("contexts", ["result", "{job}", "--ask", "MOI", "--contexts", "a,b"], 2, ["whole numbers with commas"]),
+    ("context", ["result", "{job}", "--ask", "MOI", "--contexts", "99"], 2, ["context size 99"]),
+    ("estimator", ["result", "{job}", "--ask", "SV", "--estimator", "levrage"], 2, ["did you mean 'leverage'"]),
+    ("estimator of another index", ["result", "{job}", "--ask", "SII", "--estimator", "leverage"], 2, ["'cells'"]),
+    ("order", ["result", "{job}", "--ask", "SII", "--order", "99"], 2, ["at least 99 players"]),
+    ("unit", ["replay", "{job}", "--unit", "99"], 2, ["units 0..0"]),
+    ("negative unit", ["replay", "{job}", "--unit", "-1"], 2, ["units 0..0"]),
+    ("smaller budget", ["extend", "{job}", "--evaluations", "3"], 2, ["must be larger", "64"]),
+    ("no budget", ["extend", "{job}"], 2, ["--evaluations"]),
+    ("precision", ["extend", "{job}", "--evaluations", "99", "--std-error", "-1"], 2, ["--std-error", "positive"]),
+    ("nan precision", ["extend", "{job}", "--evaluations", "99", "--std-error", "nan"], 2, ["--std-error", "positive"]),
+    ("command", ["statuss"], 2, ["statuss"]),
+    ("option", ["run", "spec.json", "--enginee", "ray"], 2, ["--enginee"]),
+    ("engine", ["run", "spec.json", "--engine", "dask"], 2, ["dask"]),
+    ("report folder", ["report", "{job}", "--out", "folder"], 3, ["cannot write folder", "--out"]),
+    ("scheme", ["list", "--store", "ftp://host"], 2, ["ftp"]),
+    ("no store", ["list", "--store", "none"], 3, ["none", "--store"]),
+    ("out is a file", ["run", "spec.json", "--out", "spec.json"], 2, ["spec.json", "--out"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), [pytest.param(*a[1:], id=a[0]) for a in ARGUMENTS])
+def test_a_wrong_argument(cli: Cli, tmp_path: Path, arguments: list[str], code: int, words: list[str]) -> None:
+    (tmp_path / "folder").mkdir()
+    assert cli("run", written(tmp_path, glove())).code == 0
+    job = cli("list", "--json").json[0]["job"]
+    refused(cli, code, words, *(a.format(job=job) for a in arguments))
+    assert cli("result", job, "--format", "json").code == 0
