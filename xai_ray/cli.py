@@ -158,7 +158,7 @@ def extend(
 def list_jobs(store: StoreUrl = "runs", as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """The jobs of a store, oldest first."""
     place = _open(store)
-    rows = [_status(place, job) for job in place.jobs()]
+    rows = [_row(place, job) for job in place.jobs()]
     if as_json:
         _print_json(rows)
         return
@@ -550,6 +550,16 @@ def _status(store: Store, job: str) -> dict[str, Any]:
         "players": len(manifest.document["players"]),
         "asks": [a["question"]["index"] for a in manifest.document["identity"]["asks"]],
     } | ({"reason": last["reason"]} if "reason" in last else {})
+
+
+def _row(store: Store, job: str) -> dict[str, Any]:
+    """The status of a job, even of one that cannot be read: a damaged job must not hide the others."""
+    try:
+        return _status(store, job)
+    except StoreError as error:
+        _say(f"xai-ray: {error}")
+        nothing = {"evaluations": 0, "budget": 0, "units": 0, "players": 0, "asks": []}
+        return {"job": job, "state": "damaged", **nothing, "reason": str(error)}
 
 
 def _dead(started: dict[str, Any]) -> bool:
