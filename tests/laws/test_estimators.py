@@ -230,3 +230,18 @@ def test_rules_treat_missing_entries_as_uncertain():
     found = estimate(table, "SV", "leverage", 100, 0)
     assert StdErrorBelow(1e9).holds([found])
     assert not StdErrorBelow(1e-12).holds([found])
+
+
+def test_a_budget_that_misses_a_size_is_refused_before_it_is_spent():
+    asks = [Ask(Question("SII"), "cells"), Ask(Question("MOI", contexts=(0,)), "cells")]
+    needs = None
+    for budget in range(80, 600, 2):
+        try:
+            planned = plan(asks, 24, budget, 0)
+        except BudgetTooSmall as error:
+            needs = int(str(error).split("needs at least ")[1].split()[0])
+            continue
+        assert needs is None or planned.evaluations >= needs - 2
+        assert set(range(13)) <= set(planned.design.dealt(planned.draws).tolist())
+        break
+    assert needs is not None

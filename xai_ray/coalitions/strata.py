@@ -66,9 +66,9 @@ class Strata:
         draws = evaluations // 2
         return draws if self.capacity is None else min(draws, self.capacity)
 
-    def counts(self, draws: int) -> Ints:
-        """How many of the first `draws` draws fall into each stratum, shape (n//2 + 1,)."""
-        return np.bincount(self._sequence(draws)[0], minlength=self.n_players // 2 + 1).astype(np.int64)
+    def dealt(self, draws: int) -> Ints:
+        """The stratum of each of the first `draws` draws (fewer when the design is exhausted before)."""
+        return self._sequence(draws)[0][:draws]
 
     def draw(self, start: int, stop: int) -> Draw:
         """Draws [start, stop). Row 2t is the coalition of draw t, row 2t + 1 its complement; both share one context."""

@@ -12,7 +12,7 @@ from xai_ray.coalitions import Design, Exhaustive, Permutations, Strata
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import BudgetTooSmall, SpecError
 from xai_ray.estimators import table
-from xai_ray.estimators.readouts import size_law
+from xai_ray.estimators.readouts import readouts, size_law
 from xai_ray.indices import Question, resolve
 
 
@@ -73,7 +73,29 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
                 f"budget of {evaluations} evaluations: {ask.estimator!r} needs at least {need} for {ask.question.index} of {n} players"
             )
     design = _design(resolved, n, seed, stochastic)
-    return Plan(resolved, design, design.affordable(evaluations))
+    draws = design.affordable(evaluations)
+    if isinstance(design, Strata):
+        _check_reach(design, draws, resolved)
+    return Plan(resolved, design, draws)
+
+
+def _check_reach(design: Strata, draws: int, asks: Sequence[Ask]) -> None:
+    """Every size that an interaction reads must be drawn, or its answer would be missing after the budget is spent."""
+    for ask in asks:
+        if ask.estimator != "cells":
+            continue
+        n = design.n_players
+        read = np.any([r.sizes for r in readouts(ask.question, n)], axis=0)
+        needed = np.unique(np.minimum(np.flatnonzero(read), n - np.flatnonzero(read)))
+        stretch = draws
+        while not np.isin(needed, design.dealt(stretch)).all():
+            stretch *= 2
+        enough = 1 + max(int(np.argmax(design.dealt(stretch) == h)) for h in needed)
+        if enough > draws:
+            raise BudgetTooSmall(
+                f"budget of {design.evaluations(draws)} evaluations: 'cells' needs at least {design.evaluations(enough)} "
+                f"to draw every size that {ask.question.index} of {n} players reads together with the other questions"
+            )
 
 
 def _name(asked: str, question: Question, n: int, evaluations: int | None, where: str, stochastic: bool) -> str:
