@@ -194,7 +194,7 @@ def test_default_batch() -> None:
         model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(2))
         return ModelGame(model, torch.zeros(shape), players=Patches(2, 2), removal=Zeros(), behaviour=Raw())
 
-    assert made((3, 224, 224)).batch == 8
+    assert made((3, 224, 224)).batch == 4
     assert made((1, 4, 4)).batch == 1024
     assert made((1, 1500, 1500)).batch == 1
 
