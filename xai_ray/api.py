@@ -32,13 +32,15 @@ def explain(
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "explain",
+    recompute: bool = False,
     watcher: Watcher | None = None,
 ) -> Result:
     """Estimate an index of a game with standard errors.
 
     `budget` counts evaluations of v and is never exceeded; "exact" takes all 2^n. `asks` puts several questions to one pool of
     evaluations, instead of `index` and its parameters. `std_error` stops at an earlier boundary once every standard error is
-    below it, in units of v. With a `store` the run survives anything: the same call goes on where it ended, to the same bits.
+    below it, in units of v. With a `store` the run survives anything: the same call goes on where it ended, to the same bits;
+    `recompute` discards records that are damaged and evaluates them again, instead of raising CorruptRecord.
 
     Raises SpecError (what was asked does not go together), BudgetTooSmall, NonFiniteValue, ModelOutputError, StoreError.
     """
@@ -64,6 +66,7 @@ def explain(
         engine=engine_of(engine),
         rule=None if std_error is None else StdErrorBelow(std_error),
         watcher=watcher or Silent(),
+        recompute=recompute,
     )
     began = time.perf_counter()
     finished = run.execute()
