@@ -125,7 +125,7 @@ PLAYERS: dict[str, type] = {
     "patches": Patches,
     "regions": Regions,
     "columns": Columns,
-    "column_groups": ColumnGroups,
+    "groups": ColumnGroups,
     "tokens": Tokens,
     "words": Words,
 }

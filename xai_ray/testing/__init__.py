@@ -1,1 +1,7 @@
-"""testing."""
+"""Contract suites and hypothesis strategies, shipped: any game, store or estimator must pass them.
+
+xai_ray.testing.games.check_game(game)
+xai_ray.testing.estimators.check_estimator(make, design, draws, table, cut)
+class TestMyStore(xai_ray.testing.stores.StoreContract): ...      # with a fixture `store`
+xai_ray.testing.strategies.value_tables(), seeds(), cuts(length)
+"""
