@@ -26,6 +26,11 @@ def explain(
     estimator: str = "auto",
     contexts: Sequence[int] | None = None,
     pairs: Sequence[tuple[int, int]] | None = None,
+    p: float | None = None,
+    alpha: float | None = None,
+    beta: float | None = None,
+    weights: Sequence[float] | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
     asks: Sequence[Ask] | None = None,
     seed: int = 0,
     std_error: float | None = None,
@@ -37,6 +42,7 @@ def explain(
 ) -> Result:
     """Estimate an index of a game with standard errors.
 
+    `order`, `contexts`, `pairs`, `p`, `alpha`, `beta`, `weights` and `groups` are the parameters of the index, as in `Question`.
     `budget` counts evaluations of v and is never exceeded; "exact" takes all 2^n. `asks` puts several questions to one pool of
     evaluations, instead of `index` and its parameters. `std_error` stops at an earlier boundary once every standard error is
     below it, in units of v. With a `store` the run survives anything: the same call goes on where it ended, to the same bits;
@@ -51,6 +57,11 @@ def explain(
             order,
             None if contexts is None else tuple(contexts),
             None if pairs is None else tuple((int(i), int(j)) for i, j in pairs),
+            p=p,
+            alpha=alpha,
+            beta=beta,
+            weights=None if weights is None else tuple(weights),
+            groups=None if groups is None else tuple(tuple(group) for group in groups),
         )
         asks = [Ask(question, estimator)]
     planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)

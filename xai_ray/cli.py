@@ -148,6 +148,8 @@ def extend(
     place = _open(store)
     spec, base = _spec_of(place.manifest(job))
     had = _last_budget(place, job)["evaluations"]
+    if spec.budget.evaluations == "exact":
+        raise SpecError(f"job {job} has evaluated all {had} coalitions; there is nothing to extend")
     if isinstance(had, str) or evaluations <= had:
         raise SpecError(f"job {job} has a budget of {had} evaluations already; --evaluations must be larger")
     wider = _with_budget(spec, {"evaluations": evaluations, "std_error": std_error})

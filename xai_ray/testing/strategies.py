@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -28,5 +30,5 @@ def cuts(draw: st.DrawFn, length: int) -> list[tuple[int, int]]:
     """Consecutive parts [start, stop) of 0..length-1, in any order."""
     inner = draw(st.sets(st.integers(1, max(1, length - 1)), max_size=5))
     ends = sorted({0, length, *(i for i in inner if i < length)})
-    parts = list(zip(ends[:-1], ends[1:], strict=True))
+    parts = list(pairwise(ends))
     return draw(st.permutations(parts))
