@@ -52,7 +52,10 @@ def game_of(spec: s.Spec, base: Path) -> Game:
     if isinstance(game, s.TableGameSpec):
         return TableGame.load(base / game.path)
     if isinstance(game, s.KnownGameSpec):
-        return known_game(game.name, game.arguments)
+        try:
+            return known_game(game.name, game.arguments)
+        except (ArithmeticError, LookupError) as error:
+            raise SpecError(f"game.arguments of known game {game.name!r}: {error}") from error
     from xai_ray.model_games import model_game
 
     return model_game(game, spec.compute, spec.seed, base)

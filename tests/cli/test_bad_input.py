@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 from PIL import Image
 
 from tests.cli.runs import Cli, airport, glove, written
+from xai_ray.errors import SpecError
+from xai_ray.spec import parse
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -239,6 +243,41 @@ def test_the_model_that_is_bent_works_unbent(cli: Cli, tmp_path: Path) -> None:
     assert cli("run", written(tmp_path, model())).code == 0
 
 
+JUNK: list[Any] = [None, True, -1, 3.5, "", "x", [], [1], {}, {"kind": "x"}, [[]], 2**80, float("nan"), {"table": {}}]
+
+
+def places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path of every value below a node."""
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, below in pairs:
+        yield (*path, key)
+        yield from places(below, (*path, key))
+
+
+def test_whatever_stands_in_a_spec_is_read_or_refused_in_words() -> None:
+    whole = model() | {"seed": 1, "compute": {"batch": 4, "threads": 1}, "name": "x"}
+    whole["game"]["removal"] = {"kind": "marginal", "background": {"table": "t", "rows": "0:2", "drop": ["a"]}}
+    whole["ask"] = [{"index": "MOI", "orders": [0, 1.0], "pairs": [[0, 1]], "estimator": "auto", "groups": [[0]]}]
+    refusals = [(path[0], said) for path in places(whole) for junk in JUNK if (said := refusal(whole, path, junk))]
+    assert len(refusals) > 300
+    for key, said in refusals:
+        assert re.search(rf"mistakes?\n  {key}", said), said
+
+
+def refusal(whole: dict[str, Any], path: tuple[str | int, ...], junk: Any) -> str | None:
+    """What is said of the spec with junk at one place; None where it is allowed."""
+    spec = copy.deepcopy(whole)
+    node: Any = spec
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = junk
+    try:
+        parse(spec)
+    except SpecError as error:
+        return str(error)
+    return None
+
+
 FILES: list[tuple[str, str, bytes, list[str]]] = [
     ("not toml", "spec.toml", b"name = \n", ["spec.toml is not valid TOML", "line 1"]),
     ("not json", "spec.json", b'{"name": }', ["spec.json is not valid JSON", "line 1"]),
@@ -263,6 +302,16 @@ def test_a_spec_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
     refused(cli, 2, ["cannot read spec"], "run", tmp_path)
 
 
+def weighted(*weights: float) -> dict[str, Any]:
+    arguments = {"weights": weights, "quota": 2}
+    return glove() | {"game": {"kind": "known", "name": "weighted_voting", "arguments": arguments}}
+
+
+def united(*sets: list[float]) -> dict[str, Any]:
+    arguments = {"players": 3, "sets": sets, "dividends": [1.0] * len(sets)}
+    return glove() | {"game": {"kind": "known", "name": "sum_of_unanimity", "arguments": arguments}}
+
+
 KNOWN: list[tuple[str, dict[str, Any], list[str]]] = [
     ("too large for exact", airport(60, "exact"), ["2^60 = 1.15e+18 evaluations", "n = 24", "sampled estimator"]),
     ("far too large for exact", airport(2000, "exact"), ["n = 2000", "2^2000"]),
@@ -284,6 +333,9 @@ KNOWN: list[tuple[str, dict[str, Any], list[str]]] = [
         glove() | {"game": {"kind": "known", "name": "glove", "arguments": {"left": 1}}},
         ["missing right"],
     ),
+    ("huge weight", weighted(1e308, 2), ["weighted_voting", "too large"]),
+    ("fraction of a player", united([0.5]), ["sum_of_unanimity", "integers"]),
+    ("player out of range", united([9]), ["9"]),
 ]
 
 
@@ -354,7 +406,7 @@ ARGUMENTS: list[tuple[str, list[str], int, list[str]]] = [
     ("order", ["result", "{job}", "--ask", "SII", "--order", "99"], 2, ["at least 99 players"]),
     ("unit", ["replay", "{job}", "--unit", "99"], 2, ["units 0..0"]),
     ("negative unit", ["replay", "{job}", "--unit", "-1"], 2, ["units 0..0"]),
-    ("smaller budget", ["extend", "{job}", "--evaluations", "3"], 2, ["must be larger", "64"]),
+    ("smaller budget", ["extend", "{job}", "--evaluations", "3"], 2, ["64 coalitions", "nothing to extend"]),
     ("no budget", ["extend", "{job}"], 2, ["--evaluations"]),
     ("precision", ["extend", "{job}", "--evaluations", "99", "--std-error", "-1"], 2, ["--std-error", "positive"]),
     ("nan precision", ["extend", "{job}", "--evaluations", "99", "--std-error", "nan"], 2, ["--std-error", "positive"]),

@@ -208,6 +208,10 @@ def test_extend_equals_a_fresh_run(cli: Cli, tmp_path: Path) -> None:
     assert cli("run", written(tmp_path, airport(12, 300)), "--store", "fresh").code == 0
     assert cli("result", job, "--store", "fresh", "--format", "json").json == extended
     assert extended["evaluations"] == 300
+    ended = cli("extend", job, "--evaluations", 250)
+    assert ended.code == 2
+    assert "budget of 300 evaluations already" in ended.err
+    assert "must be larger" in ended.err
 
 
 def test_resume_of_a_finished_job_computes_nothing(cli: Cli, job: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 
 import numpy as np
 
@@ -57,9 +58,7 @@ def network(batch: int = 8, samples: int | None = None) -> ModelGame:
     return ModelGame(model, rng.normal(size=9), players=Columns(), removal=removal, behaviour=Logit(1), batch=batch)
 
 
-def run_in_process(
-    folder: str, gate: multiprocessing.synchronize.Barrier, answers: multiprocessing.Queue[bytes]
-) -> None:
+def run_in_process(folder: str, gate: Barrier, answers: Queue[bytes]) -> None:
     """One of several processes that run one job into one store at the same moment."""
     from xai_ray.api import explain
 
