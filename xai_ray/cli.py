@@ -5,31 +5,23 @@ reach, 4 budget spent before the asked precision (the result is still written), 
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import signal
-import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
-from xai_ray.errors import Cancelled, DigestMismatch, SpecError, StoreError, XaiRayError
+from xai_ray.errors import SpecError, StoreError
+from xai_ray.launch import Where, check_same_game, execute, last_budget, spec_of, with_budget
+from xai_ray.standing import job_row, job_status
+from xai_ray.stores import open_store
+from xai_ray.talk import endings, print_json, print_result, print_rows, say
 
 if TYPE_CHECKING:
-    from xai_ray.engine.job import Finished
-    from xai_ray.games import Game
     from xai_ray.reports import Result
-    from xai_ray.spec import Spec
-    from xai_ray.stores import Manifest, Store
 
 
 class _Commands(TyperGroup):
@@ -37,7 +29,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
-        with _endings():
+        with endings():
             return super().invoke(ctx)
 
 
@@ -80,7 +72,7 @@ def check(
 
     facts = describe_plan(prepare(load(spec), spec.resolve().parent))
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     width = max(len(key) for key in facts)
     for key, value in facts.items():
@@ -103,7 +95,7 @@ def run(
     """Run a spec to the end here. A spec that was run before goes on where it ended."""
     from xai_ray.spec import load
 
-    _execute(load(spec), spec.resolve().parent, _Where(store, engine, address, actors, out, recompute, quiet))
+    execute(load(spec), spec.resolve().parent, Where(store, engine, address, actors, out, recompute, quiet))
 
 
 @app.command()
@@ -118,12 +110,12 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Go on with a stored job that was killed, cancelled or failed."""
-    place = _open(store)
-    spec, base = _spec_of(place.manifest(job))
-    _execute(
-        _with_budget(spec, _last_budget(place, job)),
+    place = open_store(store)
+    spec, base = spec_of(place.manifest(job))
+    execute(
+        with_budget(spec, last_budget(place, job)),
         base,
-        _Where(store, engine, address, actors, out, recompute, quiet),
+        Where(store, engine, address, actors, out, recompute, quiet),
         job,
     )
 
@@ -145,40 +137,40 @@ def extend(
     """Give a job a larger budget; every value it has is used again."""
     if std_error is not None and not 0 < std_error < inf:
         raise SpecError(f"--std-error is a positive number in units of v, got {std_error:g}")
-    place = _open(store)
-    spec, base = _spec_of(place.manifest(job))
-    had = _last_budget(place, job)["evaluations"]
+    place = open_store(store)
+    spec, base = spec_of(place.manifest(job))
+    had = last_budget(place, job)["evaluations"]
     if spec.budget.evaluations == "exact":
         raise SpecError(f"job {job} has evaluated all {had} coalitions; there is nothing to extend")
     if isinstance(had, str) or evaluations <= had:
         raise SpecError(f"job {job} has a budget of {had} evaluations already; --evaluations must be larger")
-    wider = _with_budget(spec, {"evaluations": evaluations, "std_error": std_error})
-    _execute(wider, base, _Where(store, engine, address, actors, out, False, quiet), job)
+    wider = with_budget(spec, {"evaluations": evaluations, "std_error": std_error})
+    execute(wider, base, Where(store, engine, address, actors, out, False, quiet), job)
 
 
 @app.command("list")
 def list_jobs(store: StoreUrl = "runs", as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """The jobs of a store, oldest first."""
-    place = _open(store)
-    rows = [_row(place, job) for job in place.jobs()]
+    place = open_store(store)
+    rows = [job_row(place, job) for job in place.jobs()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     for row in rows:
         typer.echo(
             f"{row['job']:<32} {row['state']:<12} {row['evaluations']:>9} / {row['budget']:<9} {', '.join(row['asks'])}"
         )
     if not rows:
-        _say(f"no jobs in {place.url}")
+        say(f"no jobs in {place.url}")
 
 
 @app.command()
 def status(job: JobId, store: StoreUrl = "runs", as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """State, evaluations, units and last events of a job."""
-    place = _open(store)
-    facts, events = _status(place, job), place.events(job)[-5:]
+    place = open_store(store)
+    facts, events = job_status(place, job), place.events(job)[-5:]
     if as_json:
-        _print_json(facts | {"events": events})
+        print_json(facts | {"events": events})
         return
     for key, value in facts.items():
         typer.echo(f"{key:<12} {', '.join(map(str, value)) if isinstance(value, list) else value}")
@@ -198,10 +190,10 @@ def watch(
     from xai_ray.api import open_result
     from xai_ray.errors import NotEnoughSamples
 
-    place = _open(store)
+    place = open_store(store)
     shown = -1
     while True:
-        facts = _status(place, job)
+        facts = job_status(place, job)
         if facts["evaluations"] != shown:
             shown = facts["evaluations"]
             try:
@@ -218,10 +210,10 @@ def watch(
 @app.command()
 def cancel(job: JobId, store: StoreUrl = "runs") -> None:
     """Ask a running job to stop; what it committed stays, and `resume` goes on."""
-    place = _open(store)
+    place = open_store(store)
     place.manifest(job)
     place.cancel(job, True)
-    _say(f"asked {job} to stop; it ends after the batches in flight")
+    say(f"asked {job} to stop; it ends after the batches in flight")
 
 
 @app.command()
@@ -245,10 +237,10 @@ def result(
     """The estimates of a job; with --ask another index from its stored values, without a new evaluation."""
     from xai_ray.api import open_result
 
-    found = open_result(job, _open(store), partial=partial)
+    found = open_result(job, open_store(store), partial=partial)
     if ask is not None:
         found = _ask(found, ask, order, estimator, contexts)
-    _print_result(found, output_format)
+    print_result(found, output_format)
 
 
 @app.command()
@@ -262,13 +254,13 @@ def report(
     from xai_ray.api import open_result
     from xai_ray.reports.html import render_report
 
-    found = open_result(job, _open(store), partial=partial)
+    found = open_result(job, open_store(store), partial=partial)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(render_report(found), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"cannot write {out}: {error.strerror}; choose another --out") from None
-    _say(f"wrote {out}")
+    say(f"wrote {out}")
 
 
 @app.command()
@@ -282,7 +274,7 @@ def replay(
     from xai_ray.engine import evaluate
     from xai_ray.engine.job import design_of
 
-    place = _open(store)
+    place = open_store(store)
     manifest = place.manifest(job)
     units = [u for s in place.segments(job) for u in s.units()]
     if not 0 <= unit < len(units):
@@ -290,12 +282,12 @@ def replay(
     if units[unit] not in place.committed(job):
         raise StoreError(f"unit {unit} of job {job} has no record yet; xai-ray resume {job}")
     stored = next(iter(place.records(job, [units[unit]])))
-    game = game_of(*_spec_of(manifest))
-    _check_same_game(manifest, game)
+    game = game_of(*spec_of(manifest))
+    check_same_game(manifest, game)
     again = evaluate(units[unit], game, design_of(manifest))
     largest = float(abs(again.values - stored.values).max())
     same = again.values.tobytes() == stored.values.tobytes()
-    _print_json(
+    print_json(
         {
             "job": job,
             "unit": unit,
@@ -325,7 +317,7 @@ def indices(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
         }
         for tag, row in INDICES.items()
     ]
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command()
@@ -345,7 +337,7 @@ def estimators(as_json: Annotated[bool, typer.Option("--json")] = False) -> None
         }
         for name, row in ESTIMATORS.items()
     ]
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command()
@@ -353,7 +345,7 @@ def games(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Kinds of games, the known games with closed-form answers, players and behaviours."""
     from xai_ray.build import describe_games
 
-    _print_rows(describe_games(), as_json)
+    print_rows(describe_games(), as_json)
 
 
 @app.command()
@@ -364,7 +356,7 @@ def removals(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     rows = [
         {"removal": tag, "players": ", ".join(row.players), "source": row.citation} for tag, row in REMOVALS.items()
     ]
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @app.command()
@@ -372,209 +364,7 @@ def schema() -> None:
     """The JSON schema of a spec."""
     from xai_ray.spec import Spec
 
-    _print_json(Spec.model_json_schema())
-
-
-class _Where:
-    """Where a run works: nothing of it is part of the answer."""
-
-    def __init__(
-        self,
-        store: str,
-        engine: str,
-        address: str | None,
-        actors: int | None,
-        out: Path | None,
-        recompute: bool,
-        quiet: bool,
-    ) -> None:
-        self.store, self.engine, self.address, self.actors = store, engine, address, actors
-        self.out, self.recompute, self.quiet = out, recompute, quiet
-
-
-def _execute(spec: Spec, base: Path, where: _Where, job: str | None = None) -> None:
-    from xai_ray.api import engine_of, result_of
-    from xai_ray.build import manifest_for, prepare
-    from xai_ray.engine.job import Run, design_of, versions
-    from xai_ray.estimators import StdErrorBelow
-    from xai_ray.progress import Bar
-
-    place = _open(where.store)
-    prepared = prepare(spec, base)
-    manifest = manifest_for(prepared)
-    draws = prepared.plan.draws
-    if job is not None:
-        stored = place.manifest(job)
-        _check_same_game(stored, prepared.game)
-        if stored.document["versions"] != versions() and not where.quiet:
-            _say(f"note: the job began with {stored.document['versions']}, here is {versions()}; last bits may differ")
-        manifest, draws = stored, design_of(stored).affordable(_count(spec, stored))
-    asks = prepared.plan.asks if job is None else _stored_asks(manifest)
-    bar = Bar(quiet=where.quiet)
-    limit = spec.budget.std_error
-    attempt = Run(
-        manifest=manifest,
-        game=prepared.game,
-        asks=asks,
-        draws=draws,
-        store=place,
-        engine=engine_of(where.engine, where.actors, where.address),
-        rule=None if limit is None else StdErrorBelow(limit),
-        watcher=bar,
-        recompute=where.recompute,
-    )
-    began = time.perf_counter()
-    try:
-        with bar, _Terminable():
-            finished = attempt.execute()
-    except KeyboardInterrupt:
-        command = f"xai-ray resume {manifest.job}" + (f" --store {where.store}" if where.store != "runs" else "")
-        raise Cancelled(f"interrupted; what was committed stays, go on with: {command}") from None
-    _conclude(
-        finished,
-        result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
-        where,
-        limit,
-    )
-
-
-def _conclude(finished: Finished, found: Result, where: _Where, limit: float | None) -> None:
-    if where.out is not None:
-        for path in found.save(where.out):
-            _say(f"wrote {path}")
-    _print_result(found, "table")
-    if not where.quiet:
-        _say(f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new")
-    if not finished.precise:
-        largest = max(e.largest_std_error for e in found.estimates)
-        _say(
-            f"the budget ended before the asked precision: largest standard error {largest:.3g}, asked {limit:g}; "
-            f"xai-ray extend {found.job} --evaluations N goes on"
-        )
-        raise typer.Exit(4)
-
-
-class _Terminable:
-    """SIGTERM ends a run like Ctrl-C: workers are released, the job can be resumed."""
-
-    def __enter__(self) -> None:
-        def interrupt(number: int, frame: Any) -> None:
-            raise KeyboardInterrupt
-
-        self._before = signal.signal(signal.SIGTERM, interrupt)
-
-    def __exit__(self, *exc: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
-
-
-def _open(url: str) -> Store:
-    from xai_ray.stores import open_store
-
-    return open_store(url)
-
-
-def _spec_of(manifest: Manifest) -> tuple[Spec, Path]:
-    from xai_ray.spec import parse
-
-    if manifest.document.get("spec") is None:
-        raise SpecError(
-            f"job {manifest.job} was started from Python objects, which a store does not keep; "
-            "call explain(...) with the same game and store to go on"
-        )
-    return parse(manifest.document["spec"], f"spec of job {manifest.job}"), Path(manifest.document["base"])
-
-
-def _check_same_game(stored: Manifest, game: Game) -> None:
-    if stored.document["identity"]["game"] != game.digest:
-        raise DigestMismatch(
-            f"job {stored.job}: its spec now builds another game (the input, the model's weights or the code that makes them changed "
-            f"since {stored.digest[:10]}); run the spec again as a new job, or restore what it used"
-        )
-
-
-def _last_budget(store: Store, job: str) -> dict[str, Any]:
-    """The budget of the newest run of a job."""
-    started = [e for e in store.events(job) if e.get("event") == "started"]
-    if started:
-        return {"evaluations": started[-1]["evaluations"], "std_error": started[-1]["std_error"]}
-    return dict(store.manifest(job).document["spec"]["budget"])
-
-
-def _with_budget(spec: Spec, budget: dict[str, Any]) -> Spec:
-    from xai_ray.spec import Budget
-
-    if spec.budget.evaluations == "exact":
-        return spec
-    return spec.model_copy(update={"budget": Budget(**budget)})
-
-
-def _count(spec: Spec, manifest: Manifest) -> int:
-    from xai_ray.engine.job import design_of
-
-    design = design_of(manifest)
-    if spec.budget.evaluations == "exact":
-        return 1 << design.n_players
-    return spec.budget.evaluations
-
-
-def _stored_asks(manifest: Manifest) -> Any:
-    from xai_ray.api import asks_of
-
-    return asks_of(manifest)
-
-
-def _status(store: Store, job: str) -> dict[str, Any]:
-    from xai_ray.engine.job import design_of
-
-    manifest = store.manifest(job)
-    design = design_of(manifest)
-    segments = store.segments(job)
-    committed = store.committed(job)
-    done = sum(design.evaluations(u.stop) - design.evaluations(u.start) for u in committed)
-    events = store.events(job)
-    last = next(
-        (
-            e
-            for e in reversed(events)
-            if e.get("event") in ("started", "done", "imprecise", "failed", "cancelled", "interrupted")
-        ),
-        {},
-    )
-    state = last.get("event", "new")
-    if state == "started":
-        state = "killed" if _dead(last) else "running"
-    return {
-        "job": job,
-        "state": state,
-        "evaluations": done,
-        "budget": design.evaluations(segments[-1].stop) if segments else 0,
-        "units": len(committed),
-        "players": len(manifest.document["players"]),
-        "asks": [a["question"]["index"] for a in manifest.document["identity"]["asks"]],
-    } | ({"reason": last["reason"]} if "reason" in last else {})
-
-
-def _row(store: Store, job: str) -> dict[str, Any]:
-    """The status of a job, even of one that cannot be read: a damaged job must not hide the others."""
-    try:
-        return _status(store, job)
-    except StoreError as error:
-        _say(f"xai-ray: {error}")
-        nothing = {"evaluations": 0, "budget": 0, "units": 0, "players": 0, "asks": []}
-        return {"job": job, "state": "damaged", **nothing, "reason": str(error)}
-
-
-def _dead(started: dict[str, Any]) -> bool:
-    """Whether a run that never ended is known to be dead: its process was on this host and is gone."""
-    if started.get("host") != socket.gethostname() or not isinstance(started.get("pid"), int):
-        return False
-    try:
-        os.kill(started["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+    print_json(Spec.model_json_schema())
 
 
 def _ask(found: Result, ask: str, order: int | None, estimator: str, contexts: str | None) -> Result:
@@ -596,70 +386,9 @@ def _ask(found: Result, ask: str, order: int | None, estimator: str, contexts: s
     )
 
 
-def _print_result(found: Result, output_format: str) -> None:
-    from xai_ray.reports.arrow import arrow_bytes
-    from xai_ray.reports.tables import result_tables, write_csv
-
-    if output_format == "json":
-        _print_json(found.to_document())
-    elif output_format == "csv":
-        write_csv(found, sys.stdout)
-    elif output_format == "arrow":
-        sys.stdout.buffer.write(arrow_bytes(found))
-    else:
-        Console().print(result_tables(found))
-
-
-def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        _print_json(rows)
-        return
-    for row in rows:
-        head, *rest = row.items()
-        typer.echo(head[1])
-        for key, value in rest:
-            typer.echo(f"    {key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-@contextmanager
-def _endings() -> Iterator[None]:
-    """Errors as a line on stderr and an exit code."""
-    try:
-        yield
-    except XaiRayError as error:
-        _say(f"xai-ray: {error}")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("xai-ray: interrupted")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of stdout went away (`| head`); nothing is wrong.
-        _drop_stdout()
-        sys.exit(0)
-    except OSError as error:
-        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EFBIG):
-            raise
-        _drop_stdout()
-        _say(f"xai-ray: cannot write to stdout: {error.strerror}")
-        sys.exit(1)
-
-
-def _drop_stdout() -> None:
-    """What is still buffered would fail again when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main() -> None:
     """Entry point of `xai-ray`."""
-    with _endings():
+    with endings():
         try:
             app()
         finally:
