@@ -64,6 +64,15 @@ def process(folder: Path, *arguments: object, timeout: float = 120.0) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr.decode())
 
 
+def refused(cli: Cli, code: int, words: list[str], *arguments: object) -> None:
+    """The command ends with this code, these words on stderr, and nothing on stdout."""
+    ended = cli(*arguments)
+    assert "Traceback" not in ended.err
+    assert (ended.code, ended.out) == (code, b""), ended.err
+    for word in words:
+        assert word in ended.err, ended.err
+
+
 def glove(evaluations: int | str = "exact", name: str = "glove", **budget: Any) -> dict[str, Any]:
     """Two left gloves, four right ones: Shapley values and pair interactions."""
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.runs import Cli, airport, glove, written
+from tests.cli.runs import Cli, refused, written
 from xai_ray.errors import SpecError
 from xai_ray.spec import parse
 
@@ -219,15 +218,6 @@ def fill(folder: Path) -> None:
     np.save(folder / "mask.npy", np.zeros((4, 4), dtype=np.int64))
 
 
-def refused(cli: Cli, code: int, words: list[str], *arguments: object) -> None:
-    """The command ends with this code, these words on stderr, and nothing on stdout."""
-    ended = cli(*arguments)
-    assert "Traceback" not in ended.err
-    assert (ended.code, ended.out) == (code, b""), ended.err
-    for word in words:
-        assert word in ended.err, ended.err
-
-
 @pytest.mark.parametrize(("change", "code", "words"), [pytest.param(*m[1:], id=m[0]) for m in MODEL_MISTAKES])
 def test_a_mistake_in_the_spec(cli: Cli, tmp_path: Path, change: Change, code: int, words: list[str]) -> None:
     fill(tmp_path)
@@ -300,130 +290,3 @@ def test_a_file_that_is_no_spec(
 def test_a_spec_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
     refused(cli, 2, ["no spec at none.toml"], "run", "none.toml")
     refused(cli, 2, ["cannot read spec"], "run", tmp_path)
-
-
-def weighted(*weights: float) -> dict[str, Any]:
-    arguments = {"weights": weights, "quota": 2}
-    return glove() | {"game": {"kind": "known", "name": "weighted_voting", "arguments": arguments}}
-
-
-def united(*sets: list[float]) -> dict[str, Any]:
-    arguments = {"players": 3, "sets": sets, "dividends": [1.0] * len(sets)}
-    return glove() | {"game": {"kind": "known", "name": "sum_of_unanimity", "arguments": arguments}}
-
-
-KNOWN: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("too large for exact", airport(60, "exact"), ["2^60 = 1.15e+18 evaluations", "n = 24", "sampled estimator"]),
-    ("far too large for exact", airport(2000, "exact"), ["n = 2000", "2^2000"]),
-    ("only exact knows it", airport(30, 900, {"index": "FSII"}), ["FSII", "no sampled estimator", "2^30"]),
-    ("budget of a large game", airport(30, 20), ["budget of 20", "at least", "30 players"]),
-    (
-        "no player",
-        glove() | {"game": {"kind": "known", "name": "glove", "arguments": {"left": 0, "right": 0}}},
-        ["at least one player, got 0"],
-    ),
-    ("known game", glove() | {"game": {"kind": "known", "name": "glov"}}, ["did you mean 'glove'"]),
-    (
-        "known argument",
-        glove() | {"game": {"kind": "known", "name": "glove", "arguments": {"left": 1, "rite": 1}}},
-        ["unknown argument 'rite'", "did you mean 'right'"],
-    ),
-    (
-        "missing argument",
-        glove() | {"game": {"kind": "known", "name": "glove", "arguments": {"left": 1}}},
-        ["missing right"],
-    ),
-    ("huge weight", weighted(1e308, 2), ["weighted_voting", "too large"]),
-    ("fraction of a player", united([0.5]), ["sum_of_unanimity", "integers"]),
-    ("player out of range", united([9]), ["9"]),
-]
-
-
-@pytest.mark.parametrize(("spec", "words"), [pytest.param(*k[1:], id=k[0]) for k in KNOWN])
-def test_a_known_game_that_cannot_be(cli: Cli, tmp_path: Path, spec: dict[str, Any], words: list[str]) -> None:
-    refused(cli, 2, words, "run", written(tmp_path, spec))
-
-
-def table(folder: Path, **arrays: Any) -> Path:
-    np.savez(folder / "v.npz", **arrays)
-    spec = {"game": {"kind": "table", "path": "v.npz"}, "ask": [{"index": "SV"}], "budget": {"evaluations": "exact"}}
-    return written(folder, spec)
-
-
-TABLES: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("no power of two", {"values": np.zeros(12)}, ["2^n values, got 12", "8 and 16"]),
-    ("zero players", {"values": np.zeros(1)}, ["no players", "two values"]),
-    ("empty", {"values": np.zeros(0)}, ["2^n values, got 0"]),
-    ("nan", {"values": np.array([0, 1, np.nan, 3.0])}, ["coalition [1]", "nan"]),
-    ("other key", {"worth": np.zeros(8)}, ["no key 'values'", "worth"]),
-    ("text", {"values": np.array(["a", "b"])}, ["real numbers"]),
-    ("objects", {"values": np.array([None, 1.0], dtype=object)}, ["v.npz"]),
-    ("three axes", {"values": np.zeros((4, 1, 1))}, ["(4, 1, 1)"]),
-    ("no outputs", {"values": np.zeros((4, 0))}, ["no outputs"]),
-    ("names", {"values": np.zeros(4), "player_names": np.array(["a"])}, ["1 player names for 2"]),
-]
-
-
-@pytest.mark.parametrize(("arrays", "words"), [pytest.param(*t[1:], id=t[0]) for t in TABLES])
-def test_a_table_that_is_no_game(cli: Cli, tmp_path: Path, arrays: dict[str, Any], words: list[str]) -> None:
-    refused(cli, 2, words, "run", table(tmp_path, **arrays))
-
-
-def test_a_table_that_is_no_archive(cli: Cli, tmp_path: Path) -> None:
-    spec = table(tmp_path, values=np.zeros(8))
-    whole = (tmp_path / "v.npz").read_bytes()
-    (tmp_path / "v.npz").write_bytes(whole[: len(whole) // 2])
-    refused(cli, 2, ["v.npz", "cannot be read"], "run", spec)
-    (tmp_path / "v.npz").unlink()
-    refused(cli, 2, ["v.npz", "no such file"], "run", spec)
-    np.save(tmp_path / "v.npy", np.zeros(8))
-    (tmp_path / "v.npy").rename(tmp_path / "v.npz")
-    refused(cli, 2, ["single array"], "run", spec)
-
-
-def test_one_player_works(cli: Cli, tmp_path: Path) -> None:
-    spec = table(tmp_path, values=np.array([1.0, 4.0]))
-    assert cli("run", spec, "--out", tmp_path / "out").code == 0
-    document = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert document["estimates"][0]["values"] == [3.0]
-    assert cli("run", written(tmp_path, airport(1, 2), "one.json")).code == 0
-
-
-ARGUMENTS: list[tuple[str, list[str], int, list[str]]] = [
-    ("job", ["status", "glov"], 3, ["no job 'glov'", "list"]),
-    ("job id", ["status", "../glove"], 2, ["'../glove' is no job id"]),
-    ("format", ["result", "{job}", "--format", "xml"], 2, ["xml", "json"]),
-    ("index", ["result", "{job}", "--ask", "SIII"], 2, ["unknown index 'SIII'", "did you mean 'SII'"]),
-    ("brackets", ["result", "{job}", "--ask", "Beta(4,1"], 2, ["Beta(4,1", "for example"]),
-    ("parameters", ["result", "{job}", "--ask", "Beta(4)"], 2, ["alpha, beta", "got 1"]),
-    ("parameter text", ["result", "{job}", "--ask", "Beta(a,b)"], 2, ["numbers with commas"]),
-    ("parameter out of range", ["result", "{job}", "--ask", "WBV(7)"], 2, ["between 0 and 1"]),
-    ("too many parameters", ["result", "{job}", "--ask", "SII(3)"], 2, ["takes 0 parameters"]),
-    ("contexts", ["result", "{job}", "--ask", "MOI", "--contexts", "a,b"], 2, ["whole numbers with commas"]),
-    ("context", ["result", "{job}", "--ask", "MOI", "--contexts", "99"], 2, ["context size 99"]),
-    ("estimator", ["result", "{job}", "--ask", "SV", "--estimator", "levrage"], 2, ["did you mean 'leverage'"]),
-    ("estimator of another index", ["result", "{job}", "--ask", "SII", "--estimator", "leverage"], 2, ["'cells'"]),
-    ("order", ["result", "{job}", "--ask", "SII", "--order", "99"], 2, ["at least 99 players"]),
-    ("unit", ["replay", "{job}", "--unit", "99"], 2, ["units 0..0"]),
-    ("negative unit", ["replay", "{job}", "--unit", "-1"], 2, ["units 0..0"]),
-    ("smaller budget", ["extend", "{job}", "--evaluations", "3"], 2, ["64 coalitions", "nothing to extend"]),
-    ("no budget", ["extend", "{job}"], 2, ["--evaluations"]),
-    ("precision", ["extend", "{job}", "--evaluations", "99", "--std-error", "-1"], 2, ["--std-error", "positive"]),
-    ("nan precision", ["extend", "{job}", "--evaluations", "99", "--std-error", "nan"], 2, ["--std-error", "positive"]),
-    ("command", ["statuss"], 2, ["statuss"]),
-    ("option", ["run", "spec.json", "--enginee", "ray"], 2, ["--enginee"]),
-    ("engine", ["run", "spec.json", "--engine", "dask"], 2, ["dask"]),
-    ("report folder", ["report", "{job}", "--out", "folder"], 3, ["cannot write folder", "--out"]),
-    ("scheme", ["list", "--store", "ftp://host"], 2, ["ftp"]),
-    ("no store", ["list", "--store", "none"], 3, ["none", "--store"]),
-    ("out is a file", ["run", "spec.json", "--out", "spec.json"], 2, ["spec.json", "--out"]),
-]
-
-
-@pytest.mark.parametrize(("arguments", "code", "words"), [pytest.param(*a[1:], id=a[0]) for a in ARGUMENTS])
-def test_a_wrong_argument(cli: Cli, tmp_path: Path, arguments: list[str], code: int, words: list[str]) -> None:
-    (tmp_path / "folder").mkdir()
-    assert cli("run", written(tmp_path, glove())).code == 0
-    job = cli("list", "--json").json[0]["job"]
-    refused(cli, code, words, *(a.format(job=job) for a in arguments))
-    assert cli("result", job, "--format", "json").code == 0

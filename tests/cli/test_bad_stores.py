@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.runs import Cli, airport, environment, written
-from tests.cli.test_bad_input import refused
+from tests.cli.runs import Cli, airport, environment, refused, written
 from xai_ray.stores import ArrowFileStore, Manifest
 
 BUDGET = 2000

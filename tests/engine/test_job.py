@@ -16,11 +16,10 @@ from tests.games import smooth_table
 from xai_ray.api import explain, open_result
 from xai_ray.coalitions import Unit
 from xai_ray.engine import InlineEngine, job
-from xai_ray.errors import BudgetTooSmall, Cancelled, CorruptRecord, DigestMismatch, NonFiniteValue, StoreError
+from xai_ray.errors import Cancelled, CorruptRecord, DigestMismatch, NonFiniteValue, StoreError
 from xai_ray.estimators import Ask, Estimate
-from xai_ray.estimators.table import ESTIMATORS, answers
 from xai_ray.games import Game, TableGame
-from xai_ray.indices import Question, resolve
+from xai_ray.indices import Question
 from xai_ray.reports import Result
 from xai_ray.stores import ArrowFileStore, MemoryStore, Store
 
@@ -260,35 +259,6 @@ def test_another_game_is_another_job(store: Store) -> None:
         for seed in (0, 1)
     }
     assert len(names) == len(store.jobs()) == 6
-
-
-UNDERSTATED = pytest.mark.xfail(
-    strict=True, reason="the minimum of `permutation` leaves out that a stochastic game pays the ends in every context"
-)
-CASES = [
-    pytest.param(name, tag, noisy, marks=[UNDERSTATED] if noisy and name == "permutation" else [])
-    for name, row in ESTIMATORS.items()
-    for tag in ("SV", "SII", "STII", "MOI")
-    for noisy in (False, True)
-    if answers(row, resolve(Question(tag), 7)) and not (noisy and name == "exact")
-]
-
-
-@pytest.mark.parametrize(("estimator", "index", "stochastic"), CASES)
-def test_the_budget_is_never_exceeded(estimator: str, index: str, stochastic: bool) -> None:
-    """Law 6, for every estimator: what it says it needs is enough, one less is refused, and no budget is overspent."""
-    need = ESTIMATORS[estimator].minimum(resolve(Question(index), 7), 7)
-    for budget in sorted({need, need + 1, need + 5, max(need, 100), max(need, 127), 128, 131}):
-        game = Counting(7, stochastic=stochastic)
-        found = explain(game, index, estimator=estimator, budget=budget)
-        assert game.rows == found.evaluations <= budget
-        if not stochastic and estimator in ("exact", "leverage", "cells"):
-            codes = np.concatenate(game.seen)
-            assert len(np.unique(codes)) == len(codes)
-    game = Counting(7, stochastic=stochastic)
-    with pytest.raises(BudgetTooSmall, match=rf"{need}"):
-        explain(game, index, estimator=estimator, budget=need - 1)
-    assert game.rows == 0
 
 
 def test_a_value_that_is_not_finite_names_unit_and_coalition(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
