@@ -22,10 +22,14 @@ def united(*sets: list[float]) -> dict[str, Any]:
     return glove() | {"game": {"kind": "known", "name": "sum_of_unanimity", "arguments": arguments}}
 
 
+TWO = [{"index": "SV", "estimator": "leverage"}, {"index": "SV", "estimator": "permutation"}]
+"""Estimators that draw different designs."""
+
 KNOWN: list[tuple[str, dict[str, Any], list[str]]] = [
     ("too large for exact", airport(60, "exact"), ["2^60 = 1.15e+18 evaluations", "n = 24", "sampled estimator"]),
     ("far too large for exact", airport(2000, "exact"), ["n = 2000", "2^2000"]),
     ("only exact knows it", airport(30, 900, {"index": "FSII"}), ["FSII", "no sampled estimator", "2^30"]),
+    ("two designs", airport(12, 900, *TWO), ["different ones", "'leverage'", "'permutation'", "two jobs"]),
     ("budget of a large game", airport(30, 20), ["budget of 20", "at least", "30 players"]),
     (
         "no player",

@@ -15,6 +15,8 @@ from PIL import Image
 
 from tests.cli.runs import Cli, refused, written
 from xai_ray.errors import SpecError
+from xai_ray.estimators.table import ESTIMATORS
+from xai_ray.indices import Question, resolve
 from xai_ray.spec import parse
 
 Change = Callable[[dict[str, Any]], object]
@@ -65,9 +67,7 @@ def photograph(**parts: Any) -> Change:
     return game(**image | parts)
 
 
-def two_designs(spec: dict[str, Any]) -> None:
-    spec["ask"] = [{"index": "SV", "estimator": "leverage"}, {"index": "SV", "estimator": "permutation"}]
-    spec["budget"]["evaluations"] = 15
+NEED = ESTIMATORS["leverage"].minimum(resolve(Question("SV"), 4), 4)
 
 
 def exact_by_name(spec: dict[str, Any]) -> None:
@@ -92,10 +92,9 @@ MODEL_MISTAKES: list[tuple[str, Change, int, list[str]]] = [
         "budget below minimum",
         top(budget={"evaluations": 5}),
         2,
-        ["budget of 5 evaluations", "at least 12", "4 players"],
+        ["budget of 5 evaluations", f"at least {NEED}", "4 players"],
     ),
     ("budget of one", top(budget={"evaluations": 1}), 2, ["budget of 1", "at least 2"]),
-    ("two designs", two_designs, 2, ["different ones", "'leverage'", "'permutation'", "two jobs"]),
     ("exact by name", exact_by_name, 2, ['evaluations = "exact"', "2^4 = 16"]),
     # Images, models, tables.
     ("no picture", photograph(input="none.png"), 2, ["no picture at", "none.png"]),
