@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.laws.brute_force import BRUTE_FORCE, Game
 
+from tests.laws.brute_force import BRUTE_FORCE, Game
 from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName
 from xai_ray.indices import INDICES, Question, exact, normalised_strength, pair_profile_weights, resolve
 from xai_ray.indices.andor import and_or

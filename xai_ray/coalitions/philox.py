@@ -28,6 +28,7 @@ class Stream(IntEnum):
     BACKGROUND = 4
     PILOT = 5
     BACKGROUND_UNIFORM = 6
+    STOCHASTIC_RANKS = 7
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:

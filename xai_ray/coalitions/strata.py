@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from xai_ray.coalitions.design import FULL_EXPECTATION, Draw
-from xai_ray.coalitions.subsets import draw_subsets
+from xai_ray.coalitions.philox import Stream, random_words
+from xai_ray.coalitions.subsets import COUNTABLE, draw_subsets
 from xai_ray.types import Coalitions, Floats, Ints
 
 
@@ -29,7 +30,7 @@ def uniform_law(n: int) -> tuple[float, ...]:
 class Strata:
     """`law[h-1]` is the weight of stratum h = 1..n//2; the first `edges` strata after 0 are exhausted before the law begins.
 
-    A deterministic game exhausts a stratum once; a stochastic one keeps drawing, each time in a new context.
+    A deterministic game exhausts a stratum once; a stochastic one draws with replacement, each time in a new context.
     """
 
     n_players: int
@@ -86,6 +87,10 @@ class Strata:
         n = self.n_players
         if h == 0:
             return np.zeros((len(items), n), dtype=np.bool_)
+        if self.stochastic and self.pool(h) <= COUNTABLE:
+            # With replacement: every draw brings a new context, and a cycle through the pool would tie folds to coalitions.
+            words = random_words(self.seed, Stream.STOCHASTIC_RANKS, h, items, 1)[:, 0]
+            items = (words % np.uint64(self.pool(h))).astype(np.int64)
         if 2 * h < n:
             return draw_subsets(self.seed, h, n, h, items)
         first = np.ones((len(items), 1), dtype=np.bool_)

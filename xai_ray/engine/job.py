@@ -12,7 +12,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -239,7 +239,7 @@ class Run:
         estimates = tuple(pool.answer(a.question, a.estimator) for a in self.asks)
         precise = self.rule is None or self.rule.holds(estimates)
         self._close("done" if precise else "imprecise", design.evaluations(draws))
-        return Finished(self.manifest, pool, estimates, convergence(pool, self.asks[0]), precise, added)
+        return Finished(self.manifest, pool, estimates, convergence(pool, self.asks[0], progress.first), precise, added)
 
 
 def unit_draws(design: Design, block: int, draws: int) -> int:
@@ -277,13 +277,15 @@ def committed_prefix(store: Store, manifest: Manifest) -> int:
     return stop
 
 
-def convergence(pool: Pool, ask: Ask) -> tuple[Estimate, ...]:
-    """The first question's estimates at the boundaries; prefixes too short for an estimate are left out."""
+def convergence(pool: Pool, ask: Ask, known: Mapping[int, Estimate] | None = None) -> tuple[Estimate, ...]:
+    """The first question's estimates at the boundaries; prefixes too short for an estimate are left out. `known` holds those that
+    were computed on the way, by number of draws.
+    """
     out: list[Estimate] = []
     if pool.complete:
         return ()
     for draws in boundaries(pool.design, pool.draws):
-        estimate = _try(pool.prefix(draws), ask)
+        estimate = (known or {}).get(draws) or _try(pool.prefix(draws), ask)
         out += [estimate] if estimate is not None else []
     return tuple(out)
 
@@ -319,6 +321,7 @@ class _Progress:
         self.values: dict[int, tuple[int, Values]] = {}
         self.evaluations = 0
         self.stop_at: int | None = None
+        self.first: dict[int, Estimate] = {}
         self._design, self._asks, self._rule, self._watcher = design, asks, rule, watcher
         self._boundaries = list(boundaries(design, draws))
         self._prefix = 0
@@ -358,6 +361,7 @@ class _Progress:
             if estimate is None:
                 break
             out.append(estimate)
+            self.first.setdefault(draws, estimate)
             if estimate.largest_std_error > (self._rule.limit if self._rule else -inf):
                 break
         return out

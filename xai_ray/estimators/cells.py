@@ -6,7 +6,8 @@ of coalitions with finite-population weights: a row that was trained on counts f
 rows of its size. So the answer is unbiased for any surrogate, and exact at full budget.
 
 Standard errors: second moments of the residual contributions, cell by cell, drawn towards the mean of their size where a cell
-was seen only a few times; exhausted sizes carry none.
+was seen only a few times; exhausted sizes carry none. At the first and last context a cell is a single coalition, drawn or not: there
+the intervals cover their 95 % over pairs and seeds together, not for every pair by itself.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ class _Table:
         n = design.n_players
         ends = np.stack([np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)])
         members = np.concatenate([ends, pairs.members, ~pairs.members])
-        values = np.concatenate([pairs.empty[None], pairs.grand[None], pairs.inside, pairs.outside])
+        # Without the constant, which no interaction sees, a large offset costs no digits.
+        values = np.concatenate([pairs.empty[None], pairs.grand[None], pairs.inside, pairs.outside]) - pairs.empty
         sizes = members.sum(axis=1).astype(np.int64)
         fold = rotate(pairs.stratum, pairs.index, FOLDS)
         counts = np.bincount(pairs.stratum, minlength=n // 2 + 1)

@@ -17,6 +17,9 @@ from xai_ray.estimators.groups import GROUPS, jackknife, rotate
 from xai_ray.indices import Question
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
+PAIRS = 3
+"""Antithetic pairs below which there is no usable standard error."""
+
 
 @dataclass(frozen=True, slots=True)
 class MarginalSums:
@@ -97,9 +100,10 @@ class Permutation:
         """Mean and jackknife standard error."""
         n = self.design.n_players
         pairs = int(partial.counts.sum())
-        if not partial.ends_seen or (n > 1 and pairs < 2):
+        if not partial.ends_seen or (n > 1 and pairs < PAIRS):
             raise NotEnoughSamples(
-                f"permutation needs the ends and two antithetic pairs ({self.design.evaluations(3)} evaluations), has {pairs} pairs"
+                f"permutation needs the ends and {PAIRS} antithetic pairs ({self.design.evaluations(PAIRS + 1)} evaluations), "
+                f"has {pairs} pairs"
             )
         empty, grand = partial.ends / partial.ends_seen
         evaluations = self.design.evaluations(pairs + 1)
@@ -111,4 +115,6 @@ class Permutation:
         if not self.design.stochastic:
             sums = sums + partial.at_ends[..., None] * (grand - empty)
         values, errors, freedom = jackknife(sums, partial.counts)
-        return Estimate(self.question, players, values, errors, self.name, evaluations, freedom)
+        # With few pairs a variance of its own is too uncertain: each takes one degree of freedom from the mean over players.
+        shrunk = np.sqrt((freedom * errors**2 + (errors**2).mean(axis=0)) / (freedom + 1))
+        return Estimate(self.question, players, values, shrunk, self.name, evaluations, freedom + 1)

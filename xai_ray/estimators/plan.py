@@ -52,6 +52,8 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
         raise BudgetTooSmall(
             f"budget of {evaluations} evaluations: at least 2 are needed (the empty and the grand coalition)"
         )
+    if not 0 <= seed < 1 << 63:
+        raise SpecError(f"seed {seed}: a whole number from 0 to 2^63 - 1")
     questions = [resolve(ask.question, n) for ask in asks]
     covered = not stochastic and (evaluations is None or (n <= table.LARGEST_EXACT and evaluations >= 1 << n))
     if evaluations is None and stochastic:

@@ -18,8 +18,8 @@ from xai_ray.types import Coalitions, Floats, Ints, Values
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 DEGREE = 3
-LARGEST_SYSTEM = 5_000
-"""Beyond this many features and rows at once the pair terms are left out: the correction stays valid, only less sharp."""
+LARGEST_SYSTEM = 3_000
+"""With more features and rows than this at once, the fit sees this many rows, evenly spaced; the correction still sees all."""
 
 _PAIR_SHARES = (0.03, 0.3, 3.0)
 _NOISES = (1e-6, 1e-3, 1e-2, 1e-1)
@@ -69,17 +69,18 @@ class QuadraticRidge:
     def fit(self, train: Mask) -> Surrogate:
         """Fits to the rows where `train` is true, predicts all rows."""
         n = self.coalitions.shape[1]
+        features = n + n * (n - 1) // 2
+        at = np.flatnonzero(train)
+        if min(features, len(at)) > LARGEST_SYSTEM:
+            train = np.zeros_like(train)
+            train[at[np.linspace(0, len(at) - 1, LARGEST_SYSTEM).astype(np.int64)]] = True
         signs = np.where(self.coalitions, 1.0, -1.0)
         powers = self._powers(self.coalitions.sum(axis=1).astype(np.int64))
         poly = np.asarray(np.linalg.lstsq(powers[train], self.values[train], rcond=None)[0], dtype=np.float64)
         rest = self.values - powers @ poly
         scale = np.maximum(rest[train].std(axis=0), 1e-12 * np.abs(self.values).max(axis=0) + 1e-300)
-        features = n + n * (n - 1) // 2
-        share = self.pair_share if min(features, int(train.sum())) <= LARGEST_SYSTEM else 0.0
-        if share and features > int(train.sum()):
-            pair, smooth = self._dual(signs, rest / scale, train, share)
-        else:
-            pair, smooth = self._primal(signs, rest / scale, train, share)
+        solve = self._dual if features > int(train.sum()) else self._primal
+        pair, smooth = solve(signs, rest / scale, train, self.pair_share)
         by_size = self._powers(np.arange(n + 1, dtype=np.int64)) @ poly
         return Surrogate(by_size, pair * scale, powers @ poly + smooth * scale)
 
@@ -104,14 +105,14 @@ class QuadraticRidge:
         features = signs / np.sqrt(n)
         upper = np.triu_indices(n, 1)
         pair_scale = np.sqrt(2 * share / (n * (n - 1))) if n > 1 else 0.0
-        if share and n > 1:
+        if n > 1:
             features = np.concatenate([features, signs[:, upper[0]] * signs[:, upper[1]] * pair_scale], axis=1)
         fitted = features[train]
         gram = fitted.T @ fitted
         gram[np.diag_indices_from(gram)] += self.noise * len(fitted) ** 0.5 + 1e-9
         weights = Factor.of(gram).solve(fitted.T @ target[train])
         pair = np.zeros((n, n, target.shape[1]))
-        if share and n > 1:
+        if n > 1:
             pair[upper] = weights[n:] * pair_scale
             pair += pair.transpose(1, 0, 2)
         return pair, features @ weights

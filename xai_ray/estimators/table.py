@@ -12,7 +12,7 @@ from xai_ray.estimators import cells, leverage
 from xai_ray.estimators.cells import Cells
 from xai_ray.estimators.exact import Exact
 from xai_ray.estimators.leverage import Leverage
-from xai_ray.estimators.permutation import Permutation
+from xai_ray.estimators.permutation import PAIRS, Permutation
 from xai_ray.estimators.protocol import Estimator
 from xai_ray.estimators.readouts import PAIR_INDICES
 from xai_ray.indices import INDICES, Question
@@ -65,7 +65,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         ("SV",),
         (1,),
         ("permutations",),
-        lambda question, n: 2 if n == 1 else 2 + 4 * (n - 1),
+        lambda question, n: 2 if n == 1 else 2 + 2 * PAIRS * (n - 1),
         "mean marginal contribution over antithetic pairs of orders",
         "Castro et al. 2009; Mitchell et al., JMLR 2022",
     ),
