@@ -5,7 +5,6 @@ What decides the answer is in the spec. Where the work runs (store, address, act
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from pathlib import Path
@@ -24,6 +23,7 @@ from pydantic import (
 )
 
 from xai_ray.errors import InputError, SpecError
+from xai_ray.spec_mistakes import Places, mistakes
 
 
 class _Frozen(BaseModel):
@@ -319,7 +319,7 @@ def parse(document: Any, where: str = "spec") -> Spec:
     try:
         return Spec.model_validate(document)
     except ValidationError as error:
-        lines = _mistakes([dict(e) for e in error.errors()], document)
+        lines = mistakes([dict(e) for e in error.errors()], document, _places())
         raise SpecError(
             "\n".join([f"{where}: {len(lines)} mistake{'s' * (len(lines) > 1)}", *(f"  {line}" for line in lines)])
         ) from None
@@ -330,74 +330,15 @@ def canonical(spec: Spec) -> dict[str, Any]:
     return json.loads(spec.model_dump_json(exclude_defaults=True, exclude_none=True))
 
 
-def _mistakes(errors: list[dict[str, Any]], document: dict[str, Any]) -> list[str]:
-    """One line a place; of the several complaints of a union the one that fits what was given."""
-    by_path: dict[str, list[dict[str, Any]]] = {}
-    for error in errors:
-        by_path.setdefault(_walk(error["loc"], document)[0], []).append(error)
-    # A union complains at its own place as well, and a list with a bad item about its length: the inner place says more.
-    inner = [path for path in by_path if not any(other.startswith((f"{path}.", f"{path}[")) for other in by_path)]
-    return [_explain(path, _fitting(by_path[path]), document) for path in inner]
-
-
-def _fitting(found: list[dict[str, Any]]) -> dict[str, Any]:
-    named = [e for e in found if (e["type"] == "literal_error") == isinstance(e.get("input"), str)]
-    return (named or found)[0]
-
-
-def _explain(path: str, error: dict[str, Any], document: dict[str, Any]) -> str:
-    kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
-    if kind == "extra_forbidden":
-        return (
-            f"{path}: unknown key{_nearest(str(error['loc'][-1]), list(_walk(error['loc'], document)[1].model_fields))}"
-        )
-    if kind == "missing":
-        return f"{path}: this key is needed"
-    if kind == "union_tag_invalid":
-        tags = [t.strip(" '") for t in str(context.get("expected_tags", "")).split(",")]
-        return f"{path}.kind: unknown {context.get('tag')!r}{_nearest(str(context.get('tag')), tags)}"
-    if kind == "union_tag_not_found":
-        return f"{path}: {_WANTED.get(path.rsplit('.', 1)[-1], 'the key `kind` is needed')}, got {given!r}"
-    if kind == "literal_error":
-        options = [o.strip(" '") for o in str(context.get("expected", "")).replace(" or ", ", ").split(",")]
-        return f"{path}: {given!r} is not allowed{_nearest(str(given), options)}"
-    return f"{path}: {error['msg'][0].lower() + error['msg'][1:]}, got {given!r}"
-
-
-_WANTED = {
-    "model": 'a model is { factory = "package.module:function" } or { file = "model.pt", trust = true }',
-    "input": 'an input is a path, "skimage:NAME", { table, row }, { sklearn, row }, { text } or { texts, row }',
-}
-
-
-def _walk(location: tuple[int | str, ...], document: Any) -> tuple[str, type[_Frozen]]:
-    """Dotted path of a place, without the names of union members that pydantic puts in between, and the model it lies in."""
-    parts: list[str] = []
-    node, model, tagged = document, Spec, False
-    members = {m.__name__: m for m in _Frozen.__subclasses__()} | _tags()
-    for position, key in enumerate(location):
-        if isinstance(key, int):
-            parts.append(f"[{key}]")
-            node = node[key] if isinstance(node, (list, tuple)) and key < len(node) else None
-        elif tagged and key in members:
-            model, tagged = members[key], False
-            continue
-        elif key in model.model_fields or (position == len(location) - 1 and isinstance(node, dict) and key in node):
-            parts.append(f".{key}")
-            node = node.get(key) if isinstance(node, dict) else None
-        elif isinstance(node, dict) and key in node:
-            parts.append(f".{key}")
-            node = node[key]
-        tagged = True
-        if isinstance(key, str) and key in ("budget", "compute", "ask", "behaviour", "background"):
-            model = {
-                "budget": Budget,
-                "compute": Compute,
-                "ask": AskSpec,
-                "behaviour": Behaviour,
-                "background": Background,
-            }[key]
-    return "".join(parts).lstrip(".") or "spec", model
+def _places() -> Places:
+    nested: dict[str, type[BaseModel]] = {
+        "budget": Budget,
+        "compute": Compute,
+        "ask": AskSpec,
+        "behaviour": Behaviour,
+        "background": Background,
+    }
+    return Places(Spec, {m.__name__: m for m in _Frozen.__subclasses__()} | _tags(), nested)
 
 
 def _tags() -> dict[str, type[_Frozen]]:
@@ -408,8 +349,3 @@ def _tags() -> dict[str, type[_Frozen]]:
         if kind is not None and get_origin(kind.annotation) is Literal and len(get_args(kind.annotation)) == 1:
             out[get_args(kind.annotation)[0]] = model
     return out
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(known)}"
