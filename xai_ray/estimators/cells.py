@@ -55,7 +55,7 @@ class Cells:
         """Surrogate, correction, standard errors."""
         n = self.design.n_players
         if not partial.parts or len(partial.rows().stratum) < FOLDS + 1:
-            raise NotEnoughSamples(f"cells needs {minimum(self.question, n)} evaluations, too few are there")
+            raise NotEnoughSamples(f"cells needs {minimum(n)} evaluations, too few are there")
         rows = partial.rows()
         pairs = paired(rows)
         table = _Table.of(pairs, self.design)
@@ -241,7 +241,6 @@ def _singles(pairs: Pairs, design: Strata) -> tuple[Values, Values]:
     return np.where(seen, mean, np.nan), noise if design.stochastic else np.where(seen, 0.0, np.nan) + 0 * mean
 
 
-def minimum(question: Question, n: int) -> int:
-    """Evaluations that reach every size the question reads, singles exhausted, with a held-out pair in every fold."""
-    del question
+def minimum(n: int) -> int:
+    """Evaluations that can reach every size, singles exhausted, with a held-out pair in every fold; the plan checks the sizes."""
     return min(1 << min(n, 62), 2 + 2 * n + 2 * FOLDS + 4 * (n // 2))

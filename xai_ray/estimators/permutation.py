@@ -118,3 +118,8 @@ class Permutation:
         # With few pairs a variance of its own is too uncertain: each takes one degree of freedom from the mean over players.
         shrunk = np.sqrt((freedom * errors**2 + (errors**2).mean(axis=0)) / (freedom + 1))
         return Estimate(self.question, players, values, shrunk, self.name, evaluations, freedom + 1)
+
+
+def minimum(n: int, stochastic: bool = False) -> int:
+    """Evaluations of the ends and the fewest antithetic pairs that have a standard error."""
+    return Permutations(n, 0, stochastic).evaluations(2 if n == 1 and not stochastic else PAIRS + 1)

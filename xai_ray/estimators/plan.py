@@ -61,7 +61,7 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
             "exact needs a deterministic game: use every background row (samples = none) instead of sampled ones"
         )
     names = [
-        _name(ask.estimator, question, n, None if covered else evaluations, f"ask {i}", stochastic)
+        _name(ask.estimator, question, n, None if covered else evaluations, f"ask[{i}]", stochastic)
         for i, (ask, question) in enumerate(zip(asks, questions, strict=True))
     ]
     resolved = tuple(Ask(q, name) for q, name in zip(questions, names, strict=True))
@@ -69,7 +69,7 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
         return Plan(resolved, Exhaustive(n), 1 << n)
     assert evaluations is not None
     for ask in resolved:
-        need = table.info(ask.estimator).minimum(ask.question, n)
+        need = table.info(ask.estimator).minimum(ask.question, n, stochastic)
         if evaluations < need:
             raise BudgetTooSmall(
                 f"budget of {evaluations} evaluations: {ask.estimator!r} needs at least {need} for {ask.question.index} of {n} players"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from xai_ray.coalitions import Design, Permutations, Strata
 from xai_ray.errors import NotEnoughSamples, SpecError, UnknownName
-from xai_ray.estimators import cells, leverage
+from xai_ray.estimators import cells, leverage, permutation
 from xai_ray.estimators.cells import Cells
 from xai_ray.estimators.exact import Exact
 from xai_ray.estimators.leverage import Leverage
-from xai_ray.estimators.permutation import PAIRS, Permutation
+from xai_ray.estimators.permutation import Permutation
 from xai_ray.estimators.protocol import Estimator
 from xai_ray.estimators.readouts import PAIR_INDICES
 from xai_ray.indices import INDICES, Question
@@ -22,6 +21,14 @@ LARGEST_EXACT = 24
 
 LARGEST_DENSE = 5_000
 """Above this many players an n x n system is too large for `leverage`."""
+
+
+class Minimum(Protocol):
+    """Evaluations that an estimator needs."""
+
+    def __call__(self, question: Question, n: int, stochastic: bool = False) -> int:
+        """For a question about n players of a deterministic or a stochastic game."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class EstimatorInfo:
     """Orders it answers; None for every order."""
     designs: tuple[str, ...]
     """Kinds of design it reads; the first is the one it asks for."""
-    minimum: Callable[[Question, int], int]
+    minimum: Minimum
     """Evaluations it needs for n players."""
     summary: str
     source: str
@@ -47,7 +54,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         tuple(INDICES),
         None,
         ("exhaustive", "strata"),
-        lambda question, n: 1 << n,
+        lambda question, n, stochastic=False: 1 << n,
         "every index from all 2^n values, by butterfly transforms",
         "Harsanyi 1963; Grabisch & Roubens 1999",
     ),
@@ -56,7 +63,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         ("SV",),
         (1,),
         ("strata",),
-        lambda question, n: leverage.minimum(n),
+        lambda question, n, stochastic=False: leverage.minimum(n),
         "weighted least squares on paired strata drawn without replacement",
         "Musco & Witter, ICLR 2025",
     ),
@@ -65,7 +72,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         ("SV",),
         (1,),
         ("permutations",),
-        lambda question, n: 2 if n == 1 else 2 + 2 * PAIRS * (n - 1),
+        lambda question, n, stochastic=False: permutation.minimum(n, stochastic),
         "mean marginal contribution over antithetic pairs of orders",
         "Castro et al. 2009; Mitchell et al., JMLR 2022",
     ),
@@ -74,7 +81,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         PAIR_INDICES,
         (2,),
         ("strata",),
-        cells.minimum,
+        lambda question, n, stochastic=False: cells.minimum(n),
         "all pairs and all context sizes from one pool, cross-fitted quadratic surrogate with residual correction",
         "after Kolpaczki et al., AISTATS 2024 (SVARM-IQ)",
     ),

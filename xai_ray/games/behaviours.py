@@ -11,7 +11,7 @@ A behaviour reads scores of shape (r, m), float64, under the convention that the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 from scipy.special import log_softmax
@@ -32,12 +32,10 @@ class Behaviour(Protocol):
         """A class, several, `"predicted"` (the largest output on the full input) or `"all"`."""
         ...
 
-    @property
-    def averaged(self) -> Averaged:
-        """What the order mean-then-behaviour averages over the background: the outputs as they are, or
+    averaged: ClassVar[Averaged]
+    """What the order mean-then-behaviour averages over the background: the outputs as they are, or
         probabilities.
         """
-        ...
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """Outputs (r, m) -> float64 (r, len(targets))."""
@@ -53,7 +51,7 @@ class Raw:
     """The output itself."""
 
     target: Target = "all"
-    averaged = "outputs"
+    averaged: ClassVar[Averaged] = "outputs"
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """f_y."""
@@ -69,7 +67,7 @@ class Logit:
     """g_y; for models that give logits."""
 
     target: Target = "predicted"
-    averaged = "outputs"
+    averaged: ClassVar[Averaged] = "outputs"
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """g_y."""
@@ -87,7 +85,7 @@ class Probability:
     """p_y."""
 
     target: Target = "predicted"
-    averaged = "probabilities"
+    averaged: ClassVar[Averaged] = "probabilities"
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """p_y = softmax(g)_y."""
@@ -105,7 +103,7 @@ class LogProbability:
     """log p_y, without underflow from logits."""
 
     target: Target = "predicted"
-    averaged = "probabilities"
+    averaged: ClassVar[Averaged] = "probabilities"
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """g_y - logsumexp(g)."""
@@ -126,7 +124,7 @@ class LogOdds:
     """
 
     target: Target = "predicted"
-    averaged = "probabilities"
+    averaged: ClassVar[Averaged] = "probabilities"
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """Shape (r, len(targets))."""
@@ -147,7 +145,7 @@ class Margin:
     """The target's output minus the largest other one (logits or probabilities, as the model gives them)."""
 
     target: Target = "predicted"
-    averaged = "outputs"
+    averaged: ClassVar[Averaged] = "outputs"
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """g_y - max of the others."""
@@ -166,7 +164,7 @@ class Loss:
     """Minus the cross-entropy of the given label, log p_label: larger is better."""
 
     label: int
-    averaged = "probabilities"
+    averaged: ClassVar[Averaged] = "probabilities"
 
     @property
     def target(self) -> Target:

@@ -8,6 +8,17 @@ from xai_ray.errors import InputError
 from xai_ray.games.digest import fingerprint
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
+LARGEST = 1_000_000
+"""Players of a known game; more is a slip of the pen."""
+
+
+def check_players(count: int) -> None:
+    """Raise InputError unless a known game of so many players can be made."""
+    if count < 1:
+        raise InputError(f"a game needs at least one player, got {count}")
+    if count > LARGEST:
+        raise InputError(f"a known game has at most {LARGEST:,} players, got {count:,}")
+
 
 class ClosedFormGame(ABC):
     """A deterministic game whose Shapley values are known. `identity` is everything that decides its values."""
@@ -19,8 +30,7 @@ class ClosedFormGame(ABC):
     citation: str
 
     def __init__(self, n_players: int, identity: str, player_names: tuple[str, ...] | None = None) -> None:
-        if n_players < 1:
-            raise InputError(f"a game needs at least one player, got {n_players}")
+        check_players(n_players)
         self.n_players = n_players
         self.player_names = player_names or tuple(f"player {i}" for i in range(n_players))
         self.digest = fingerprint(["known", identity])

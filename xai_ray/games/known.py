@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError, UnknownName
-from xai_ray.games.closed import ClosedFormGame
+from xai_ray.games.closed import ClosedFormGame, check_players
 from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
 from xai_ray.games.voting import MajorityGame, WeightedVotingGame
 from xai_ray.types import Coalitions, Floats
@@ -25,6 +25,7 @@ class GloveGame(ClosedFormGame):
     def __init__(self, left: int, right: int) -> None:
         if left < 0 or right < 0:
             raise InputError(f"glove: left and right are counts, got {left} and {right}")
+        check_players(left + right)
         names = tuple(f"left {i}" for i in range(left)) + tuple(f"right {i}" for i in range(right))
         super().__init__(left + right, f"glove {left} {right}", names)
         self.left, self.right = left, right
@@ -116,5 +117,5 @@ def known_game(name: str, arguments: Mapping[str, Any]) -> ClosedFormGame:
         raise SpecError(f"known game {name}: missing {', '.join(missing)}; it takes {', '.join(parameters)}")
     try:
         return make(**arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise SpecError(f"known game {name}: {error}") from error

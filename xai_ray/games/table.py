@@ -70,6 +70,8 @@ class TableGame:
 
 
 def _table(values: npt.ArrayLike) -> Floats:
+    if np.iscomplexobj(values):
+        raise InputError("the values of a table must be real numbers, got complex ones")
     try:
         table = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
