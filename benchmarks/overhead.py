@@ -1,6 +1,6 @@
 """Evaluations per second of a run beside a bare loop of the same model at its best batch size; one JSON line.
 
-    python benchmarks/overhead.py [--evaluations 400] [--rounds 3] [--engine inline|ray] [--actors 1]
+    python benchmarks/overhead.py [--evaluations 96] [--rounds 12] [--engine inline|ray] [--actors 1]
 
 The bare loop is what a careful user would write by hand: masked inputs made in advance for one batch, `inference_mode`, the same number
 of threads, the best of several batch sizes. Both sides alternate, and the ratio of each round is reported with its median.
@@ -45,7 +45,7 @@ def bare_rate(model: torch.nn.Module, shape: tuple[int, ...], batch: int, evalua
 
 def run_rate(game: xr.ModelGame, design: Strata, evaluations: int, engine: object) -> float:
     """Evaluations per second from the first committed unit to the last, start-up left out."""
-    per_unit = 4 * game.block // 2
+    per_unit = 2 * game.block // 2
     units = [Unit(d, d + per_unit) for d in range(0, evaluations // 2, per_unit)]
     times: list[float] = []
     counts: list[int] = []
@@ -65,8 +65,8 @@ def run_rate(game: xr.ModelGame, design: Strata, evaluations: int, engine: objec
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--evaluations", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--evaluations", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--engine", choices=("inline", "ray"), default="inline")
     parser.add_argument("--actors", type=int, default=1)
     options = parser.parse_args()
@@ -76,13 +76,16 @@ def main() -> None:
     game = xr.ModelGame(zoo.model, x, players=xr.Patches(7, 7), removal=xr.Blur(10.0), behaviour=xr.LogOdds())
     design = Strata(49, 0, uniform_law(49))
     engine = InlineEngine() if options.engine == "inline" else xr.RayEngine(actors=options.actors)
-    by_batch = {b: bare_rate(zoo.model, x.shape, b, 64) for b in BATCHES}
-    best = max(by_batch, key=by_batch.get)
+    trials = [{b: bare_rate(zoo.model, x.shape, b, 32) for b in BATCHES} for _ in range(3)]
+    by_batch = {b: statistics.median(t[b] for t in trials) for b in BATCHES}
+    best = max(by_batch, key=lambda b: by_batch[b])
     bare, run, ratios = [], [], []
     for _ in range(options.rounds):
-        bare.append(bare_rate(zoo.model, x.shape, best, options.evaluations // 2))
+        # The machine's speed drifts: each run stands between two bare loops of half its length.
+        before = bare_rate(zoo.model, x.shape, best, options.evaluations // 2)
         run.append(run_rate(game, design, options.evaluations, engine))
-        bare[-1] = (bare[-1] + bare_rate(zoo.model, x.shape, best, options.evaluations // 2)) / 2
+        after = bare_rate(zoo.model, x.shape, best, options.evaluations // 2)
+        bare.append((before + after) / 2)
         ratios.append(run[-1] / bare[-1])
     print(
         json.dumps(

@@ -33,9 +33,7 @@ class Behaviour(Protocol):
         ...
 
     averaged: ClassVar[Averaged]
-    """What the order mean-then-behaviour averages over the background: the outputs as they are, or
-        probabilities.
-        """
+    """What the order mean-then-behaviour averages over the background: the outputs as they are, or probabilities."""
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """Outputs (r, m) -> float64 (r, len(targets))."""
