@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xai_ray.coalitions import Draw, Strata
+from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.groups import rotate
-from xai_ray.estimators.observed import Observed, Pairs, paired
+from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
 from xai_ray.estimators.quadratic import QuadraticRidge
 from xai_ray.estimators.readouts import Readout, cell_shares, readouts
 from xai_ray.indices import Question
@@ -32,24 +32,12 @@ _PRIOR_ROWS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class Cells(KeepsRows):
     """SII, Shapley-Taylor, Banzhaf and chaining interactions of order 2 and multi-order interactions, for all or given pairs."""
 
     question: Question
     design: Strata
     name: str = "cells"
-
-    def empty(self) -> Observed:
-        """No draws."""
-        return Observed()
-
-    def observe(self, draw: Draw, values: Values) -> Observed:
-        """Keeps the rows."""
-        return Observed({draw.start: (draw, values)})
-
-    def merge(self, a: Observed, b: Observed) -> Observed:
-        """Union."""
-        return a.merge(b)
 
     def finish(self, partial: Observed) -> Estimate:
         """Surrogate, correction, standard errors."""

@@ -6,34 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xai_ray.coalitions import Design, Draw
+from xai_ray.coalitions import Design
 from xai_ray.coalitions.exhaustive import pack
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.estimators.observed import Observed
+from xai_ray.estimators.observed import KeepsRows, Observed
 from xai_ray.indices import Question, exact
-from xai_ray.types import Values
 
 
 @dataclass(frozen=True, slots=True)
-class Exact:
+class Exact(KeepsRows):
     """Answers any question once all 2^n coalitions are there, whatever design drew them."""
 
     question: Question
     design: Design
     name: str = "exact"
-
-    def empty(self) -> Observed:
-        """No draws."""
-        return Observed()
-
-    def observe(self, draw: Draw, values: Values) -> Observed:
-        """Keeps the rows."""
-        return Observed({draw.start: (draw, values)})
-
-    def merge(self, a: Observed, b: Observed) -> Observed:
-        """Union."""
-        return a.merge(b)
 
     def finish(self, partial: Observed) -> Estimate:
         """Fills the table and transforms it."""

@@ -12,34 +12,22 @@ from math import inf
 
 import numpy as np
 
-from xai_ray.coalitions import Draw, Strata
+from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.cholesky import Factor
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.estimators.observed import Observed, Pairs, paired
+from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
 from xai_ray.indices import Question
 from xai_ray.types import Floats, Values
 
 
 @dataclass(frozen=True, slots=True)
-class Leverage:
+class Leverage(KeepsRows):
     """Consistent, exact at full budget, efficient (values sum to v(N) - v(empty)) at any budget."""
 
     question: Question
     design: Strata
     name: str = "leverage"
-
-    def empty(self) -> Observed:
-        """No draws."""
-        return Observed()
-
-    def observe(self, draw: Draw, values: Values) -> Observed:
-        """Keeps the rows."""
-        return Observed({draw.start: (draw, values)})
-
-    def merge(self, a: Observed, b: Observed) -> Observed:
-        """Union."""
-        return a.merge(b)
 
     def finish(self, partial: Observed) -> Estimate:
         """Solves the regression."""

@@ -34,6 +34,24 @@ class Observed:
         )
 
 
+class KeepsRows:
+    """What estimators share whose partial is the rows themselves."""
+
+    __slots__ = ()
+
+    def empty(self) -> Observed:
+        """No draws."""
+        return Observed()
+
+    def observe(self, draw: Draw, values: Values) -> Observed:
+        """Keeps the rows."""
+        return Observed({draw.start: (draw, values)})
+
+    def merge(self, a: Observed, b: Observed) -> Observed:
+        """Union."""
+        return a.merge(b)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Evaluated coalitions: r rows, d draws, k outputs."""
