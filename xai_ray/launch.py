@@ -38,27 +38,28 @@ class Where:
 def execute(spec: Spec, base: Path, where: Where, job: str | None = None) -> None:
     """Run a spec, or bring the stored `job` to the spec's budget; writes and prints the result. Raises typer.Exit(4) when imprecise."""
     from xai_ray.api import asks_of, engine_of, result_of
-    from xai_ray.build import manifest_for, prepare
+    from xai_ray.build import game_of, manifest_for, prepare
     from xai_ray.engine.job import Run, design_of, versions
     from xai_ray.estimators import StdErrorBelow
     from xai_ray.progress import Bar
 
     place = open_store(where.store)
-    prepared = prepare(spec, base)
-    manifest = manifest_for(prepared)
-    draws = prepared.plan.draws
-    if job is not None:
-        stored = place.manifest(job)
-        check_same_game(stored, prepared.game)
-        if stored.document["versions"] != versions() and not where.quiet:
-            say(f"note: the job began with {stored.document['versions']}, here is {versions()}; last bits may differ")
-        manifest, draws = stored, design_of(stored).affordable(_count(spec, stored))
-    asks = prepared.plan.asks if job is None else asks_of(manifest)
+    if job is None:
+        prepared = prepare(spec, base)
+        manifest, game = manifest_for(prepared), prepared.game
+        asks, draws = prepared.plan.asks, prepared.plan.draws
+    else:
+        # A stored job keeps the design and the estimators that it began with, so nothing is planned again.
+        manifest, game = place.manifest(job), game_of(spec, base)
+        check_same_game(manifest, game)
+        if manifest.document["versions"] != versions() and not where.quiet:
+            say(f"note: the job began with {manifest.document['versions']}, here is {versions()}; last bits may differ")
+        asks, draws = asks_of(manifest), design_of(manifest).affordable(_count(spec, manifest))
     bar = Bar(quiet=where.quiet)
     limit = spec.budget.std_error
     attempt = Run(
         manifest=manifest,
-        game=prepared.game,
+        game=game,
         asks=asks,
         draws=draws,
         store=place,

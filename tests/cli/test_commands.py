@@ -349,3 +349,13 @@ def piped(folder: Path, line: str) -> subprocess.CompletedProcess[bytes]:
     """A line of bash in which the command is one part."""
     bash = ["bash", "-o", "pipefail", "-c", line.format(command=f"{sys.executable} -m xai_ray.cli")]
     return subprocess.run(bash, cwd=folder, env=environment(), capture_output=True, timeout=60, check=False)
+
+
+def test_resume_at_the_smallest_budget_is_not_planned_again(cli: Cli, tmp_path: Path) -> None:
+    """Pairs of coalitions leave one evaluation of an odd budget; what was afforded is below the estimator's minimum."""
+    assert cli("run", written(tmp_path, airport(7, 35))).code == 0
+    job = job_of(cli)
+    assert cli("status", job, "--json").json["budget"] == 34
+    before = cli("result", job, "--format", "json").json
+    assert cli("resume", job).code == 0
+    assert cli("result", job, "--format", "json").json == before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ def _name(asked: str, question: Question, n: int, evaluations: int | None, where
     if evaluations is None:
         table.check("exact", question, n, where)
         return "exact"
-    return table.choose(question, n, evaluations if not stochastic else min(evaluations, (1 << min(n, 62)) - 1))
+    return table.choose(question, n, complete=False)
 
 
 def _design(asks: Sequence[Ask], n: int, seed: int, stochastic: bool) -> Design:
@@ -124,15 +124,10 @@ def _design(asks: Sequence[Ask], n: int, seed: int, stochastic: bool) -> Design:
         )
     if "permutations" in kinds:
         return Permutations(n, seed, stochastic)
-    laws = [
-        np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1e-300)
-        if a.estimator == "leverage"
-        else _folded(a.question, n)
-        for a in asks
-    ]
-    law = np.mean(laws, axis=0) if n > 1 else np.zeros(0)
+    even = np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1.0)
+    laws = [even if a.estimator == "leverage" else _folded(a.question, n) for a in asks]
     # Every stratum keeps a little weight, so that a finished job can be asked for another index.
-    law = 0.9 * law + 0.1 * np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1e-300)
+    law = 0.9 * np.mean(laws, axis=0) + 0.1 * even
     edges = 1 if not stochastic and n > 1 and any(a.estimator == "cells" for a in asks) else 0
     return Strata(n, seed, tuple(float(f"{w:.12g}") for w in law), edges, stochastic)
 
@@ -149,8 +144,3 @@ def _folded(question: Question, n: int) -> Any:
 def describe_question(question: Question) -> dict[str, Any]:
     """The fields that are set, as a JSON object."""
     return {k: v for k in question.__slots__ if (v := getattr(question, k)) is not None}
-
-
-def with_contexts(question: Question, contexts: tuple[int, ...]) -> Question:
-    """The same question for other context sizes."""
-    return replace(question, contexts=contexts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
@@ -47,8 +47,7 @@ class Pool:
         """
         question = resolve(question, self.design.n_players)
         kind = self.design.describe()["kind"]
-        evaluations = None if self.complete else len(self.values)
-        name = estimator if estimator != "auto" else self._choose(question, evaluations, kind)
+        name = estimator if estimator != "auto" else self._choose(question, kind)
         table.check(name, question, self.design.n_players)
         reads = kind in table.ESTIMATORS[name].designs
         # How BLAS splits a product over threads moves last bits, so an answer is computed on one.
@@ -63,13 +62,11 @@ class Pool:
             first = self.design.evaluations(start)
             partial = built.merge(partial, built.observe(draw, self.values[first : first + len(draw.coalitions)]))
         estimate = built.finish(partial)
-        return estimate if estimate.estimator == name else _renamed(estimate, name)
+        return replace(estimate, estimator=name)
 
-    def _choose(self, question: Question, evaluations: int | None, kind: str) -> str:
-        if evaluations is not None and evaluations >= 1 << min(self.design.n_players, 62):
-            evaluations = (1 << self.design.n_players) - 1
+    def _choose(self, question: Question, kind: str) -> str:
         try:
-            return table.choose(question, self.design.n_players, evaluations, kind)
+            return table.choose(question, self.design.n_players, self.complete, kind)
         except table.SpecError as error:
             raise NotEnoughSamples(str(error)) from None
 
@@ -78,15 +75,3 @@ class Pool:
         if self.design.describe()["kind"] == "exhaustive":
             return self.values[[0, -1]]
         return np.asarray(self.values[:2])
-
-
-def _renamed(estimate: Estimate, name: str) -> Estimate:
-    return Estimate(
-        estimate.question,
-        estimate.coalitions,
-        estimate.values,
-        estimate.std_errors,
-        name,
-        estimate.evaluations,
-        estimate.degrees_of_freedom,
-    )

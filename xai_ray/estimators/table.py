@@ -105,13 +105,13 @@ def candidates(question: Question) -> list[str]:
     return [name for name, row in ESTIMATORS.items() if answers(row, question)]
 
 
-def choose(question: Question, n: int, evaluations: int | None, design: str | None = None) -> str:
-    """`auto`: `exact` when the budget covers all coalitions (None: it does), else `leverage` for Shapley values (`permutation` above
+def choose(question: Question, n: int, complete: bool, design: str | None = None) -> str:
+    """`auto`: `exact` when all coalitions are `complete`, else `leverage` for Shapley values (`permutation` above
     5,000 players), `cells` for pairs. With `design`, only estimators that read that kind of design.
 
     Raises SpecError when only `exact` knows the index and the budget does not reach it.
     """
-    if (evaluations is None or evaluations >= 1 << min(n, 62)) and n <= LARGEST_EXACT and design != "permutations":
+    if complete:
         return "exact"
     for name in ("leverage", "permutation", "cells"):
         row = ESTIMATORS[name]
