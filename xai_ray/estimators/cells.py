@@ -42,7 +42,7 @@ class Cells(KeepsRows):
     def finish(self, partial: Observed) -> Estimate:
         """Surrogate, correction, standard errors."""
         n = self.design.n_players
-        if not partial.parts or len(partial.rows().stratum) < FOLDS + 1:
+        if sum(len(draw) for draw, _ in partial.parts.values()) < FOLDS + 1:
             raise NotEnoughSamples(f"cells needs {minimum(n)} evaluations, too few are there")
         rows = partial.rows()
         pairs = paired(rows)
@@ -52,15 +52,15 @@ class Cells(KeepsRows):
         seen = table.drawn > 0
         values = np.full((len(at), len(asked), rows.values.shape[1]), np.nan)
         errors = values.copy()
-        residual, surrogate_pair, surrogate_size = table.correct()
+        fitted = table.correct()
         for r, readout in enumerate(asked):
             if not seen[readout.sizes].all():
                 continue
-            constant = (readout.both + 2 * readout.one + readout.none) @ surrogate_size
+            constant = (readout.both + 2 * readout.one + readout.none) @ fitted.by_size
             strength = readout.both.sum()
-            estimate = strength * 4.0 * surrogate_pair + constant + _read(table, readout, residual)
+            estimate = strength * 4.0 * fitted.pair + constant + _read(table, readout, fitted.weighted)
             values[:, r] = estimate[at[:, 0], at[:, 1]]
-            errors[:, r] = np.sqrt(_variance(table, readout))[at[:, 0], at[:, 1]]
+            errors[:, r] = np.sqrt(_variance(table, readout, fitted.held_out))[at[:, 0], at[:, 1]]
         if np.isnan(values).all():
             missing = np.flatnonzero(~seen & np.any([a.sizes for a in asked], axis=0))
             raise NotEnoughSamples(
@@ -81,6 +81,20 @@ class Cells(KeepsRows):
 
 
 @dataclass(frozen=True, slots=True)
+class _Fitted:
+    """What cross-fitting leaves; r rows, k outputs."""
+
+    weighted: Values
+    """Shape (r, k): residuals such that their sum over a size estimates the mean residual of that size."""
+    held_out: Values
+    """Shape (r, k): residuals of the surrogate that did not see the row."""
+    pair: Floats
+    """Shape (n, n, k): mean pair coefficients of the surrogates."""
+    by_size: Floats
+    """Shape (n+1, k): their mean size polynomial."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Table:
     """All rows by size, with the empty and the grand coalition; r rows, k outputs."""
 
@@ -96,8 +110,6 @@ class _Table:
     population: Floats
     """Shape (n+1,): 1 / C(n, s), as a float that underflows to zero for sizes that are never exhausted."""
     pairs: Pairs
-    held_out: list[Values]
-    """One entry once `correct` ran: residuals of the surrogate that did not see the row, (r, k)."""
 
     @classmethod
     def of(cls, pairs: Pairs, design: Strata) -> _Table:
@@ -115,24 +127,20 @@ class _Table:
             population[s] = 1.0 / (design.pool(h) * (2 if 2 * h == n else 1))
             share[s] = 0.0 if design.stochastic else min(1.0, float(counts[h]) / design.pool(h))
         drawn = np.bincount(sizes, minlength=n + 1)
-        return cls(members, values, sizes, np.r_[-1, -1, fold, fold], drawn, share, population, pairs, [])
+        return cls(members, values, sizes, np.r_[-1, -1, fold, fold], drawn, share, population, pairs)
 
-    def correct(self) -> tuple[Values, Floats, Floats]:
-        """Cross-fits. Returns the weighted residual of each row (r, k), such that summing it over a size estimates the mean residual of
-        that size; the surrogates' mean pair coefficients (n, n, k) and their mean size polynomial (n+1, k).
-        """
+    def correct(self) -> _Fitted:
+        """Cross-fits the surrogate."""
         ridge = QuadraticRidge.tuned(self.members, self.values, self.fold == 0)
         weighted, held_out = np.zeros_like(self.values), np.zeros_like(self.values)
         fits = [ridge.fit(self.fold != f) for f in range(FOLDS)]
-        usable = np.zeros(len(self.share))
-        for f in range(FOLDS):
-            out = np.bincount(self.sizes[self.fold == f], minlength=len(self.drawn))
-            usable += (out > 0) | (self.share >= 1.0)
-        for f, fit in enumerate(fits):
+        left_out = [np.bincount(self.sizes[self.fold == f], minlength=len(self.drawn)) for f in range(FOLDS)]
+        # A fold says something about a size if it left out a row of it, or if the size is exhausted.
+        works_by_fold = [(out > 0) | (self.share >= 1.0) for out in left_out]
+        usable = np.sum(works_by_fold, axis=0)
+        for f, (fit, out, works) in enumerate(zip(fits, left_out, works_by_fold, strict=True)):
             mine = self.fold == f
-            out = np.bincount(self.sizes[mine], minlength=len(self.drawn))
             trained_share = np.where(self.drawn > 0, self.share * (self.drawn - out) / np.maximum(self.drawn, 1), 0.0)
-            works = (out > 0) | (self.share >= 1.0)
             residual = self.values - fit.predictions
             held_out[mine] = residual[mine]
             # Mean residual of a size = trained rows for themselves (1/N each) + the others through the held-out rows.
@@ -141,9 +149,8 @@ class _Table:
             )
             weight = np.where(works[self.sizes], weight / usable[self.sizes], 0.0)
             weighted += weight[:, None] * residual
-        self.held_out[:] = [held_out]
-        pair = np.mean([fit.pair for fit in fits], axis=0)
-        return weighted, pair, np.mean([fit.by_size for fit in fits], axis=0)
+        pair, by_size = np.mean([fit.pair for fit in fits], axis=0), np.mean([fit.by_size for fit in fits], axis=0)
+        return _Fitted(weighted, held_out, pair, by_size)
 
     def _own(self) -> Floats:
         """Weight of a trained row: 1/N of its size in a finite population, nothing in a stochastic game."""
@@ -173,9 +180,9 @@ def _spread(members: Coalitions, both: Floats, one: Floats, none: Floats) -> Flo
     return (Z * (both - 2 * one + none)[:, None]).T @ Z + single[:, None] + single[None, :] + none.sum()
 
 
-def _variance(table: _Table, readout: Readout) -> Floats:
+def _variance(table: _Table, readout: Readout, residual: Values) -> Floats:
     """Variance of a read-out, shape (n, n, k): over strata of pairs, sums of squared contributions per cell."""
-    pairs, residual = table.pairs, table.held_out[0]
+    pairs = table.pairs
     n, count = len(table.drawn) - 1, len(pairs.stratum)
     inside, outside = residual[2 : 2 + count], residual[2 + count :]
     both, one, none = _over_shares(readout, table)
