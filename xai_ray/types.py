@@ -21,3 +21,6 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 """Any uint64 array of random words; the docstring says its shape."""
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+"""Any boolean array; the docstring says its shape."""

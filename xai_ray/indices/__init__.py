@@ -2,6 +2,7 @@
 
 from xai_ray.indices.exact import ExactAnswer, exact
 from xai_ray.indices.question import Question
+from xai_ray.indices.readouts import READ_OUT, KeepRate, Readout, readouts
 from xai_ray.indices.resolve import resolve
 from xai_ray.indices.strength import normalised_strength
 from xai_ray.indices.table import INDICES, IndexInfo
@@ -11,10 +12,14 @@ __all__ = [
     "ExactAnswer",
     "INDICES",
     "IndexInfo",
+    "KeepRate",
     "Question",
+    "READ_OUT",
+    "Readout",
     "exact",
     "normalised_strength",
     "pair_profile_weights",
+    "readouts",
     "resolve",
     "semivalue_weights",
 ]

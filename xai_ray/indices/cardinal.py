@@ -39,7 +39,12 @@ def dividend_weights(tag: str, s: int, n: int, order: int) -> Floats:
     et al. (2020) for STII; Tsai, Yeh, Ravikumar (2023) for FSII and FBII. Raises UnknownName for an index without the
     form.
     """
-    return np.array([float(_weight(tag, s, t, order)) for t in range(s, n + 1)])
+    return np.array([float(d) for d in dividend_fractions(tag, s, n, order)])
+
+
+def dividend_fractions(tag: str, s: int, n: int, order: int) -> list[Fraction]:
+    """The same weights d(s, t), t = s..n, as exact fractions."""
+    return [_weight(tag, s, t, order) for t in range(s, n + 1)]
 
 
 def _weight(tag: str, s: int, t: int, order: int) -> Fraction:
