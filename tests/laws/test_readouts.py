@@ -35,7 +35,7 @@ def cell_means(table, players):
             yield sum(pattern), size, table[here & (sizes == size)].mean(axis=0)
 
 
-@pytest.mark.parametrize("question", questions(), ids=lambda q: f"{q.index}-{q.order}")
+@pytest.mark.parametrize("question", list(questions()), ids=lambda q: f"{q.index}-{q.order}")
 def test_read_outs_of_cell_means_are_the_index(question):
     table = smooth_table(N, outputs=2, seed=1)
     question = resolve(question, N)
@@ -51,7 +51,7 @@ def test_read_outs_of_cell_means_are_the_index(question):
     np.testing.assert_allclose(found, truth, atol=1e-9)
 
 
-@pytest.mark.parametrize("question", questions(), ids=lambda q: f"{q.index}-{q.order}")
+@pytest.mark.parametrize("question", list(questions()), ids=lambda q: f"{q.index}-{q.order}")
 def test_a_law_of_contexts_gives_the_weights(question):
     for readout in readouts(resolve(question, N), N):
         if readout.keep_rate is not None:

@@ -1,11 +1,12 @@
 """How values become answers: estimators, partials, standard errors, stopping rules."""
 
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.plan import Ask, Plan, plan
 from xai_ray.estimators.pool import Pool
 from xai_ray.estimators.protocol import Estimator
 from xai_ray.estimators.stopping import StdErrorBelow, boundaries
-from xai_ray.estimators.table import ESTIMATORS, EstimatorInfo
+from xai_ray.estimators.table import ESTIMATORS
 
 __all__ = [
     "ESTIMATORS",

@@ -20,9 +20,10 @@ from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.groups import rotate
+from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
 from xai_ray.estimators.quadratic import QuadraticRidge
-from xai_ray.estimators.readouts import Readout, cell_shares, readouts
+from xai_ray.estimators.readouts import PAIR_INDICES, Readout, cell_shares, readouts, strata_law
 from xai_ray.indices import Question
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
@@ -239,3 +240,17 @@ def _singles(pairs: Pairs, design: Strata) -> tuple[Values, Values]:
 def minimum(n: int) -> int:
     """Evaluations that can reach every size, singles exhausted, with a held-out pair in every fold; the plan checks the sizes."""
     return min(1 << min(n, 62), 2 + 2 * n + 2 * FOLDS + 4 * (n // 2))
+
+
+INFO = EstimatorInfo(
+    name="cells",
+    indices=PAIR_INDICES,
+    orders=(2,),
+    designs=("strata",),
+    minimum=lambda question, n, stochastic=False: minimum(n),
+    make=Cells,
+    summary="all pairs and all context sizes from one pool, cross-fitted quadratic surrogate with residual correction",
+    source="after Kolpaczki et al., AISTATS 2024 (SVARM-IQ)",
+    law=strata_law,
+    edges=1,
+)

@@ -10,8 +10,12 @@ from xai_ray.coalitions import Design
 from xai_ray.coalitions.exhaustive import pack
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed
-from xai_ray.indices import Question, exact
+from xai_ray.indices import INDICES, Question, exact
+
+LARGEST_EXACT = 24
+"""Above this many players 2^n values no longer fit into memory with room for the transforms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,17 @@ class Exact(KeepsRows):
         return Estimate(
             answer.question, answer.coalitions, answer.values, np.zeros_like(answer.values), self.name, 1 << n
         )
+
+
+INFO = EstimatorInfo(
+    name="exact",
+    indices=tuple(INDICES),
+    orders=None,
+    designs=("exhaustive", "strata"),
+    minimum=lambda question, n, stochastic=False: 1 << n,
+    make=Exact,
+    summary="every index from all 2^n values, by butterfly transforms",
+    source="Harsanyi 1963; Grabisch & Roubens 1999",
+    largest=LARGEST_EXACT,
+    beyond="All values are held in memory: use a sampled estimator, or fewer players (a coarser grid, column groups)",
+)

@@ -16,6 +16,7 @@ from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.cholesky import Factor
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
 from xai_ray.indices import Question
 from xai_ray.types import Floats, Values
@@ -90,3 +91,17 @@ class Leverage(KeepsRows):
 def minimum(n: int) -> int:
     """Evaluations from which the regression has full rank for practically every seed and its intervals cover."""
     return 2 if n == 1 else min(1 << min(n, 62), 5 * n)
+
+
+INFO = EstimatorInfo(
+    name="leverage",
+    indices=("SV",),
+    orders=(1,),
+    designs=("strata",),
+    minimum=lambda question, n, stochastic=False: minimum(n),
+    make=Leverage,
+    summary="weighted least squares on paired strata drawn without replacement",
+    source="Musco & Witter, ICLR 2025",
+    largest=5_000,
+    beyond="It solves an n x n system: use 'permutation'",
+)

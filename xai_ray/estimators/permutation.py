@@ -6,6 +6,7 @@ for Shapley value estimation" (JMLR 2022). Unbiased for any budget; the partial 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from xai_ray.coalitions import Draw, Permutations
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.groups import GROUPS, jackknife, rotate
+from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.indices import Question
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
@@ -123,3 +125,20 @@ class Permutation:
 def minimum(n: int, stochastic: bool = False) -> int:
     """Evaluations of the ends and the fewest antithetic pairs that have a standard error."""
     return Permutations(n, 0, stochastic).evaluations(2 if n == 1 and not stochastic else PAIRS + 1)
+
+
+def _orders(questions: Sequence[Question], n: int, seed: int, stochastic: bool) -> Permutations:
+    return Permutations(n, seed, stochastic)
+
+
+INFO = EstimatorInfo(
+    name="permutation",
+    indices=("SV",),
+    orders=(1,),
+    designs=("permutations",),
+    minimum=lambda question, n, stochastic=False: minimum(n, stochastic),
+    make=Permutation,
+    summary="mean marginal contribution over antithetic pairs of orders",
+    source="Castro et al. 2009; Mitchell et al., JMLR 2022",
+    design=_orders,
+)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from xai_ray.coalitions import Design, Exhaustive, Permutations, Strata
+from xai_ray.coalitions import Design, Exhaustive, Strata
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import BudgetTooSmall, SpecError
 from xai_ray.estimators import table
-from xai_ray.estimators.readouts import readouts, size_law
+from xai_ray.estimators.exact import LARGEST_EXACT
+from xai_ray.estimators.readouts import readouts
 from xai_ray.indices import Question, resolve
 
 
@@ -55,7 +56,7 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
     if not 0 <= seed < 1 << 63:
         raise SpecError(f"seed {seed}: a whole number from 0 to 2^63 - 1")
     questions = [resolve(ask.question, n) for ask in asks]
-    covered = not stochastic and (evaluations is None or (n <= table.LARGEST_EXACT and evaluations >= 1 << n))
+    covered = not stochastic and (evaluations is None or (n <= LARGEST_EXACT and evaluations >= 1 << n))
     if evaluations is None and stochastic:
         raise SpecError(
             "exact needs a deterministic game: use every background row (samples = none) instead of sampled ones"
@@ -116,29 +117,21 @@ def _name(asked: str, question: Question, n: int, evaluations: int | None, where
 
 
 def _design(asks: Sequence[Ask], n: int, seed: int, stochastic: bool) -> Design:
-    kinds = {table.info(ask.estimator).designs[0]: ask.estimator for ask in asks}
+    rows = [table.info(ask.estimator) for ask in asks]
+    kinds = {row.designs[0]: row.name for row in rows}
     if len(kinds) > 1:
         names = ", ".join(f"{name!r} draws {kind}" for kind, name in kinds.items())
         raise SpecError(
             f"one job draws one design, and these need different ones: {names}; choose estimators of one design or run two jobs"
         )
-    if "permutations" in kinds:
-        return Permutations(n, seed, stochastic)
+    if rows[0].design is not None:
+        return rows[0].design([ask.question for ask in asks], n, seed, stochastic)
     even = np.array(uniform_law(n)) / max(sum(uniform_law(n)), 1.0)
-    laws = [even if a.estimator == "leverage" else _folded(a.question, n) for a in asks]
+    laws = [even if r.law is None else r.law(a.question, n) for r, a in zip(rows, asks, strict=True)]
     # Every stratum keeps a little weight, so that a finished job can be asked for another index.
     law = 0.9 * np.mean(laws, axis=0) + 0.1 * even
-    edges = 1 if not stochastic and n > 1 and any(a.estimator == "cells" for a in asks) else 0
+    edges = 0 if stochastic or n == 1 else max(row.edges for row in rows)
     return Strata(n, seed, tuple(float(f"{w:.12g}") for w in law), edges, stochastic)
-
-
-def _folded(question: Question, n: int) -> Any:
-    """A law over sizes 0..n as weights of the pair strata 1..n//2."""
-    law = size_law(question, n)
-    folded = law[1 : n // 2 + 1] + law[n - 1 : (n - 1) // 2 : -1]
-    if n % 2 == 0:
-        folded[-1] = law[n // 2]
-    return folded / folded.sum()
 
 
 def describe_question(question: Question) -> dict[str, Any]:

@@ -71,3 +71,12 @@ def size_law(question: Question, n: int) -> Floats:
         size = np.sqrt(np.sum(terms, axis=0))
         law += size / size.sum()
     return law / law.sum()
+
+
+def strata_law(question: Question, n: int) -> Floats:
+    """The same as weights of the pair strata 1..n//2, shape (n//2,), sum one."""
+    law = size_law(question, n)
+    folded = law[1 : n // 2 + 1] + law[n - 1 : (n - 1) // 2 : -1]
+    if n % 2 == 0:
+        folded[-1] = law[n // 2]
+    return folded / folded.sum()
