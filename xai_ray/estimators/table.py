@@ -79,9 +79,10 @@ def check(name: str, question: Question, n: int, where: str = "") -> None:
             f"{prefix}estimator {name!r} does not answer {question.index} of order {question.order}; these do: {able}"
         )
     if row.largest is not None and n > row.largest:
-        raise SpecError(
-            f"{prefix}{name} for n = {n} players is out of reach, the limit is n = {row.largest}. {row.beyond}"
+        cost = (
+            f"would cost 2^{n} = {float(2 ** min(n, 1000)):.3g} evaluations" if name == "exact" else "is out of reach"
         )
+        raise SpecError(f"{prefix}{name} for n = {n} players {cost}; the limit is n = {row.largest}. {row.beyond}")
 
 
 def build(name: str, question: Question, design: Design) -> Estimator[Any]:
