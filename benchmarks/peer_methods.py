@@ -7,6 +7,7 @@ here, shap and captum where they are used.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from itertools import combinations
 from typing import Any
 
@@ -56,7 +57,7 @@ def _ends(game: StoredGame) -> tuple[Floats, Floats]:
 
 
 def _shap_permutation(game: StoredGame, budget: int, seed: int) -> Floats:
-    import shap
+    shap: Any = import_module("shap")
 
     row, background = _ends(game)
     masker = shap.maskers.Independent(background)
@@ -64,7 +65,7 @@ def _shap_permutation(game: StoredGame, budget: int, seed: int) -> Floats:
 
 
 def _shap_kernel(game: StoredGame, budget: int, seed: int) -> Floats:
-    import shap
+    shap: Any = import_module("shap")
 
     row, background = _ends(game)
     np.random.seed(seed)  # noqa: NPY002 - the only seed this explainer reads
@@ -74,7 +75,7 @@ def _shap_kernel(game: StoredGame, budget: int, seed: int) -> Floats:
 
 def _shap_sampling(game: StoredGame, budget: int, seed: int) -> Floats:
     """A sample is a pair of evaluations."""
-    import shap
+    shap: Any = import_module("shap")
 
     row, background = _ends(game)
     np.random.seed(seed)  # noqa: NPY002 - the only seed this explainer reads
@@ -84,7 +85,8 @@ def _shap_sampling(game: StoredGame, budget: int, seed: int) -> Floats:
 
 def _captum(game: StoredGame, method: str, samples: int, seed: int) -> Floats:
     import torch
-    from captum import attr
+
+    attr: Any = import_module("captum.attr")
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

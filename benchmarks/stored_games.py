@@ -14,6 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ BLOCK = 4096
 """Coalitions of a conjunction game evaluated at a time."""
 
 Floats = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 Masks = npt.NDArray[np.bool_]
 
 
@@ -33,7 +35,7 @@ class StoredGame:
     name: str
     description: str
     n: int
-    arrays: dict[str, npt.NDArray[np.generic]] = field(repr=False)
+    arrays: dict[str, Array] = field(repr=False)
     evaluations: int = 0
 
     @property
@@ -68,7 +70,7 @@ def conjunctions(rows: Masks, inside: Masks, outside: Masks) -> Floats:
     return (unmet < 0.5).astype(np.float64)
 
 
-def save(folder: Path, name: str, arrays: dict[str, npt.NDArray[np.generic]], facts: dict[str, object]) -> None:
+def save(folder: Path, name: str, arrays: dict[str, Array], facts: dict[str, object]) -> None:
     """Write a game; the npz comes last, so that a game that is there is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")

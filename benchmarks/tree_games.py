@@ -14,6 +14,7 @@ The Shapley values are checked against interventional TreeSHAP of the package `s
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def tree_game(n: int, seed: int, trees: int = TREES) -> tuple[dict[str, npt.NDAr
     from sklearn.ensemble import GradientBoostingRegressor
 
     x, y = correlated_data(n, seed)
-    model = GradientBoostingRegressor(
+    model: Any = GradientBoostingRegressor(
         n_estimators=trees, max_depth=DEPTH, max_features=0.4, subsample=0.7, random_state=seed
     ).fit(x, y)
     row, references = x[0], x[1 : 1 + REFERENCES]
@@ -116,8 +117,7 @@ def tree_game(n: int, seed: int, trees: int = TREES) -> tuple[dict[str, npt.NDAr
 
 def tree_shap(model: Any, row: Floats, references: Floats) -> Floats:
     """Shapley values by interventional TreeSHAP."""
-    import shap
-
+    shap: Any = import_module("shap")
     explainer = shap.TreeExplainer(model, data=references, feature_perturbation="interventional")
     return np.asarray(explainer.shap_values(row[None], check_additivity=False), dtype=np.float64).reshape(-1)
 
