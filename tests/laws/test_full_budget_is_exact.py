@@ -20,6 +20,15 @@ PARAMETERS = {
     "BMIN": {"groups": ((1, 2, 4),)},
     "Owen": {"groups": ((0, 1), (2, 3, 4), (5, 6))},
 }
+
+
+def parameters(tag, n):
+    """The parameters of an index, for n players."""
+    if tag == "SEMI":
+        return {"weights": tuple(2.0 * (n - t) / (n * (n + 1)) for t in range(n))}
+    return PARAMETERS.get(tag, {})
+
+
 CASES = [(tag, name) for name, row in ESTIMATORS.items() for tag in row.indices]
 
 
@@ -43,12 +52,13 @@ def test_through_the_plan(tag, name):
 def test_by_the_estimators_own_formula(tag, name, n):
     """Not through the complete table: the regression or the cells themselves, on strata that ran out."""
     table = smooth_table(n, outputs=2, seed=n)
-    small = plan([Ask(Question(tag), name)], n, (1 << n) - 1, seed=1) if n > 4 else None
+    asked = Question(tag, **parameters(tag, n))
+    small = plan([Ask(asked, name)], n, (1 << n) - 1, seed=1) if n > 4 else None
     from xai_ray.coalitions import Strata
     from xai_ray.coalitions.strata import uniform_law
 
     design = small.design if small else Strata(n, 1, uniform_law(n), edges=1)
-    question = resolve(Question(tag), n)
+    question = resolve(asked, n)
     draw = design.draw(0, design.capacity)
     estimator = build(name, question, design)
     if name == "cells" and design.capacity < 6:

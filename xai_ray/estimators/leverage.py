@@ -18,6 +18,7 @@ from xai_ray.estimators.cholesky import Factor
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
+from xai_ray.estimators.realised import realised
 from xai_ray.indices import Question
 from xai_ray.types import Floats, Values
 
@@ -34,7 +35,7 @@ class Leverage(KeepsRows):
         """Solves the regression."""
         n = self.design.n_players
         if not partial.parts:
-            raise NotEnoughSamples(f"leverage needs {minimum(n)} evaluations, has none")
+            raise NotEnoughSamples(f"{self.name} needs {minimum(n)} evaluations, has none")
         rows = partial.rows()
         pairs = paired(rows)
         total = pairs.grand - pairs.empty
@@ -58,7 +59,7 @@ class Leverage(KeepsRows):
             factor = Factor.of(gram + np.trace(gram) / n**2)
         except np.linalg.LinAlgError:
             raise NotEnoughSamples(
-                f"leverage: the {2 * count + 2} evaluations drawn do not determine {n} players; "
+                f"{self.name}: the {2 * count + 2} evaluations drawn do not determine {n} players; "
                 f"extend the budget to {max(minimum(n), 4 * count)} evaluations or more"
             ) from None
         solution = factor.solve(A.T @ (weight[:, None] * target))
@@ -77,15 +78,11 @@ class Leverage(KeepsRows):
     def _weights(self, pairs: Pairs) -> tuple[Floats, Floats]:
         """Regression weight of each pair (kernel weight over inclusion probability), and the share of its stratum not drawn."""
         n = self.design.n_players
-        counts = np.bincount(pairs.stratum, minlength=n // 2 + 1)
+        counts, undrawn = realised(self.design, pairs.stratum)
         sizes = pairs.stratum.astype(np.float64)
         middle = 2 * pairs.stratum == n
         weight = np.where(middle, 1.0, 2.0) / (sizes * (n - sizes) * counts[pairs.stratum])
-        pools = [self.design.pool(h) for h in range(n // 2 + 1)]
-        drawn = np.array(
-            [0.0 if self.design.stochastic else min(1.0, c / p) for c, p in zip(counts, pools, strict=True)]
-        )
-        return weight, 1.0 - drawn[pairs.stratum]
+        return weight, undrawn[pairs.stratum]
 
 
 def minimum(n: int) -> int:

@@ -6,14 +6,22 @@ from typing import Any
 
 from xai_ray.coalitions import Design
 from xai_ray.errors import NotEnoughSamples, SpecError, UnknownName
-from xai_ray.estimators import cells, exact, leverage, permutation
+from xai_ray.estimators import cells, exact, kernel, leverage, msr, permutation
 from xai_ray.estimators.exact import LARGEST_EXACT
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.protocol import Estimator
 from xai_ray.indices import INDICES, Question
 
 ESTIMATORS: dict[str, EstimatorInfo] = {
-    row.name: row for row in (exact.INFO, leverage.INFO, permutation.INFO, cells.INFO)
+    row.name: row
+    for row in (
+        exact.INFO,
+        leverage.INFO,
+        permutation.INFO,
+        kernel.INFO,
+        msr.INFO,
+        cells.INFO,
+    )
 }
 """Every estimator by its name."""
 
@@ -43,7 +51,7 @@ def choose(question: Question, n: int, complete: bool, design: str | None = None
     """
     if complete:
         return "exact"
-    for name in ("leverage", "permutation", "cells"):
+    for name in ("leverage", "permutation", "msr", "cells"):
         row = ESTIMATORS[name]
         if answers(row, question) and (design is None or design in row.designs):
             if row.largest is not None and n > row.largest and design is None:

@@ -1,0 +1,30 @@
+"""Estimates from a table of all values by the plan of one question, and how often their intervals cover the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xai_ray.coalitions.exhaustive import pack
+from xai_ray.estimators import Ask, Estimate, Pool, plan
+from xai_ray.indices import Question, exact, resolve
+
+
+def estimate(table: np.ndarray, question: Question, name: str, budget: int, seed: int) -> Estimate:
+    """The answer of one estimator to one question within a budget."""
+    planned = plan([Ask(question, name)], int(np.log2(len(table))), budget, seed)
+    draw = planned.design.draw(0, planned.draws)
+    pool = Pool(planned.design, planned.draws, table[pack(draw.coalitions)])
+    return pool.answer(planned.asks[0].question, name)
+
+
+def coverage(table: np.ndarray, question: Question, name: str, budget: int, seeds: int) -> tuple[float, np.ndarray]:
+    """Share of nominal 95 % intervals that hold the truth, where there is an error; and deviation of the mean over seeds from the
+    truth in its own standard errors."""
+    truth = exact(table, resolve(question, int(np.log2(len(table))))).values
+    found = [estimate(table, question, name, budget, seed) for seed in range(seeds)]
+    inside = np.array([(low <= truth) & (truth <= high) for low, high in (e.intervals() for e in found)])
+    values = np.array([e.values for e in found])
+    sampled = np.array([e.std_errors for e in found]).max(axis=0) > 0
+    np.testing.assert_allclose(values[:, ~sampled], np.broadcast_to(truth, values.shape)[:, ~sampled], atol=1e-9)
+    deviation = (values.mean(axis=0) - truth)[sampled] / (values.std(axis=0, ddof=1)[sampled] / np.sqrt(seeds))
+    return float(inside[:, sampled].mean()), np.abs(deviation)
