@@ -68,7 +68,7 @@ def test_noise_of_a_stochastic_game_is_in_the_standard_errors():
         draw = design.draw(0, 150)
         clean = table[pack(draw.coalitions)]
         own = np.random.default_rng(seed).normal(size=(150, 1))[draw.context] * (draw.context >= 0)[:, None]
-        found = Pool(design, 150, clean + own * ~draw.coalitions[:, :1]).answer(Question("BV"), "msr")
+        found = Pool(design, 150, clean + 2.0 * own * ~draw.coalitions[:, :1]).answer(Question("BV"), "msr")
         low, high = found.intervals()
         inside.append((low <= truth) & (truth <= high))
         noisy.append(found.std_errors.mean())
