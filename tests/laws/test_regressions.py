@@ -1,0 +1,90 @@
+"""Regressions over pairs: intervals that cover, oracles written out, budgets that do not determine the answer."""
+
+import numpy as np
+import pytest
+
+from tests.games import smooth_table
+from tests.laws.sampled import coverage, estimate
+from xai_ray.coalitions import Strata
+from xai_ray.coalitions.exhaustive import pack
+from xai_ray.coalitions.strata import uniform_law
+from xai_ray.errors import BudgetTooSmall, NotEnoughSamples, SpecError
+from xai_ray.estimators import Ask, Pool, plan
+from xai_ray.estimators.table import build
+from xai_ray.indices import Question, exact, resolve
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "budget", "seeds"),
+    [
+        (Question("SV"), "kernel", 50, 200),
+        (Question("SV"), "kernel", 200, 200),
+        (Question("FSII", order=1), "faith", 60, 200),
+        (Question("FSII"), "faith", 150, 200),
+        (Question("FSII"), "faith", 400, 200),
+        (Question("FBII"), "faith", 200, 200),
+        (Question("FSII", order=3), "faith", 500, 200),
+        (Question("FBII", order=3), "faith", 500, 200),
+    ],
+)
+def test_intervals_cover(question, name, budget, seeds):
+    covered, _ = coverage(smooth_table(10, seed=4), question, name, budget, seeds)
+    assert 0.92 <= covered <= 0.98, covered
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("tag", ["FSII", "FBII"])
+@pytest.mark.parametrize("n", [3, 6, 7])
+def test_faithful_indices_on_all_coalitions_are_their_definition(tag, order, n):
+    """By the regression itself, on strata that ran out."""
+    table = smooth_table(n, outputs=2, seed=n)
+    design, question = Strata(n, 1, uniform_law(n)), resolve(Question(tag, order=order), n)
+    draw = design.draw(0, design.capacity)
+    estimator = build("faith", question, design)
+    found = estimator.finish(estimator.observe(draw, table[pack(draw.coalitions)]))
+    truth = exact(table, question)
+    assert found.coalitions == truth.coalitions
+    np.testing.assert_allclose(found.values, truth.values, atol=1e-9)
+    assert (found.std_errors == 0).all()
+
+
+def test_faith_shap_is_the_constrained_regression_written_out():
+    """Oracle: every row by itself in the basis of unanimity games, the constraints as Lagrange multipliers."""
+    n, table, question = 7, smooth_table(7, seed=8), Question("FSII")
+    planned = plan([Ask(question, "faith")], n, 90, 3)
+    draw = planned.design.draw(0, planned.draws)
+    found = Pool(planned.design, planned.draws, table[pack(draw.coalitions)]).answer(question, "faith")
+    rows, values = draw.coalitions[2:], table[pack(draw.coalitions[2:])][:, 0]
+    sizes = rows.sum(axis=1)
+    weight = 1.0 / (sizes * (n - sizes) * np.bincount(sizes, minlength=n + 1)[sizes])
+    sets = [(), *found.coalitions]
+    columns = np.array([[float(row[list(one)].all()) for one in sets] for row in rows])
+    held = np.array([[float(one == ()) for one in sets], np.ones(len(sets))])
+    gram = columns.T @ (weight[:, None] * columns)
+    system = np.block([[gram, held.T], [held, np.zeros((2, 2))]])
+    right = np.concatenate([columns.T @ (weight * values), table[[0, -1], 0]])
+    expected = np.linalg.solve(system, right)[1 : len(sets)]
+    np.testing.assert_allclose(found.values[:, 0], expected, atol=1e-9)
+    assert found.values.sum() == pytest.approx(table[-1, 0] - table[0, 0], abs=1e-9)
+
+
+def test_faith_answers_given_pairs_only():
+    table = smooth_table(8, seed=1)
+    whole = estimate(table, Question("FBII"), "faith", 150, 0)
+    some = estimate(table, Question("FBII", pairs=((1, 4), (0, 7))), "faith", 150, 0)
+    assert some.coalitions[8:] == ((0, 7), (1, 4))
+    at = [whole.coalitions.index(one) for one in some.coalitions]
+    np.testing.assert_allclose(some.values, whole.values[at], atol=1e-12)
+    np.testing.assert_allclose(some.std_errors, whole.std_errors[at], atol=1e-12)
+
+
+def test_faith_refuses_what_does_not_determine_the_interactions():
+    with pytest.raises(BudgetTooSmall, match=r"'faith' needs at least 138 for FSII"):
+        plan([Ask(Question("FSII"), "faith")], 10, 90, 0)
+    with pytest.raises(SpecError, match=r"161,800 coefficients .* Ask for order 2 or less"):
+        plan([Ask(Question("FBII", order=3), "faith")], 100, 10**6, 0)
+    table = smooth_table(10)
+    design = Strata(10, 0, uniform_law(10))
+    pool = Pool(design, 40, table[pack(design.draw(0, 40).coalitions)])
+    with pytest.raises(NotEnoughSamples, match=r"80 evaluations drawn do not determine the 46 coefficients .* extend"):
+        pool.answer(Question("FSII"), "faith")
