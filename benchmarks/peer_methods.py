@@ -43,6 +43,11 @@ def _shapiq(make: Callable[[int, int], Any], order: int) -> Peer:
     return run
 
 
+def _lightgbm(seed: int) -> Any:
+    """The model that shapiq builds by itself, on one thread: its own takes every core, whatever OMP_NUM_THREADS says."""
+    return import_module("lightgbm").LGBMRegressor(verbose=-1, random_state=seed, n_jobs=1)
+
+
 def _polyshap(game: StoredGame, budget: int, seed: int) -> Floats:
     """Up to three-way terms, paired, at most a third as many terms as evaluations."""
     terms = max(game.n + 1, min(budget // 3, LARGEST_FRONTIER))
@@ -123,7 +128,9 @@ def _interactions(index: Any) -> dict[str, Peer]:
         "ProxySHAP cross-fitted": _shapiq(
             lambda n, s: sq.ProxySHAP(n, max_order=2, index=index, adjustment=True, k_folds=5, random_state=s), 2
         ),
-        "ProxySPEX": _shapiq(lambda n, s: sq.ProxySPEX(n=n, max_order=2, index=index, hpo=False, random_state=s), 2),
+        "ProxySPEX": _shapiq(
+            lambda n, s: sq.ProxySPEX(n=n, max_order=2, index=index, proxy_model=_lightgbm(s), random_state=s), 2
+        ),
     }
 
 
