@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from xai_ray.engine import Engine, InlineEngine
-from xai_ray.engine.job import Finished, Run, Silent, Watcher, committed_prefix, convergence, manifest_of, read_pool
+from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, manifest_of, read_pool
+from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
-from xai_ray.estimators import Ask, Pool, StdErrorBelow, plan
+from xai_ray.estimators import Ask, Pool, Stop, plan
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.indices import Question
@@ -34,6 +35,10 @@ def explain(
     asks: Sequence[Ask] | None = None,
     seed: int = 0,
     std_error: float | None = None,
+    relative_error: float | None = None,
+    top: int | None = None,
+    ranking: float | None = None,
+    seconds: float | None = None,
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "explain",
@@ -44,8 +49,15 @@ def explain(
 
     `order`, `contexts`, `pairs`, `p`, `alpha`, `beta`, `weights` and `groups` are the parameters of the index, as in `Question`.
     `budget` counts evaluations of v and is never exceeded; "exact" takes all 2^n. `asks` puts several questions to one pool of
-    evaluations, instead of `index` and its parameters. `std_error` stops at an earlier boundary once every standard error is
-    below it, in units of v. With a `store` the run survives anything: the same call goes on where it ended, to the same bits;
+    evaluations, instead of `index` and its parameters.
+
+    A run ends before its budget at the first boundary where all the precisions that are asked hold for every question and output:
+    `std_error`, the largest standard error, in units of v; `relative_error`, the same as a share of the spread (largest minus
+    smallest value); `top`, the number of largest values (of pairs and larger sets: largest absolute values) that are told from the
+    rest with 95 % confidence; `ranking`, True or the share of neighbours in that ranking that are told apart. `seconds` ends it in any
+    case at the last boundary before the time is over, or at the first that has an estimate. `provenance["stop"]` says why it ended.
+
+    With a `store` the run survives anything: the same call goes on where it ended, to the same bits;
     `recompute` discards records that are damaged and evaluates them again, instead of raising CorruptRecord.
 
     Raises SpecError (what was asked does not go together), BudgetTooSmall, NonFiniteValue, ModelOutputError, StoreError.
@@ -65,7 +77,9 @@ def explain(
         )
         asks = [Ask(question, estimator)]
     planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
-    document = {"budget": {"evaluations": budget, "std_error": std_error}, "seed": seed}
+    stop = Stop(std_error, relative_error, top, ranking, seconds)
+    stop.check([a.question for a in planned.asks], game.n_players)
+    document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed}
     manifest = manifest_of(name, game, planned, document)
     place = store if store is not None else MemoryStore()
     run = Run(
@@ -75,7 +89,7 @@ def explain(
         draws=planned.draws,
         store=open_store(place) if isinstance(place, str) else place,
         engine=engine_of(engine),
-        rule=None if std_error is None else StdErrorBelow(std_error),
+        stop=stop,
         watcher=watcher or Silent(),
         recompute=recompute,
     )
@@ -106,7 +120,8 @@ def open_result(job: str, store: Store | str, *, partial: bool = False) -> Resul
     pool = read_pool(place, manifest, design_draws)
     asks = asks_of(manifest)
     estimates = tuple(pool.answer(a.question, a.estimator) for a in asks)
-    finished = Finished(manifest, pool, estimates, convergence(pool, asks[0]), True, 0)
+    curve = convergence(pool, asks[0], {design_draws: estimates[0]})
+    finished = Finished(manifest, pool, estimates, curve, dict(outcome.get("stop", {})), 0)
     return result_of(finished, store=place.url)
 
 
@@ -120,6 +135,7 @@ def result_of(finished: Finished, **facts: Any) -> Result:
         "versions": document["versions"],
         "evaluations": len(pool.values),
         "precise": finished.precise,
+        "stop": finished.ending,
         **facts,
     }
     return Result(

@@ -14,7 +14,7 @@ import numpy as np
 from xai_ray import spec as s
 from xai_ray.engine.job import manifest_of, unit_draws
 from xai_ray.errors import SpecError
-from xai_ray.estimators import Ask, Plan, plan
+from xai_ray.estimators import Ask, Plan, Stop, plan
 from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, known_game
 from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
@@ -37,7 +37,14 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     game = game_of(spec, base)
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
     evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
-    return Prepared(spec, base, game, plan(asks, game.n_players, evaluations, spec.seed, game.stochastic))
+    planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
+    stop_of(spec).check([a.question for a in planned.asks], game.n_players, "budget.")
+    return Prepared(spec, base, game, planned)
+
+
+def stop_of(spec: s.Spec) -> Stop:
+    """The stop rules of a spec."""
+    return Stop.of(spec.budget.model_dump())
 
 
 def manifest_for(prepared: Prepared) -> Manifest:
@@ -94,6 +101,7 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         "asks": [f"{_question_text(a.question)} by {a.estimator}" for a in planned.asks],
         "design": sizes["kind"] + (", complete: every coalition once" if sizes["kind"] == "exhaustive" else ""),
         "evaluations": planned.evaluations,
+        **({"stop": words} if (words := stop_of(prepared.spec).words()) else {}),
         "units": -(-planned.draws // unit),
         "batch": f"{game.block} coalitions",
         "expected": f"{planned.evaluations * seconds:.3g} s on one worker ({1 / seconds:.4g} evaluations a second)",

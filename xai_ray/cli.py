@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from xai_ray.errors import SpecError, StoreError
-from xai_ray.launch import Where, check_same_game, execute, last_budget, spec_of, with_budget
+from xai_ray.launch import Where, check_same_game, execute, last_budget, spec_of, unspent, with_budget
 from xai_ray.standing import job_row, job_status
 from xai_ray.stores import open_store
 from xai_ray.talk import endings, print_json, print_result, print_rows, say
@@ -124,9 +123,11 @@ def resume(
 def extend(
     job: JobId,
     evaluations: Annotated[int, typer.Option(min=1, help="The new total of evaluations.")],
-    std_error: Annotated[
-        float | None, typer.Option(help="Stop earlier once every standard error is below this.")
-    ] = None,
+    std_error: Annotated[float | None, typer.Option(help="Stop once every standard error is at most this.")] = None,
+    relative_error: Annotated[float | None, typer.Option(help="The same, as a share of the spread of values.")] = None,
+    top: Annotated[int | None, typer.Option(help="Stop once so many largest values are told from the rest.")] = None,
+    ranking: Annotated[float | None, typer.Option(help="Stop once this share of the ranking is settled.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so much time.")] = None,
     store: StoreUrl = "runs",
     engine: EngineName = "ray",
     address: Address = None,
@@ -134,18 +135,22 @@ def extend(
     out: Out = None,
     quiet: Quiet = False,
 ) -> None:
-    """Give a job a larger budget; every value it has is used again."""
-    if std_error is not None and not 0 < std_error < inf:
-        raise SpecError(f"--std-error is a positive number in units of v, got {std_error:g}")
+    """Give a job a larger budget, or go on where a stop rule ended it; every value it has is used again."""
+    from xai_ray.estimators import Stop
+
     place = open_store(store)
     spec, base = spec_of(place.manifest(job))
     had = last_budget(place, job)["evaluations"]
-    if spec.budget.evaluations == "exact":
+    if spec.budget.evaluations == "exact" and not unspent(place, job):
         raise SpecError(f"job {job} has evaluated all {had} coalitions; there is nothing to extend")
-    if isinstance(had, str) or evaluations <= had:
+    if isinstance(had, str) or evaluations < had or (evaluations == had and not unspent(place, job)):
         raise SpecError(f"job {job} has a budget of {had} evaluations already; --evaluations must be larger")
-    wider = with_budget(spec, {"evaluations": evaluations, "std_error": std_error})
-    execute(wider, base, Where(store, engine, address, actors, out, False, quiet), job)
+    try:
+        stop = Stop(std_error, relative_error, top, ranking, seconds)
+    except SpecError as error:
+        raise SpecError(f"--{str(error).replace('_', '-')}") from None
+    wider = with_budget(spec, {"evaluations": evaluations, **stop.document()})
+    execute(wider, base, Where(store, engine, address, actors, out, False, quiet), job, anew=True)
 
 
 @app.command("list")
@@ -233,14 +238,19 @@ def result(
     partial: Annotated[
         bool, typer.Option("--partial", help="Of a job that is not finished: from what is committed.")
     ] = False,
+    bands: Annotated[
+        bool, typer.Option("--bands", help="With --format json: half widths of simultaneous 95 % bands as well.")
+    ] = False,
 ) -> None:
     """The estimates of a job; with --ask another index from its stored values, without a new evaluation."""
     from xai_ray.api import open_result
 
+    if bands and output_format != "json":
+        raise SpecError(f"--bands goes with --format json, not {output_format}")
     found = open_result(job, open_store(store), partial=partial)
     if ask is not None:
         found = _ask(found, ask, order, estimator, contexts)
-    print_result(found, output_format)
+    print_result(found, output_format, bands)
 
 
 @app.command()

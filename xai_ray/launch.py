@@ -35,12 +35,14 @@ class Where:
     quiet: bool
 
 
-def execute(spec: Spec, base: Path, where: Where, job: str | None = None) -> None:
-    """Run a spec, or bring the stored `job` to the spec's budget; writes and prints the result. Raises typer.Exit(4) when imprecise."""
+def execute(spec: Spec, base: Path, where: Where, job: str | None = None, anew: bool = False) -> None:
+    """Run a spec, or bring the stored `job` to the spec's budget; writes and prints the result. Raises typer.Exit(4) when imprecise.
+
+    With `anew`, where the clock ended an earlier run with the same limits does not count.
+    """
     from xai_ray.api import asks_of, engine_of, result_of
-    from xai_ray.build import game_of, manifest_for, prepare
+    from xai_ray.build import game_of, manifest_for, prepare, stop_of
     from xai_ray.engine.job import Run, design_of, versions
-    from xai_ray.estimators import StdErrorBelow
     from xai_ray.progress import Bar
 
     place = open_store(where.store)
@@ -55,8 +57,8 @@ def execute(spec: Spec, base: Path, where: Where, job: str | None = None) -> Non
         if manifest.document["versions"] != versions() and not where.quiet:
             say(f"note: the job began with {manifest.document['versions']}, here is {versions()}; last bits may differ")
         asks, draws = asks_of(manifest), design_of(manifest).affordable(_count(spec, manifest))
+        stop_of(spec).check([a.question for a in asks], game.n_players, "budget.")
     bar = Bar(quiet=where.quiet)
-    limit = spec.budget.std_error
     attempt = Run(
         manifest=manifest,
         game=game,
@@ -64,9 +66,10 @@ def execute(spec: Spec, base: Path, where: Where, job: str | None = None) -> Non
         draws=draws,
         store=place,
         engine=engine_of(where.engine, where.actors, where.address),
-        rule=None if limit is None else StdErrorBelow(limit),
+        stop=stop_of(spec),
         watcher=bar,
         recompute=where.recompute,
+        anew=anew,
     )
     began = time.perf_counter()
     try:
@@ -79,11 +82,10 @@ def execute(spec: Spec, base: Path, where: Where, job: str | None = None) -> Non
         finished,
         result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
         where,
-        limit,
     )
 
 
-def _conclude(finished: Finished, found: Result, where: Where, limit: float | None) -> None:
+def _conclude(finished: Finished, found: Result, where: Where) -> None:
     if where.out is not None:
         for path in found.save(where.out):
             say(f"wrote {path}")
@@ -91,9 +93,9 @@ def _conclude(finished: Finished, found: Result, where: Where, limit: float | No
     if not where.quiet:
         say(f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new")
     if not finished.precise:
-        largest = max(e.largest_std_error for e in found.estimates)
+        spent = "time" if finished.ending["by"] == "seconds" else "budget"
         say(
-            f"the budget ended before the asked precision: largest standard error {largest:.3g}, asked {limit:g}; "
+            f"the {spent} ended before the asked precision: {'; '.join(finished.ending['open'])}; "
             f"xai-ray extend {found.job} --evaluations N goes on"
         )
         raise typer.Exit(4)
@@ -135,19 +137,26 @@ def check_same_game(stored: Manifest, game: Game) -> None:
 
 def last_budget(store: Store, job: str) -> dict[str, Any]:
     """The budget of the newest run of a job."""
+    from xai_ray.estimators import Stop
+
     started = [e for e in store.events(job) if e.get("event") == "started"]
     if started:
-        return {"evaluations": started[-1]["evaluations"], "std_error": started[-1]["std_error"]}
+        return {"evaluations": started[-1]["evaluations"], **Stop.of(started[-1]).document()}
     return dict(store.manifest(job).document["spec"]["budget"])
 
 
+def unspent(store: Store, job: str) -> bool:
+    """Whether the newest run of a job ended before its budget."""
+    outcome = store.outcome(job) or {}
+    return outcome.get("stop", {}).get("by") in ("rules", "seconds")
+
+
 def with_budget(spec: Spec, budget: dict[str, Any]) -> Spec:
-    """The same spec with another budget; one that asks for all coalitions stays as it is."""
+    """The same spec with another budget; one that asks for all coalitions goes on asking for them."""
     from xai_ray.spec import Budget
 
-    if spec.budget.evaluations == "exact":
-        return spec
-    return spec.model_copy(update={"budget": Budget(**budget)})
+    evaluations = "exact" if spec.budget.evaluations == "exact" else budget["evaluations"]
+    return spec.model_copy(update={"budget": Budget.model_validate({**budget, "evaluations": evaluations})})
 
 
 def _count(spec: Spec, manifest: Manifest) -> int:

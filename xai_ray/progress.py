@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from xai_ray.estimators import Estimate
+from xai_ray.estimators import Estimate, Verdict
 
 
 class Bar:
@@ -75,6 +75,16 @@ class Bar:
             self._console.print(
                 f"{first.evaluations} / {self._total} evaluations{speed}, {error}", highlight=False, soft_wrap=True
             )
+
+    def judged(self, verdicts: Sequence[Verdict]) -> None:
+        """Shows the first precision that is still open, beside the largest standard error when that is another one."""
+        still = next((v for v in verdicts if not v.met), None)
+        if still is None:
+            return
+        if self._task is not None:
+            self._bar.update(self._task, error=still.words)
+        if self._plain and not self._quiet and still.rule != "std_error":
+            self._console.print(f"still open: {still.words}", highlight=False, soft_wrap=True)
 
     def _rate(self, done: int) -> tuple[float, str]:
         if self._began is None:

@@ -273,6 +273,14 @@ class Budget(_Frozen):
     evaluations: PositiveInt | Literal["exact"]
     std_error: PositiveFloat | None = None
     """Stop at an earlier boundary when every standard error is at most this, in units of v."""
+    relative_error: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The same as a share of the spread (largest minus smallest value) of each question and output."""
+    top: PositiveInt | None = None
+    """Stop when the so many largest values are told from the rest with 95 % confidence."""
+    ranking: Annotated[bool | Annotated[float, Field(gt=0, le=1)], Field(union_mode="left_to_right")] | None = None
+    """Stop when the whole ranking (true), or this share of its neighbours, is settled with 95 % confidence."""
+    seconds: PositiveFloat | None = None
+    """Stop at the last boundary before a run has taken this long, whatever the precision."""
 
 
 class Compute(_Frozen):

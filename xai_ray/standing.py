@@ -8,6 +8,7 @@ from typing import Any
 
 from xai_ray.engine.job import design_of
 from xai_ray.errors import StoreError
+from xai_ray.reports.wording import stop_words
 from xai_ray.stores import Store
 from xai_ray.talk import say
 
@@ -31,15 +32,20 @@ def job_status(store: Store, job: str) -> dict[str, Any]:
     state = last.get("event", "new")
     if state == "started":
         state = "killed" if _dead(last) else "running"
-    return {
-        "job": job,
-        "state": state,
-        "evaluations": done,
-        "budget": design.evaluations(segments[-1].stop) if segments else 0,
-        "units": len(committed),
-        "players": len(manifest.document["players"]),
-        "asks": [a["question"]["index"] for a in manifest.document["identity"]["asks"]],
-    } | ({"reason": last["reason"]} if "reason" in last else {})
+    stop = stop_words(last.get("stop", {}))
+    return (
+        {
+            "job": job,
+            "state": state,
+            "evaluations": done,
+            "budget": design.evaluations(segments[-1].stop) if segments else 0,
+            "units": len(committed),
+            "players": len(manifest.document["players"]),
+            "asks": [a["question"]["index"] for a in manifest.document["identity"]["asks"]],
+        }
+        | ({"reason": last["reason"]} if "reason" in last else {})
+        | ({"stop": stop} if stop else {})
+    )
 
 
 def job_row(store: Store, job: str) -> dict[str, Any]:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from xai_ray.reports import Result
 
 
-def print_result(found: Result, output_format: str) -> None:
-    """A result on stdout as table, json, csv or arrow."""
+def print_result(found: Result, output_format: str, bands: bool = False) -> None:
+    """A result on stdout as table, json (with simultaneous `bands` or without), csv or arrow."""
     from xai_ray.reports.arrow import arrow_bytes
     from xai_ray.reports.tables import result_tables, write_csv
 
     if output_format == "json":
-        print_json(found.to_document())
+        print_json(found.to_document(bands))
     elif output_format == "csv":
         write_csv(found, sys.stdout)
     elif output_format == "arrow":

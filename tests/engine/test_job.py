@@ -17,7 +17,7 @@ from xai_ray.api import explain, open_result
 from xai_ray.coalitions import Unit
 from xai_ray.engine import InlineEngine, job
 from xai_ray.errors import Cancelled, CorruptRecord, DigestMismatch, NonFiniteValue, StoreError
-from xai_ray.estimators import Ask, Estimate
+from xai_ray.estimators import Ask, Estimate, Verdict
 from xai_ray.games import Game, TableGame
 from xai_ray.indices import Question
 from xai_ray.reports import Result
@@ -68,6 +68,8 @@ class Stopping:
             raise KeyboardInterrupt
 
     def estimated(self, estimates: Sequence[Estimate]) -> None: ...
+
+    def judged(self, verdicts: Sequence[Verdict]) -> None: ...
 
 
 @pytest.mark.parametrize("make", GAMES)

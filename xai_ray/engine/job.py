@@ -12,24 +12,24 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from xai_ray.coalitions import Design, Unit, from_description
 from xai_ray.engine.protocol import Engine
-from xai_ray.errors import Cancelled, CorruptRecord, NotEnoughSamples, StoreError
-from xai_ray.estimators import Ask, Estimate, Plan, Pool, StdErrorBelow, boundaries
+from xai_ray.engine.rounds import Rounds, answer
+from xai_ray.engine.watching import Silent, Watcher
+from xai_ray.errors import Cancelled, CorruptRecord, StoreError
+from xai_ray.estimators import Ask, Estimate, Plan, Pool, Stop, boundaries
 from xai_ray.estimators.plan import describe_question
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.stores import Manifest, Record, Segment, Store
 from xai_ray.stores.canonical import canonical
-from xai_ray.types import Values
 
 FORMAT = 1
 """Of manifests. A change that moves bits of results raises it, so that old jobs are not continued with other bits."""
@@ -41,36 +41,6 @@ _LARGEST_UNIT_ROWS = 16_384
 _LIBRARIES = ("numpy", "torch", "xai-ray")
 
 
-class Watcher(Protocol):
-    """Told how a run goes on, in the coordinator's thread."""
-
-    def started(self, job: str, evaluations: int, done: int) -> None:
-        """A run begins with `done` of `evaluations` already in the store."""
-        ...
-
-    def advanced(self, done: int) -> None:
-        """So many evaluations are committed."""
-        ...
-
-    def estimated(self, estimates: Sequence[Estimate]) -> None:
-        """A boundary was reached; running estimates of its prefix."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Silent:
-    """A watcher that says nothing."""
-
-    def started(self, job: str, evaluations: int, done: int) -> None:
-        """Nothing."""
-
-    def advanced(self, done: int) -> None:
-        """Nothing."""
-
-    def estimated(self, estimates: Sequence[Estimate]) -> None:
-        """Nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Finished:
     """What a run ended with."""
@@ -79,10 +49,15 @@ class Finished:
     pool: Pool
     estimates: tuple[Estimate, ...]
     convergence: tuple[Estimate, ...]
-    precise: bool
-    """False when a precision was asked for and the budget ended before it was reached."""
+    ending: dict[str, Any]
+    """Why it ended there, see `Ending.document`; empty when nothing but a budget was asked for."""
     new_evaluations: int
     """Evaluations that this run added."""
+
+    @property
+    def precise(self) -> bool:
+        """False when a precision was asked for and budget or time ended before it was reached."""
+        return bool(self.ending.get("precise", True))
 
 
 def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> Manifest:
@@ -139,20 +114,25 @@ class Run:
     draws: int
     store: Store
     engine: Engine
-    rule: StdErrorBelow | None = None
+    stop: Stop = field(default_factory=Stop)
     watcher: Watcher = field(default_factory=Silent)
     recompute: bool = False
     """Whether damaged records are discarded and computed again instead of raising CorruptRecord."""
+    anew: bool = False
+    """Whether a boundary that the clock chose on an earlier run with the same limits is set aside."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds; `stop.seconds` counts from the start of `execute`."""
 
     def execute(self) -> Finished:
         """Evaluate what is missing and answer. Raises Cancelled when the job's cancel flag was set meanwhile, and whatever the engine
         or the store raises; what was committed stays.
         """
+        began = self.clock()
         self.manifest = self.store.open(self.manifest)
         job = self.manifest.job
         self.store.cancel(job, False)
         design = design_of(self.manifest)
-        progress = _Progress(design, self.draws, self.asks, self.rule, self.watcher)
+        progress = Rounds(design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began)
         pending = self._pending(design, progress)
         done_before = progress.evaluations
         started = {
@@ -163,9 +143,10 @@ class Run:
             "host": socket.gethostname(),
             "pid": os.getpid(),
         }
-        self.store.append(
-            job, {**started, "std_error": self.rule.limit if self.rule else None, "pending": len(pending)}
-        )
+        limits = {"limits": self._limits(), "anew": self.anew}
+        self.store.append(job, {**started, **self.stop.document(), **limits, "pending": len(pending)})
+        if (decided := self._decided()) is not None:
+            progress.settle(decided)
         self.watcher.started(job, design.evaluations(self.draws), done_before)
         cancel = _CancelFlag(self.store, job)
         try:
@@ -185,7 +166,7 @@ class Run:
             f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
         )
 
-    def _pending(self, design: Design, progress: _Progress) -> list[Unit]:
+    def _pending(self, design: Design, progress: Rounds) -> list[Unit]:
         """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""
         job = self.manifest.job
         segments = self.store.segments(job)
@@ -210,7 +191,7 @@ class Run:
                 self.store.discard(self.manifest.job, unit)
         return whole
 
-    def _evaluate(self, design: Design, pending: list[Unit], progress: _Progress, cancel: _CancelFlag) -> None:
+    def _evaluate(self, design: Design, pending: list[Unit], progress: Rounds, cancel: _CancelFlag) -> None:
         job = self.manifest.job
 
         def commit(record: Record) -> None:
@@ -219,27 +200,60 @@ class Run:
             self.watcher.advanced(progress.evaluations)
             progress.look()
 
-        self.engine.run(self.game, design, pending, commit, lambda: progress.stop_at is not None or cancel.check())
+        def stopped() -> bool:
+            self._watch_the_clock(design, progress)
+            return progress.stop_at is not None or cancel.check()
+
+        self.engine.run(self.game, design, pending, commit, stopped)
+
+    def _watch_the_clock(self, design: Design, progress: Rounds) -> None:
+        draws = progress.overdue()
+        if draws is None:
+            return
+        noted = {"event": "time over", "at": time.time(), "draws": draws, "evaluations": design.evaluations(draws)}
+        self.store.append(self.manifest.job, {**noted, "limits": self._limits()})
+        # Of two processes that work on one job, the first in the log decides for both.
+        decided = self._decided()
+        progress.settle(draws if decided is None else decided)
+
+    def _limits(self) -> dict[str, Any]:
+        return {"draws": self.draws, **self.stop.document()}
+
+    def _decided(self) -> int | None:
+        """The boundary that the clock chose for a run with these limits, or None."""
+        decided: int | None = None
+        for event in self.store.events(self.manifest.job):
+            if event.get("limits") != self._limits():
+                continue
+            if event["event"] == "started" and event["anew"]:
+                decided = None
+            elif event["event"] == "time over" and decided is None:
+                decided = int(event["draws"])
+        return decided
 
     def _broken_off(self, state: str, evaluations: int, reason: str | None = None) -> None:
         # A store that is full or gone cannot note it; the error under way says why, not this one.
         with suppress(StoreError):
             self._close(state, evaluations, reason)
 
-    def _close(self, state: str, evaluations: int, reason: str | None = None) -> None:
-        outcome = {"state": state, "evaluations": evaluations, "at": time.time()} | (
-            {"reason": reason} if reason else {}
-        )
+    def _close(
+        self, state: str, evaluations: int, reason: str | None = None, stop: dict[str, Any] | None = None
+    ) -> None:
+        said = ({"reason": reason} if reason else {}) | ({"stop": stop} if stop else {})
+        outcome = {"state": state, "evaluations": evaluations, "at": time.time()} | said
         self.store.append(self.manifest.job, {"event": state, **outcome})
         self.store.close(self.manifest.job, outcome)
 
-    def _finish(self, design: Design, progress: _Progress, added: int) -> Finished:
+    def _finish(self, design: Design, progress: Rounds, added: int) -> Finished:
         draws = progress.stop_at or self.draws
         pool = read_pool(self.store, self.manifest, draws)
-        estimates = tuple(pool.answer(a.question, a.estimator) for a in self.asks)
-        precise = self.rule is None or self.rule.holds(estimates)
-        self._close("done" if precise else "imprecise", design.evaluations(draws))
-        return Finished(self.manifest, pool, estimates, convergence(pool, self.asks[0], progress.first), precise, added)
+        estimates = progress.estimates(draws)
+        # Those that are missing raise what they lack.
+        estimates = (*estimates, *(pool.answer(a.question, a.estimator) for a in self.asks[len(estimates) :]))
+        ending = progress.ending(draws, estimates)
+        self._close("done" if ending.precise else "imprecise", design.evaluations(draws), stop=ending.document())
+        curve = convergence(pool, self.asks[0], {**progress.first, draws: estimates[0]})
+        return Finished(self.manifest, pool, estimates, curve, ending.document(), added)
 
 
 def unit_draws(design: Design, block: int, draws: int) -> int:
@@ -285,16 +299,9 @@ def convergence(pool: Pool, ask: Ask, known: Mapping[int, Estimate] | None = Non
     if pool.complete:
         return ()
     for draws in boundaries(pool.design, pool.draws):
-        estimate = (known or {}).get(draws) or _try(pool.prefix(draws), ask)
+        estimate = (known or {}).get(draws) or answer(pool.prefix(draws), ask)
         out += [estimate] if estimate is not None else []
     return tuple(out)
-
-
-def _try(pool: Pool, ask: Ask) -> Estimate | None:
-    try:
-        return pool.answer(ask.question, ask.estimator)
-    except NotEnoughSamples:
-        return None
 
 
 class _CancelFlag:
@@ -310,58 +317,3 @@ class _CancelFlag:
             self._next = now + 0.5
             self.seen = self._store.cancelled(self._job)
         return self.seen
-
-
-class _Progress:
-    """Values by unit, the committed prefix, and the looks at its boundaries."""
-
-    def __init__(
-        self, design: Design, draws: int, asks: tuple[Ask, ...], rule: StdErrorBelow | None, watcher: Watcher
-    ) -> None:
-        self.values: dict[int, tuple[int, Values]] = {}
-        self.evaluations = 0
-        self.stop_at: int | None = None
-        self.first: dict[int, Estimate] = {}
-        self._design, self._asks, self._rule, self._watcher = design, asks, rule, watcher
-        self._boundaries = list(boundaries(design, draws))
-        self._prefix = 0
-
-    def add(self, record: Record) -> None:
-        if record.unit.start in self.values:
-            return
-        self.values[record.unit.start] = (record.unit.stop, record.values)
-        self.evaluations += len(record.values)
-        while self._prefix in self.values:
-            self._prefix = self.values[self._prefix][0]
-
-    def look(self) -> None:
-        """Estimate at each boundary that the prefix has passed; stop at the first where the rule holds.
-
-        Without a rule only the newest boundary is looked at, for the running standard error.
-        """
-        passed = [b for b in self._boundaries if b <= self._prefix]
-        self._boundaries = self._boundaries[len(passed) :]
-        if self._rule is None:
-            passed = passed[-1:] if self._boundaries else []
-        for draws in passed:
-            estimates = self._estimates(draws)
-            if estimates:
-                self._watcher.estimated(estimates)
-            if self._rule and len(estimates) == len(self._asks) and self._rule.holds(estimates):
-                self.stop_at = draws
-                return
-
-    def _estimates(self, draws: int) -> list[Estimate]:
-        """Estimates of the questions in order, as far as the rule is met (the first one always)."""
-        parts = [values for start, (_, values) in sorted(self.values.items()) if start < draws]
-        pool = Pool(self._design, draws, np.concatenate(parts)[: self._design.evaluations(draws)])
-        out: list[Estimate] = []
-        for ask in self._asks:
-            estimate = _try(pool, ask)
-            if estimate is None:
-                break
-            out.append(estimate)
-            self.first.setdefault(draws, estimate)
-            if estimate.largest_std_error > (self._rule.limit if self._rule else -inf):
-                break
-        return out

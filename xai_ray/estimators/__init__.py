@@ -5,7 +5,8 @@ from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.plan import Ask, Plan, plan
 from xai_ray.estimators.pool import Pool
 from xai_ray.estimators.protocol import Estimator
-from xai_ray.estimators.stopping import StdErrorBelow, boundaries
+from xai_ray.estimators.stop_rules import Verdict
+from xai_ray.estimators.stopping import Stop, boundaries
 from xai_ray.estimators.table import ESTIMATORS
 
 __all__ = [
@@ -16,7 +17,8 @@ __all__ = [
     "EstimatorInfo",
     "Plan",
     "Pool",
-    "StdErrorBelow",
+    "Stop",
+    "Verdict",
     "boundaries",
     "plan",
 ]

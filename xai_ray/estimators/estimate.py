@@ -8,6 +8,7 @@ from math import inf
 import numpy as np
 from scipy.stats import t as student
 
+from xai_ray.estimators.bands import half_widths
 from xai_ray.indices.question import Question
 from xai_ray.types import Floats
 
@@ -35,6 +36,13 @@ class Estimate:
         """Lower and upper ends of the confidence intervals, each of the shape of `values`."""
         quantile = float(student.ppf(0.5 + level / 2, self.degrees_of_freedom))
         return self.values - quantile * self.std_errors, self.values + quantile * self.std_errors
+
+    def bands(self, level: float = 0.95) -> tuple[Floats, Floats]:
+        """Lower and upper ends of intervals that cover all sets and contexts of an output at once with probability `level` or more,
+        each of the shape of `values`. See `xai_ray.estimators.bands`; raises SpecError for a level outside (0, 1).
+        """
+        width = half_widths(self.std_errors, self.degrees_of_freedom, level)
+        return self.values - width, self.values + width
 
     @property
     def largest_std_error(self) -> float:

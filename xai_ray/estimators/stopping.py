@@ -2,22 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from math import comb, isfinite
+from typing import Any
 
 from xai_ray.coalitions import Design
+from xai_ray.errors import SpecError
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.stop_rules import RankingSettled, RelativeErrorBelow, Rule, StdErrorBelow, TopSettled, Verdict
+from xai_ray.indices import INDICES, Question
+from xai_ray.indices.sets import asked_sizes
 
 
 @dataclass(frozen=True, slots=True)
-class StdErrorBelow:
-    """Every standard error of every question is at most `limit`, in units of v."""
+class Stop:
+    """When a job ends before its budget: at the first boundary where every precision that is asked holds for every question, or,
+    whatever the precision, at the last boundary before `seconds` are over.
 
-    limit: float
+    Raises SpecError for a number out of range, with the name of the field.
+    """
 
-    def holds(self, estimates: Sequence[Estimate]) -> bool:
-        """Missing entries (NaN) count as too uncertain."""
-        return all(e.largest_std_error <= self.limit for e in estimates)
+    std_error: float | None = None
+    """Largest standard error, in units of v."""
+    relative_error: float | None = None
+    """Largest standard error as a share of the spread of the values."""
+    top: int | None = None
+    """How many of the largest values must be told from the rest."""
+    ranking: float | None = None
+    """Share of the neighbours in the ranking that must be told apart; True is 1."""
+    seconds: float | None = None
+    """Wall-clock time of one run."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.ranking, bool):
+            object.__setattr__(self, "ranking", 1.0 if self.ranking else None)
+        for name, allowed, fits in _RANGES:
+            given = getattr(self, name)
+            if given is not None and not (isinstance(given, (int, float)) and isfinite(given) and fits(given)):
+                raise SpecError(f"{name} = {given!r}: {allowed}")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The precisions that are asked."""
+        made: list[Rule] = []
+        if self.std_error is not None:
+            made.append(StdErrorBelow(self.std_error))
+        if self.relative_error is not None:
+            made.append(RelativeErrorBelow(self.relative_error))
+        if self.top is not None:
+            made.append(TopSettled(self.top))
+        if self.ranking is not None:
+            made.append(RankingSettled(self.ranking))
+        return tuple(made)
+
+    def judge(self, estimate: Estimate, look: int) -> list[Verdict]:
+        """One verdict a rule."""
+        return [rule.judge(estimate, look) for rule in self.rules]
+
+    def check(self, questions: Sequence[Question], n: int, where: str = "") -> None:
+        """Raises SpecError when a resolved question has too few sets for what is asked. `where` begins the names of the fields."""
+        for question in questions:
+            sets = count_sets(question, n)
+            said = f"{question.index} of {n} player{'s' * (n > 1)} has {sets} value{'s' * (sets > 1)}"
+            for name in ("relative_error", "top", "ranking"):
+                if getattr(self, name) is not None and sets < 2:
+                    raise SpecError(f"{where}{name}: {said}, and it needs at least two to compare; use std_error")
+            if self.top is not None and self.top >= sets:
+                raise SpecError(f"{where}top = {self.top}: {said}; give 1 to {sets - 1}")
+
+    def document(self) -> dict[str, Any]:
+        """The fields that are set, as a JSON object."""
+        return {f.name: given for f in fields(self) if (given := getattr(self, f.name)) is not None}
+
+    def words(self) -> list[str]:
+        """What is asked, for people."""
+        lines = [f"stops when {' and '.join(rule.words for rule in self.rules)}"] if self.rules else []
+        return lines + ([f"stops after {self.seconds:g} s"] if self.seconds is not None else [])
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Stop:
+        """From a JSON object; other keys are left alone."""
+        return cls(**{f.name: document.get(f.name) for f in fields(cls)})
+
+
+_RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
+    ("std_error", "a positive number in units of v", lambda x: x > 0),
+    ("relative_error", "a share of the spread of the values, above 0 and below 1", lambda x: 0 < x < 1),
+    ("top", "a whole number, at least 1", lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= 1),
+    ("ranking", "true, or the share of the ranking to settle, above 0 and at most 1", lambda x: 0 < x <= 1),
+    ("seconds", "a positive number of seconds", lambda x: x > 0),
+)
+
+
+def count_sets(question: Question, n: int) -> int:
+    """How many non-empty sets a resolved question has values for; 1 where it is answered by one number."""
+    scope = INDICES[question.index].sets
+    if scope in ("none", "group"):
+        return 1
+    if scope == "players":
+        return n
+    if scope == "pairs":
+        return comb(n, 2) if question.pairs is None else len(question.pairs)
+    sizes = [size for size in asked_sizes(question) if size > 0]
+    return sum(len(question.pairs) if size == 2 and question.pairs is not None else comb(n, size) for size in sizes)
 
 
 def boundaries(design: Design, draws: int) -> Iterator[int]:

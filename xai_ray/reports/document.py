@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xai_ray.estimators.bands import half_widths
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.reports.rows import context_sizes, is_first_order
 from xai_ray.reports.wording import parameters
@@ -16,21 +17,27 @@ if TYPE_CHECKING:
     from xai_ray.reports.result import Result
 
 
-def result_document(result: Result) -> dict[str, Any]:
-    """`{"job", "digest", "players", "outputs", "evaluations", "estimator", "estimates"}`; missing cells are None."""
+def result_document(result: Result, bands: bool = False) -> dict[str, Any]:
+    """`{"job", "digest", "players", "outputs", "evaluations", "estimator", "estimates"}`; missing cells are None.
+
+    A job with stop rules has `stop`: {"by", "asked", "precise", "open"}. With `bands` every estimate has `half_widths`, shaped as its
+    values: `value - half_width .. value + half_width` holds for all its entries of one output at once, with 95 % confidence.
+    """
     first = result.estimates[0]
+    stop = result.provenance.get("stop")
     return {
         "job": result.job,
         "digest": result.digest,
         "players": list(result.players),
         "outputs": list(result.outputs),
         "evaluations": result.evaluations,
+        **({"stop": stop} if stop else {}),
         "estimator": {"name": first.estimator, "evaluations": first.evaluations},
-        "estimates": [estimate_document(estimate, len(result.players)) for estimate in result.estimates],
+        "estimates": [estimate_document(estimate, len(result.players), bands) for estimate in result.estimates],
     }
 
 
-def estimate_document(estimate: Estimate, n_players: int) -> dict[str, Any]:
+def estimate_document(estimate: Estimate, n_players: int, bands: bool = False) -> dict[str, Any]:
     """One entry of `estimates`. `coalitions` are left out when they are the single players in order."""
     question = estimate.question
     largest = max((len(s) for s in estimate.coalitions), default=1)
@@ -43,6 +50,8 @@ def estimate_document(estimate: Estimate, n_players: int) -> dict[str, Any]:
         out["coalitions"] = [list(s) for s in estimate.coalitions]
     out["values"] = nested(estimate.values)
     out["std_errors"] = nested(estimate.std_errors)
+    if bands:
+        out["half_widths"] = nested(half_widths(estimate.std_errors, estimate.degrees_of_freedom))
     out["estimator"] = estimate.estimator
     out["evaluations"] = estimate.evaluations
     if math.isfinite(estimate.degrees_of_freedom):

@@ -103,9 +103,9 @@ class Result:
         )
         return replace(self, estimates=(self.asker(question, estimator),), convergence=())
 
-    def to_document(self) -> dict[str, Any]:
-        """The JSON form, see `xai_ray.reports.document`."""
-        return result_document(self)
+    def to_document(self, bands: bool = False) -> dict[str, Any]:
+        """The JSON form, see `xai_ray.reports.document`; with `bands`, half widths of simultaneous 95 % bands as well."""
+        return result_document(self, bands)
 
     def save(self, directory: str | Path) -> list[Path]:
         """Write `result.json`, `result.arrow` and `report.html`, each whole or not at all; returns their paths."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,6 +70,20 @@ def title(question: Question) -> str:
         out += f", order {question.order}"
     set_to = [f"{name} = {value}" for name, value in parameters(question).items() if isinstance(value, float)]
     return ", ".join([out, *set_to])
+
+
+def stop_words(stop: Mapping[str, Any]) -> list[str]:
+    """Why a run ended and what was not reached, from `Ending.document()`; nothing when only a budget was asked for."""
+    if not stop:
+        return []
+    asked = ", ".join(f"{name} {value:g}" for name, value in stop["asked"].items() if name != "seconds")
+    ended = {
+        "rules": f"stopped early by {asked}",
+        "seconds": f"stopped by the time limit of {stop['asked'].get('seconds', 0):g} s",
+        "budget": "the budget was spent",
+    }[stop["by"]]
+    reached = f"{asked} reached" if asked and stop["precise"] and stop["by"] != "rules" else None
+    return [line for line in (ended, reached, *(f"not reached: {words}" for words in stop["open"])) if line]
 
 
 def decimals(values: Floats, std_errors: Floats) -> int | None:

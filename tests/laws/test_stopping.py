@@ -1,0 +1,186 @@
+"""Stop rules say what they mean, decisions are right as often as they claim, and intervals hold where a job stopped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.games import smooth_table
+from xai_ray.coalitions import Strata
+from xai_ray.coalitions.strata import uniform_law
+from xai_ray.errors import SpecError
+from xai_ray.estimators import Ask, Estimate, Pool, Stop, boundaries, plan
+from xai_ray.estimators.stop_rules import (
+    ERROR,
+    RankingSettled,
+    RelativeErrorBelow,
+    StdErrorBelow,
+    TopSettled,
+    level,
+)
+from xai_ray.estimators.stopping import count_sets
+from xai_ray.games import TableGame
+from xai_ray.indices import INDICES, Question, exact, resolve
+
+SINGLES = Question("SV", 1)
+
+
+def given(values, errors, sets=None, freedom=np.inf):
+    values, errors = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
+    if values.ndim == 1:
+        values, errors = values[:, None], np.broadcast_to(errors, values.shape)[:, None]
+    sets = tuple((i,) for i in range(len(values))) if sets is None else sets
+    return Estimate(SINGLES, sets, values, np.broadcast_to(errors, values.shape), "given", 10, freedom)
+
+
+def test_boundaries_do_not_depend_on_the_budget():
+    design = Strata(12, 0, uniform_law(12))
+    short, long = list(boundaries(design, 100)), list(boundaries(design, 1000))
+    assert short[:-1] == [b for b in long if b < 100]
+    assert short[-1] == 100
+    assert long[-1] == 1000
+
+
+def test_the_levels_of_all_looks_spend_the_error_once():
+    spent = sum(1 - level(look) for look in range(1, 200_000))
+    assert 0.999 * ERROR < spent < ERROR
+    assert level(2) > level(1) > 0.95
+
+
+@pytest.mark.parametrize("rule", [StdErrorBelow(1e9), RelativeErrorBelow(0.99), TopSettled(1), RankingSettled(1.0)])
+def test_what_is_missing_is_never_precise(rule):
+    assert rule.judge(given([3.0, 2.0, 1.0], 1e-9), 1).met
+    for values, errors in [([3.0, np.nan, 1.0], [1e-9, np.nan, 1e-9]), ([3.0, 2.0, 1.0], [1e-9, np.nan, 1e-9])]:
+        assert not rule.judge(given(values, errors), 1).met
+
+
+def test_relative_error_is_a_share_of_the_spread_of_each_output():
+    one = given([[0.0, 0.0], [4.0, 40.0]], [[0.1, 0.1], [0.2, 0.2]])
+    verdict = RelativeErrorBelow(0.05).judge(one, 1)
+    assert (verdict.met, verdict.found) == (True, pytest.approx(0.05))
+    assert not RelativeErrorBelow(0.0499).judge(one, 1).met
+    assert not RelativeErrorBelow(0.5).judge(given([2.0, 2.0], 0.1), 1).met
+    assert RelativeErrorBelow(0.5).judge(given([2.0, 2.0], 0.0), 1).met
+
+
+def test_top_needs_every_band_of_the_top_above_every_other():
+    z = 2.6  # one side of two values at level(1), Bonferroni: 2.165 of a normal
+    assert TopSettled(1).judge(given([z * 2, 0.0], 1.0), 1).met
+    assert not TopSettled(1).judge(given([2.1 * 2, 0.0], 1.0), 1).met
+    assert not TopSettled(1).judge(given([z * 2, 0.0], 1.0), 4).met
+    # The second of the top is sharp and high; the first is vague, and may be lower than the third.
+    assert not TopSettled(2).judge(given([10.0, 9.0, 5.0], [5.0, 0.1, 0.1]), 1).met
+    assert TopSettled(2).judge(given([10.0, 9.0, 5.0], [0.1, 0.1, 0.1]), 1).met
+
+
+def test_players_are_ranked_by_value_and_pairs_by_absolute_value():
+    values = [-9.0, 4.0, 1.0]
+    players, pairs = given(values, 0.1), given(values, 0.1, ((0, 1), (0, 2), (1, 2)))
+    close = [-9.0, 4.0, 3.99]
+    assert TopSettled(1).judge(players, 1).met
+    assert TopSettled(1).judge(pairs, 1).met
+    assert not TopSettled(1).judge(given(close, 0.1), 1).met
+    assert TopSettled(1).judge(given(close, 0.1, ((0, 1), (0, 2), (1, 2))), 1).met
+
+
+def test_ranking_counts_the_neighbours_that_are_told_apart():
+    found = given([4.0, 3.0, 2.99, 0.0, -1.0], 0.01)
+    assert RankingSettled(1.0).judge(found, 1).found == 0.75
+    assert RankingSettled(0.75).judge(found, 1).met
+    assert not RankingSettled(0.76).judge(found, 1).met
+    assert RankingSettled(1.0).judge(given([2.0, 2.0, 1.0], 0.0), 1).met
+
+
+def test_the_empty_set_is_not_ranked():
+    sets = ((), (0,), (1,), (0, 1))
+    assert TopSettled(1).judge(given([50.0, 1.0, 9.0, 2.0], [30.0, 0.1, 0.1, 0.1], sets), 1).met
+
+
+def test_bands_count_uncertain_entries_only():
+    alone = given([1.0, 2.0, 3.0], [0.5, 0.0, 0.0])
+    np.testing.assert_allclose(alone.bands(0.95), alone.intervals(0.95), rtol=1e-12)
+    low, high = given([1.0, 2.0, np.nan], [0.5, 0.5, np.nan]).bands(0.95)
+    np.testing.assert_allclose((high - low)[:, 0] / 2, [0.5 * 2.2414, 0.5 * 2.2414, np.nan], rtol=1e-4)
+    exact_one = given([1.0, 2.0], 0.0)
+    np.testing.assert_array_equal(exact_one.bands(), exact_one.intervals())
+    for wrong in (0.0, 1.0, 95.0, np.nan):
+        with pytest.raises(SpecError, match="level"):
+            alone.bands(wrong)
+
+
+@pytest.mark.parametrize("tag", sorted(INDICES))
+def test_the_number_of_sets_is_that_of_the_answer(tag):
+    n, more = 5, {"p": 0.3, "alpha": 2.0, "beta": 1.0, "weights": (0.2,) * 5, "groups": ((0, 1), (2, 3, 4))}
+    more["groups"] = more["groups"][:1] if tag in ("MVI", "BMAX", "BMIN") else more["groups"]
+    for pairs in (None, ((0, 1), (2, 4))):
+        if pairs and "pairs" not in INDICES[tag].takes:
+            continue
+        needs = {name: more[name] for name in INDICES[tag].needs}
+        question = resolve(Question(tag, 2 if pairs else None, pairs=pairs, **needs), n)
+        found = exact(smooth_table(n), question).coalitions
+        assert count_sets(question, n) == max(1, sum(len(s) > 0 for s in found))
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        *(("std_error", x) for x in (0, -1.0, np.inf, np.nan, "0.1")),
+        *(("relative_error", x) for x in (0.0, 1.0, 1.5, -0.1, np.nan)),
+        *(("top", x) for x in (0, -2, 1.5, True)),
+        *(("ranking", x) for x in (0.0, 1.1, -1.0, "yes")),
+        *(("seconds", x) for x in (0.0, -5.0, np.inf)),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name(field, wrong):
+    with pytest.raises(SpecError, match=field):
+        Stop(**{field: wrong})
+
+
+def test_more_sets_than_there_are_cannot_be_asked_for():
+    def check(stop, question, n):
+        stop.check([resolve(question, n)], n, "budget.")
+
+    check(Stop(top=5), Question("SV"), 6)
+    with pytest.raises(SpecError, match=r"budget.top = 6: SV of 6 players has 6 values; give 1 to 5"):
+        check(Stop(top=6), Question("SV"), 6)
+    check(Stop(top=14), Question("SII"), 6)
+    with pytest.raises(SpecError, match="15 values"):
+        check(Stop(top=15), Question("SII"), 6)
+    for stop in (Stop(ranking=True), Stop(relative_error=0.1), Stop(top=1)):
+        with pytest.raises(SpecError, match="SV of 1 player has 1 value, and it needs at least two"):
+            check(stop, Question("SV"), 1)
+    with pytest.raises(SpecError, match="J of 6 players has 1 value"):
+        check(Stop(ranking=True), Question("J"), 6)
+    check(Stop(std_error=0.1, seconds=3), Question("SV"), 1)
+
+
+def test_words_and_documents():
+    stop = Stop(std_error=0.1, top=3, ranking=True, seconds=60)
+    assert stop.document() == {"std_error": 0.1, "top": 3, "ranking": 1.0, "seconds": 60}
+    assert Stop.of({**stop.document(), "evaluations": 9}) == stop
+    assert stop.words() == [
+        "stops when every standard error at most 0.1 and the 3 largest values told from the rest with 95% confidence "
+        "and the ranking settled with 95% confidence",
+        "stops after 60 s",
+    ]
+    assert Stop(ranking=False) == Stop()
+
+
+def stopped(table, question, estimator, stop, budget, seed):
+    """The estimate at the first boundary where every rule holds, and whether that was before the budget."""
+    planned = plan([Ask(question, estimator)], len(table).bit_length() - 1, budget, seed)
+    rows = planned.design.draw(0, planned.draws)
+    pool = Pool(planned.design, planned.draws, TableGame(table).values(rows.coalitions, rows.context))
+    found = None
+    for look, draws in enumerate(boundaries(planned.design, planned.draws), start=1):
+        if planned.design.evaluations(draws) < budget / 60:
+            continue
+        try:
+            found = pool.prefix(draws).answer(question, estimator)
+        except Exception:
+            if draws == planned.draws:
+                raise
+            continue
+        if all(v.met for v in stop.judge(found, look)):
+            return found, draws < planned.draws
+    return found, False
