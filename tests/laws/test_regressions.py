@@ -88,3 +88,49 @@ def test_faith_refuses_what_does_not_determine_the_interactions():
     pool = Pool(design, 40, table[pack(design.draw(0, 40).coalitions)])
     with pytest.raises(NotEnoughSamples, match=r"80 evaluations drawn do not determine the 46 coefficients .* extend"):
         pool.answer(Question("FSII"), "faith")
+
+
+@pytest.mark.parametrize(("tag", "budget"), [("SII", 140), ("SII", 300), ("k-SII", 200)])
+def test_intervals_of_kernel_iq_cover(tag, budget):
+    covered, _ = coverage(smooth_table(10, seed=4), Question(tag), "kernel_iq", budget, 200)
+    assert 0.92 <= covered <= 0.98, covered
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("tag", ["SII", "k-SII"])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 7, 8])
+def test_kernel_iq_on_all_coalitions_is_exact(tag, order, n):
+    table = smooth_table(n, outputs=2, seed=n)
+    design, question = Strata(n, 1, uniform_law(n)), resolve(Question(tag, order=order), n)
+    draw = design.draw(0, design.capacity)
+    estimator = build("kernel_iq", question, design)
+    found = estimator.finish(estimator.observe(draw, table[pack(draw.coalitions)]))
+    truth = exact(table, question)
+    assert found.coalitions == truth.coalitions
+    np.testing.assert_allclose(found.values, truth.values, atol=1e-9)
+    assert (found.std_errors == 0).all()
+
+
+def test_kernel_iq_meets_the_singles_exactly():
+    """sum_j I(i,j) is known from the singles and their complements, at any budget."""
+    n, table = 9, smooth_table(9, seed=2)
+    truth = exact(table, Question("SII")).values[:, 0]
+    found = estimate(table, Question("SII"), "kernel_iq", 130, 4)
+    for player in range(n):
+        with_player = [player in pair for pair in found.coalitions]
+        assert found.values[with_player, 0].sum() == pytest.approx(truth[with_player].sum(), abs=1e-9)
+    some = estimate(table, Question("SII", pairs=((2, 5), (0, 8))), "kernel_iq", 130, 4)
+    at = [found.coalitions.index(pair) for pair in some.coalitions]
+    np.testing.assert_allclose(some.values, found.values[at], atol=1e-12)
+
+
+def test_kernel_iq_says_what_it_needs():
+    with pytest.raises(BudgetTooSmall, match=r"'kernel_iq' needs at least 128 for SII"):
+        plan([Ask(Question("SII"), "kernel_iq")], 10, 100, 0)
+    with pytest.raises(SpecError, match="cells"):
+        plan([Ask(Question("SII"), "kernel_iq")], 10, 500, 0, stochastic=True)
+    table = smooth_table(10)
+    design = Strata(10, 0, uniform_law(10))
+    pool = Pool(design, 20, table[pack(design.draw(0, 20).coalitions)])
+    with pytest.raises(NotEnoughSamples, match=r"every single player, \d of 10 were not drawn"):
+        pool.answer(Question("SII"), "kernel_iq")

@@ -42,11 +42,12 @@ class Leverage(KeepsRows):
         if n == 1:
             values, errors, freedom = total[None], np.zeros((1, len(total))), inf
         else:
-            values, errors, freedom = self._solve(pairs, total)
+            values, errors, freedom = self.solve(pairs, total)
         players = tuple((i,) for i in range(n))
         return Estimate(self.question, players, values, errors, self.name, len(rows.coalitions), freedom)
 
-    def _solve(self, pairs: Pairs, total: Values) -> tuple[Floats, Floats, float]:
+    def solve(self, pairs: Pairs, total: Values) -> tuple[Floats, Floats, float]:
+        """Values and standard errors, each (n, k), and degrees of freedom; total is v(N) - v(empty), shape (k,)."""
         n, count = self.design.n_players, len(pairs.stratum)
         weight, open_share = self._weights(pairs)
         A = pairs.members - (pairs.stratum / n)[:, None]
