@@ -47,6 +47,7 @@ def test_a_complete_budget_has_no_error_and_a_smaller_one_has(folder, index):
     assert part["evaluations"] <= 120
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # shap, of matplotlib
 def test_truths_of_tree_games_equal_enumeration_and_tree_shap():
     import tree_games
     from stored_games import StoredGame
