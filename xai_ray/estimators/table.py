@@ -6,7 +6,7 @@ from typing import Any
 
 from xai_ray.coalitions import Design
 from xai_ray.errors import NotEnoughSamples, SpecError, UnknownName
-from xai_ray.estimators import cells, exact, faith, kernel, kernel_iq, leverage, msr, permutation
+from xai_ray.estimators import cells, exact, faith, gp, kernel, kernel_iq, leverage, msr, permutation
 from xai_ray.estimators.exact import LARGEST_EXACT
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.protocol import Estimator
@@ -20,6 +20,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         permutation.INFO,
         kernel.INFO,
         msr.INFO,
+        gp.INFO,
         cells.INFO,
         faith.INFO,
         kernel_iq.INFO,
