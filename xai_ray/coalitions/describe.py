@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from xai_ray.coalitions.cubes import Cubes
 from xai_ray.coalitions.design import Design
 from xai_ray.coalitions.exhaustive import Exhaustive
+from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
+from xai_ray.coalitions.stars import Stars
 from xai_ray.coalitions.strata import Strata
 from xai_ray.errors import UnknownName
 
@@ -22,5 +25,24 @@ def from_description(description: dict[str, Any]) -> Design:
         case "strata":
             arguments["law"] = tuple(arguments["law"])
             return Strata(**arguments)
+        case "paired":
+            return PairedContexts(**_in_rounds(arguments))
+        case "stars":
+            return Stars(**_in_rounds(arguments))
+        case "cubes":
+            return Cubes(**_in_rounds(arguments))
         case kind:
-            raise UnknownName("design", str(kind), ("exhaustive", "permutations", "strata"))
+            raise UnknownName("design", str(kind), KINDS)
+
+
+KINDS = ("cubes", "exhaustive", "paired", "permutations", "stars", "strata")
+"""Kinds of design."""
+
+
+def _in_rounds(arguments: dict[str, Any]) -> dict[str, Any]:
+    pairs = arguments["pairs"]
+    return arguments | {
+        "contexts": tuple(arguments["contexts"]),
+        "law": tuple(arguments["law"]),
+        "pairs": None if pairs is None else tuple((int(i), int(j)) for i, j in pairs),
+    }

@@ -29,6 +29,13 @@ class Stream(IntEnum):
     PILOT = 5
     BACKGROUND_UNIFORM = 6
     STOCHASTIC_RANKS = 7
+    RELABELLINGS = 8
+    PAIRED_CONTEXTS = 9
+    STARS = 10
+    CUBES = 11
+    SIGNS = 20
+    OWEN_ORDERS = 21
+    RUN_CONTEXTS = 22
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
