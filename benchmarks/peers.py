@@ -98,7 +98,7 @@ def run(game: StoredGame, index: str, peer: str, budget: int, seed: int, limit: 
     counted = Counted(game.name, game.description, game.n, game.arrays)
     counted.seen = set()
     began = time.perf_counter()
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    signal.setitimer(signal.ITIMER_PROF, limit)
     try:
         found = PEERS[index][peer](counted, budget, seed)
     except Slow:
@@ -108,7 +108,7 @@ def run(game: StoredGame, index: str, peer: str, budget: int, seed: int, limit: 
     except Exception as problem:  # a peer that fails is a finding about the peer
         return {"skipped": f"{type(problem).__name__}: {str(problem)[:200]}"}
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     if not np.isfinite(found).all():
         return {"skipped": "returned NaN or infinity"}
     return {
@@ -165,11 +165,11 @@ def main() -> None:
     parser.add_argument("--indices", default=",".join(INDICES))
     parser.add_argument("--budgets", default="10,40,120", help="evaluations a player")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds after which a run is stopped")
+    parser.add_argument("--limit", type=float, default=60.0, help="processor seconds after which a run is stopped")
     parser.add_argument("--part", default="0/1", help="k/K: every K-th run, from the k-th on")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    signal.signal(signal.SIGALRM, _stop)
+    signal.signal(signal.SIGPROF, _stop)
     try:
         work(options)
     except FileNotFoundError as problem:
