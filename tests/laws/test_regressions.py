@@ -5,11 +5,13 @@ import pytest
 
 from tests.games import smooth_table
 from tests.laws.sampled import coverage, estimate
-from xai_ray.coalitions import Strata
+from xai_ray.coalitions import Permutations, Strata
 from xai_ray.coalitions.exhaustive import pack
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import BudgetTooSmall, NotEnoughSamples, SpecError
 from xai_ray.estimators import Ask, Pool, plan
+from xai_ray.estimators.large_leverage import LargeLeverage
+from xai_ray.estimators.leverage import Leverage
 from xai_ray.estimators.table import build
 from xai_ray.indices import Question, exact, resolve
 
@@ -134,3 +136,81 @@ def test_kernel_iq_says_what_it_needs():
     pool = Pool(design, 20, table[pack(design.draw(0, 20).coalitions)])
     with pytest.raises(NotEnoughSamples, match=r"every single player, \d of 10 were not drawn"):
         pool.answer(Question("SII"), "kernel_iq")
+
+
+def _sum_of_products(n, terms, seed):
+    """A sum of unanimity games of one to four players, as a function on rows, with its Shapley values."""
+    rng = np.random.default_rng(seed)
+    shapley, games = np.zeros(n), []
+    for size in (1, 2, 3, 4):
+        sets, scale = rng.integers(0, n, size=(terms, size)), rng.normal(size=terms)
+        sets = np.array([rng.choice(n, size, replace=False) for _ in sets])
+        np.add.at(shapley, sets.ravel(), np.repeat(scale / size, size))
+        games.append((sets, scale))
+    return lambda rows: sum(rows[:, sets].all(axis=2) @ scale for sets, scale in games)[:, None], shapley
+
+
+def _answers_of(estimator, design, draws, value):
+    partial = estimator.empty()
+    for start in range(0, draws, 200):
+        draw = design.draw(start, min(start + 200, draws))
+        partial = estimator.merge(partial, estimator.observe(draw, value(draw.coalitions)))
+    return estimator.finish(partial)
+
+
+def test_leverage_without_a_matrix_is_leverage():
+    n = 120
+    value, shapley = _sum_of_products(n, 200, 0)
+    both = lambda rows: np.concatenate([value(rows), np.cos(value(rows))], axis=1)  # noqa: E731
+    design, question = Strata(n, 3, uniform_law(n)), resolve(Question("SV"), n)
+    dense = _answers_of(Leverage(question, design), design, 400, both)
+    packed = _answers_of(LargeLeverage(question, design), design, 400, both)
+    np.testing.assert_allclose(packed.values, dense.values, atol=1e-9)
+    ratio = packed.std_errors / dense.std_errors
+    assert 0.9 < ratio.mean() < 1.1
+    assert 0.08 < ratio.std() < 0.2  # 32 random signs know a standard error to an eighth
+    assert packed.degrees_of_freedom == 32
+    np.testing.assert_allclose(packed.values[:, 0].sum(), shapley.sum(), atol=1e-9)
+
+
+def test_intervals_of_leverage_without_a_matrix_cover():
+    n = 80
+    value, shapley = _sum_of_products(n, 150, 1)
+    inside = []
+    for seed in range(40):
+        design = Strata(n, seed, uniform_law(n))
+        found = _answers_of(LargeLeverage(resolve(Question("SV"), n), design), design, 400, value)
+        low, high = found.intervals()
+        inside.append((low[:, 0] <= shapley) & (shapley <= high[:, 0]))
+    assert 0.92 <= np.mean(inside) <= 0.98, np.mean(inside)
+
+
+def test_leverage_without_a_matrix_is_exact_on_all_coalitions_and_refuses_too_few():
+    table = smooth_table(7, seed=1)
+    design, question = Strata(7, 0, uniform_law(7)), resolve(Question("SV"), 7)
+    lookup = lambda rows: table[pack(rows)]  # noqa: E731
+    found = _answers_of(LargeLeverage(question, design), design, design.capacity, lookup)
+    np.testing.assert_allclose(found.values, exact(table, question).values, atol=1e-9)
+    assert (found.std_errors == 0).all()
+    with pytest.raises(NotEnoughSamples, match="do not determine 7 players; extend the budget to 35"):
+        _answers_of(LargeLeverage(question, design), design, 4, lookup)
+
+
+def test_leverage_goes_without_a_matrix_above_two_thousand_players():
+    question = resolve(Question("SV"), 2_001)
+    assert isinstance(build("leverage", question, Strata(2_001, 0, uniform_law(2_001))), LargeLeverage)
+    assert isinstance(build("leverage", resolve(Question("SV"), 50), Strata(50, 0, uniform_law(50))), Leverage)
+
+
+def test_permutations_of_many_players_are_folded_a_few_at_a_time():
+    n = 1_500
+    value, shapley = _sum_of_products(n, n, 2)
+    design = Permutations(n, 0)
+    draws = 1 + 6
+    values = np.concatenate([value(design.draw(j, j + 1).coalitions) for j in range(draws)])
+    found = Pool(design, draws, values).answer(Question("SV"), "permutation")
+    low, high = found.intervals()
+    assert 0.92 <= np.mean((low[:, 0] <= shapley) & (shapley <= high[:, 0])) <= 0.98
+    whole = build("permutation", resolve(Question("SV"), n), design)
+    at_once = whole.finish(whole.observe(design.draw(0, draws), values))
+    np.testing.assert_allclose(found.values, at_once.values, atol=1e-10)

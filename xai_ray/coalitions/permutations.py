@@ -74,11 +74,12 @@ class Permutations:
         np.put_along_axis(position, orders, np.arange(n, dtype=np.int64)[None, :], axis=1)
         first = 0 if self.stochastic else 1
         lengths = np.arange(first, first + self.rows_per_draw // 2, dtype=np.int64)[None, :, None]
-        forward = position[:, None, :] < lengths
+        rows = np.empty((len(chains), 2, self.rows_per_draw // 2, n), dtype=np.bool_)
+        np.less(position[:, None, :], lengths, out=rows[:, 0])
         # The reverse permutation is walked from the grand coalition down when stochastic: lengths 1..n instead of 0..n-1.
         back_lengths = lengths + 1 if self.stochastic else lengths
-        backward = (n - 1 - position)[:, None, :] < back_lengths
-        return np.concatenate([forward, backward], axis=1).reshape(-1, n)
+        np.less((n - 1 - position)[:, None, :], back_lengths, out=rows[:, 1])
+        return rows.reshape(-1, n)
 
     def describe(self) -> dict[str, Any]:
         """Kind and arguments."""

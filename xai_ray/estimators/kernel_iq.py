@@ -1,8 +1,7 @@
 """`kernel_iq`: KernelSHAP-IQ, Shapley interactions of orders 1 and 2 as a sequence of weighted least-squares fits.
 
 Fumagalli, Muschalik, Kolpaczki, Huellermeier, Hammer, "KernelSHAP-IQ" (ICML 2024). Order 1 is the regression of `leverage`. Order 2 fits
-the
-rest by -1/2 of the pairs that a coalition cuts, with kernel 1 / ((n-3) C(n-4, s-2)); what the singles and their complements say is
+the rest by -1/2 of the pairs that a coalition cuts, with kernel 1 / ((n-3) C(n-4, s-2)); what the singles and their complements say is
 met exactly: sum_j I(i,j) = v(N) - v(N-i) - v(i) + v(empty). On pairs of coalitions the fit of order 1 leaves the even part alone, so the
 second fit does not depend on the first. Exact at full budget. Its third order is not, whence orders 1 and 2 only.
 

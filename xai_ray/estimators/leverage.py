@@ -17,10 +17,14 @@ from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.cholesky import Factor
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
+from xai_ray.estimators.large_leverage import LargeLeverage
 from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
 from xai_ray.estimators.realised import realised
 from xai_ray.indices import Question
 from xai_ray.types import Floats, Values
+
+LARGEST_FACTOR = 2_000
+"""Players up to which the n x n system is factorised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +95,20 @@ def minimum(n: int) -> int:
     return 2 if n == 1 else min(1 << min(n, 62), 5 * n)
 
 
+def make(question: Question, design: Strata) -> Leverage | LargeLeverage:
+    """By factorisation, or above 2,000 players by conjugate gradients."""
+    return Leverage(question, design) if design.n_players <= LARGEST_FACTOR else LargeLeverage(question, design)
+
+
 INFO = EstimatorInfo(
     name="leverage",
     indices=("SV",),
     orders=(1,),
     designs=("strata",),
     minimum=lambda question, n, stochastic=False: minimum(n),
-    make=Leverage,
+    make=make,
     summary="weighted least squares on paired strata drawn without replacement",
     source="Musco & Witter, ICLR 2025",
-    largest=5_000,
-    beyond="It solves an n x n system: use 'permutation'",
+    largest=20_000,
+    beyond="Its rows no longer fit into memory: use 'permutation'",
 )

@@ -17,6 +17,9 @@ from xai_ray.types import Values
 FOLD_DRAWS = 1_024
 """Draws observed at a time. Fixed, so that sums are folded in one order whatever the units were."""
 
+_FOLD_CELLS = 1 << 28
+"""Entries of the coalitions' matrix observed at a time, where a draw is so large that 1,024 of them would hold more."""
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -57,12 +60,17 @@ class Pool:
     def _answer(self, question: Question, name: str, reads: bool) -> Estimate:
         built = table.build(name if reads else "exact" if self.complete else name, question, self.design)
         partial = built.empty()
-        for start in range(0, self.draws, FOLD_DRAWS):
-            draw = self.design.draw(start, min(start + FOLD_DRAWS, self.draws))
+        fold = self._fold_draws()
+        for start in range(0, self.draws, fold):
+            draw = self.design.draw(start, min(start + fold, self.draws))
             first = self.design.evaluations(start)
             partial = built.merge(partial, built.observe(draw, self.values[first : first + len(draw.coalitions)]))
         estimate = built.finish(partial)
         return replace(estimate, estimator=name)
+
+    def _fold_draws(self) -> int:
+        cells = (self.design.evaluations(3) - self.design.evaluations(2)) * self.design.n_players
+        return FOLD_DRAWS if FOLD_DRAWS * cells <= _FOLD_CELLS else max(1, _FOLD_CELLS // cells)
 
     def _choose(self, question: Question, kind: str) -> str:
         try:
