@@ -214,9 +214,8 @@ class Stars(InRounds):
             wanted = max(draws, 2 * have, 1024)
             capacity = self.capacity
             stop = wanted if capacity is None else min(wanted, capacity)
-            fresh = (
-                np.array([s.cost for s in self._stars(max(have, 1), stop)[5]], dtype=np.int64) if stop > have else []
-            )
+            stars: list[_Left] = self._stars(max(have, 1), stop)[5] if stop > have else []
+            fresh = np.array([star.cost for star in stars], dtype=np.int64)
             old = np.diff(self._costs[0], prepend=0) if have else np.array([self.first_rows], dtype=np.int64)
             rest = np.zeros(wanted - max(stop, have), dtype=np.int64)
             costs = np.concatenate([old, fresh, rest]).astype(np.int64)

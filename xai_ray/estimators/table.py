@@ -6,7 +6,20 @@ from typing import Any
 
 from xai_ray.coalitions import Design
 from xai_ray.errors import NotEnoughSamples, SpecError, UnknownName
-from xai_ray.estimators import cells, exact, faith, gp, kernel, kernel_iq, leverage, msr, permutation
+from xai_ray.estimators import (
+    cells,
+    cube,
+    exact,
+    faith,
+    gp,
+    kernel,
+    kernel_iq,
+    leverage,
+    msr,
+    paired,
+    permutation,
+    star,
+)
 from xai_ray.estimators.exact import LARGEST_EXACT
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.protocol import Estimator
@@ -22,6 +35,9 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         msr.INFO,
         gp.INFO,
         cells.INFO,
+        star.INFO,
+        cube.INFO,
+        paired.INFO,
         faith.INFO,
         kernel_iq.INFO,
     )
