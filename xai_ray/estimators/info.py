@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from xai_ray.coalitions import Design
 from xai_ray.estimators.protocol import Estimator
 from xai_ray.indices import Question
-from xai_ray.types import Floats
+from xai_ray.types import Floats, Ints
 
 
 class Minimum(Protocol):
@@ -47,11 +47,17 @@ class EstimatorInfo:
     source: str
     law: Callable[[Question, int], Floats] | None = None
     """Weights of the pair strata 1..n//2 that it wants drawn; None for equal weight of every size."""
-    edges: int = 0
-    """Pair strata that it wants exhausted first, in a deterministic game."""
+    edges: int | Callable[[Question, int], int] = 0
+    """Pair strata that it wants exhausted first, in a deterministic game; by question and players where they matter."""
+    reads: Callable[[Question, int], Ints] | None = None
+    """Pair strata of which it needs at least one draw; None where no single size is needed."""
     largest: int | None = None
     """Players above which it is out of reach."""
     beyond: str = ""
     """What to do above that."""
     design: OwnDesign | None = None
     """How its design is made, when the first of `designs` is not strata."""
+
+    def exhausted(self, question: Question, n: int) -> int:
+        """Pair strata to exhaust for a question about n players."""
+        return self.edges(question, n) if callable(self.edges) else self.edges

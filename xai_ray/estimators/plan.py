@@ -13,7 +13,6 @@ from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import BudgetTooSmall, SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.exact import LARGEST_EXACT
-from xai_ray.estimators.readouts import readouts
 from xai_ray.indices import Question, resolve
 
 
@@ -85,19 +84,20 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
 def _check_reach(design: Strata, draws: int, asks: Sequence[Ask]) -> None:
     """Every size that an interaction reads must be drawn, or its answer would be missing after the budget is spent."""
     for ask in asks:
-        if ask.estimator != "cells":
+        reads = table.info(ask.estimator).reads
+        if reads is None:
             continue
         n = design.n_players
-        read = np.any([r.sizes for r in readouts(ask.question, n)], axis=0)
-        needed = np.unique(np.minimum(np.flatnonzero(read), n - np.flatnonzero(read)))
+        needed = reads(ask.question, n)
         stretch = draws
         while not np.isin(needed, design.dealt(stretch)).all():
             stretch *= 2
-        enough = 1 + max(int(np.argmax(design.dealt(stretch) == h)) for h in needed)
+        enough = 1 + max((int(np.argmax(design.dealt(stretch) == h)) for h in needed), default=0)
         if enough > draws:
             raise BudgetTooSmall(
-                f"budget of {design.evaluations(draws)} evaluations: 'cells' needs at least {design.evaluations(enough)} "
-                f"to draw every size that {ask.question.index} of {n} players reads together with the other questions"
+                f"budget of {design.evaluations(draws)} evaluations: {ask.estimator!r} needs at least "
+                f"{design.evaluations(enough)} to draw every size that {ask.question.index} of {n} players reads "
+                f"together with the other questions"
             )
 
 
@@ -130,7 +130,7 @@ def _design(asks: Sequence[Ask], n: int, seed: int, stochastic: bool) -> Design:
     laws = [even if r.law is None else r.law(a.question, n) for r, a in zip(rows, asks, strict=True)]
     # Every stratum keeps a little weight, so that a finished job can be asked for another index.
     law = 0.9 * np.mean(laws, axis=0) + 0.1 * even
-    edges = 0 if stochastic or n == 1 else max(row.edges for row in rows)
+    edges = 0 if stochastic or n == 1 else max(r.exhausted(a.question, n) for r, a in zip(rows, asks, strict=True))
     return Strata(n, seed, tuple(float(f"{w:.12g}") for w in law), edges, stochastic)
 
 

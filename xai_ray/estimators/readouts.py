@@ -1,82 +1,83 @@
-"""Pairwise questions as read-outs of cell means: index(i,j) = sum_s [w11(s) A_11(s) + w10(s) (A_10(s) + A_01(s)) + w00(s) A_00(s)],
-
-where A_ab(s) is the mean of v over coalitions of size s with i in (a = 1) or out, j in (b = 1) or out (`methods` of the SVARM-IQ
-family: Kolpaczki et al., AISTATS 2024). An order-m interaction reads sizes m, m+1, m+2; every pairwise cardinal index is a
-weighted sum of those.
-"""
+"""What a read-out asks of a paired design: which sizes, in what proportions, and which small sets of coalitions one by one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import comb
 
 import numpy as np
-import numpy.typing as npt
 
-from xai_ray.indices import Question, pair_profile_weights
-from xai_ray.types import Floats
-
-PAIR_INDICES = ("SII", "STII", "BII", "CHII", "MOI")
-"""Pairwise indices whose order-2 sets are answered by cells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Readout:
-    """Weights on cell means, each of shape (n+1,), by size."""
-
-    both: Floats
-    one: Floats
-    none: Floats
-
-    @property
-    def sizes(self) -> npt.NDArray[np.bool_]:
-        """Whether a size is read at all, shape (n+1,)."""
-        return (self.both != 0) | (self.one != 0) | (self.none != 0)
+from xai_ray.coalitions.strata import uniform_law
+from xai_ray.estimators.cell_sums import pattern_shares
+from xai_ray.indices import Question, Readout, readouts
+from xai_ray.indices.sets import sets_of_size
+from xai_ray.types import Floats, Ints
 
 
-def readouts(question: Question, n: int) -> list[Readout]:
-    """One read-out for a cardinal index, one a context for multi-order interactions."""
-    if question.index == "MOI":
-        assert question.contexts is not None
-        profiles = np.zeros((len(question.contexts), n - 1))
-        profiles[np.arange(len(question.contexts)), list(question.contexts)] = 1.0
-    else:
-        profiles = pair_profile_weights(question.index, n)[None]
-    return [_from_profile(u, n) for u in profiles]
+def single_context(readout: Readout) -> bool:
+    """Whether every set is read in one context alone, the empty or the full one, so that its value rests on 2^s coalitions."""
+    return readout.keep_rate is not None and readout.keep_rate.point in (0.0, 1.0)
 
 
-def _from_profile(u: Floats, n: int) -> Readout:
-    both, one, none = (np.zeros(n + 1) for _ in range(3))
-    both[2:] = u
-    one[1:n] = -u
-    none[: n - 1] = u
-    return Readout(both, one, none)
-
-
-def cell_shares(n: int) -> tuple[Floats, Floats, Floats]:
-    """Share of the coalitions of each size that hold both, a given one only, or none of two players; each of shape (n+1,)."""
-    s = np.arange(n + 1, dtype=np.float64)
-    total = n * (n - 1.0)
-    return s * (s - 1) / total, s * (n - s) / total, (n - s) * (n - s - 1) / total
+def asked_sets(question: Question, n: int, size: int) -> Ints:
+    """The asked sets of one size, shape (c, size), players ascending."""
+    if size == 2 and question.pairs is None:
+        return np.stack(np.triu_indices(n, 1), axis=1).astype(np.int64)
+    sets = sets_of_size(question, n, size)
+    return np.array(sets, dtype=np.int64).reshape(len(sets), size)
 
 
 def size_law(question: Question, n: int) -> Floats:
-    """Neyman's allocation over sizes for values of equal variance, shape (n+1,): sqrt(sum over cells of w^2 / share), sum one."""
-    shares = cell_shares(n)
+    """Neyman's allocation over sizes for values of equal variance, shape (n+1,), sum one.
+
+    For each set size and context sqrt(sum over cells of w^2 / share), each normalised, then their mean. Read-outs of a single context
+    are left out: they want strata exhausted. All zero when nothing else is asked.
+    """
     law = np.zeros(n + 1)
     for readout in readouts(question, n):
-        terms = [
-            np.divide(w**2 * times, share, out=np.zeros(n + 1), where=w != 0)
-            for w, share, times in zip((readout.both, readout.one, readout.none), shares, (1, 2, 1), strict=True)
-        ]
-        size = np.sqrt(np.sum(terms, axis=0))
-        law += size / size.sum()
-    return law / law.sum()
+        if single_context(readout):
+            continue
+        cells, shares = readout.cells, pattern_shares(n, readout.size)
+        times = np.array([comb(readout.size, w) for w in range(readout.size + 1)])[:, None]
+        terms = np.divide(cells**2 * times, shares[None], out=np.zeros_like(cells), where=cells != 0)
+        sizes = np.sqrt(terms.sum(axis=1))
+        law += (sizes / sizes.sum(axis=1, keepdims=True)).sum(axis=0)
+    return law / max(law.sum(), 1e-300)
 
 
 def strata_law(question: Question, n: int) -> Floats:
-    """The same as weights of the pair strata 1..n//2, shape (n//2,), sum one."""
+    """The same as weights of the pair strata 1..n//2, shape (n//2,), sum one .
+
+    Where only single contexts are read, their strata get draws in proportion to their coalitions.
+    """
+    if not sampled_sizes(question, n):
+        small = exhausted_strata(question, n)
+        counts = np.array([pairs_in(n, h) if h <= small else 0 for h in range(1, n // 2 + 1)], dtype=np.float64)
+        return counts / max(counts.sum(), 1.0)
     law = size_law(question, n)
     folded = law[1 : n // 2 + 1] + law[n - 1 : (n - 1) // 2 : -1]
     if n % 2 == 0:
         folded[-1] = law[n // 2]
-    return folded / folded.sum()
+    even = np.array(uniform_law(n))
+    return folded / folded.sum() if folded.sum() > 0 else even / max(even.sum(), 1.0)
+
+
+def read_strata(question: Question, n: int) -> Ints:
+    """Pair strata that the question reads, ascending; 0 is the empty with the grand coalition."""
+    sizes = np.flatnonzero(np.any([readout.sizes for readout in readouts(question, n)], axis=0))
+    return np.unique(np.minimum(sizes, n - sizes)).astype(np.int64)
+
+
+def exhausted_strata(question: Question, n: int) -> int:
+    """Pair strata to exhaust first: as many as read-outs of a single context read, at least the single players."""
+    sizes = [readout.size for readout in readouts(question, n) if single_context(readout)]
+    return min(max([1, *sizes]), n // 2)
+
+
+def pairs_in(n: int, h: int) -> int:
+    """Pairs of stratum h of a paired design."""
+    return 1 if h == 0 else comb(n - 1, h - 1) if 2 * h == n else comb(n, h)
+
+
+def sampled_sizes(question: Question, n: int) -> bool:
+    """Whether anything is read as a mean over contexts, and not one by one."""
+    return not all(map(single_context, readouts(question, n)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -43,9 +44,9 @@ def read_out_questions(n: int, largest: int = LARGEST_SET) -> list[Question]:
     found: list[Question] = []
     for tag in READ_OUT:
         fixed = INDICES[tag].sets in ("players", "pairs")
-        for order in (None,) if fixed else range(1, min(largest, n) + 1):
-            if n >= (INDICES[tag].order or 1):
-                found.append(resolve(_question(tag, n, order), n))
+        orders = (None,) if fixed else range(1, min(largest, n) + 1)
+        if n >= (INDICES[tag].order or 1):
+            found += [resolve(_question(tag, n, order), n) for order in orders]
     return found
 
 
@@ -63,4 +64,4 @@ def _question(tag: str, n: int, order: int | None) -> Question:
 
 def sets_of(n: int, size: int) -> Ints:
     """All sets of a size, shape (c, size), in lexicographic order."""
-    return np.array(list(combinations(range(n), size)), dtype=np.int64).reshape(-1, size)
+    return np.array(list(combinations(range(n), size)), dtype=np.int64).reshape(comb(n, size), size)
