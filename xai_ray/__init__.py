@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xai_ray.engine.ray_engine import RayEngine as RayEngine
     from xai_ray.estimators import Ask as Ask
     from xai_ray.estimators import Estimate as Estimate
+    from xai_ray.estimators import mean_strength as mean_strength
     from xai_ray.games import AirportGame as AirportGame
     from xai_ray.games import Blur as Blur
     from xai_ray.games import ColumnGroups as ColumnGroups
@@ -92,6 +93,7 @@ _GAMES = [
 _PLACES: dict[str, str] = {
     **dict.fromkeys(_GAMES, "xai_ray.games"),
     "Ask": "xai_ray.estimators",
+    "mean_strength": "xai_ray.estimators",
     "Estimate": "xai_ray.estimators",
     "INDICES": "xai_ray.indices",
     "InlineEngine": "xai_ray.engine",

@@ -259,6 +259,7 @@ BRUTE_FORCE: dict[str, Callable[[Game, Question], dict[tuple[int, ...], np.ndarr
     "PHIM": _players(lambda g, q, i: np.array([phi_m(g, i, m) for m in q.contexts])),
     "MOI": _profile_of_pairs,
     "J": lambda g, q: {(): np.mean([np.abs(x) for x in _profile_of_pairs(g, q).values()], axis=0)},
+    "J2": lambda g, q: {(): np.sqrt(np.mean([x**2 for x in _profile_of_pairs(g, q).values()], axis=0))},
     "SII": _of_order(sii),
     "k-SII": _up_to(k_sii),
     "STII": _up_to(stii),

@@ -7,6 +7,7 @@ from xai_ray.estimators.pool import Pool
 from xai_ray.estimators.protocol import Estimator
 from xai_ray.estimators.stop_rules import Verdict
 from xai_ray.estimators.stopping import Stop, boundaries
+from xai_ray.estimators.strength import MeanStrength, mean_strength
 from xai_ray.estimators.table import ESTIMATORS
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
     "Estimator",
     "EstimatorInfo",
     "Plan",
+    "MeanStrength",
     "Pool",
     "Stop",
     "Verdict",
     "boundaries",
+    "mean_strength",
     "plan",
 ]

@@ -19,6 +19,8 @@ from xai_ray.estimators import (
     paired,
     permutation,
     star,
+    strength,
+    svarmiq,
 )
 from xai_ray.estimators.exact import LARGEST_EXACT
 from xai_ray.estimators.info import EstimatorInfo
@@ -35,11 +37,13 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         msr.INFO,
         gp.INFO,
         cells.INFO,
+        svarmiq.INFO,
         star.INFO,
         cube.INFO,
         paired.INFO,
         faith.INFO,
         kernel_iq.INFO,
+        strength.INFO,
     )
 }
 """Every estimator by its name."""

@@ -16,7 +16,7 @@ from xai_ray.indices.profile import pair_profile, player_profile
 from xai_ray.indices.question import Question
 from xai_ray.indices.resolve import resolve
 from xai_ray.indices.sets import Sets, asked_sizes, rows_of, sets_of_size
-from xai_ray.indices.strength import strength_per_order
+from xai_ray.indices.strength import root_mean_square_strength, strength_per_order
 from xai_ray.indices.table import INDICES
 from xai_ray.indices.transforms import check_finite, comoebius, count_players, moebius, walsh
 from xai_ray.indices.weights import semivalue_weights
@@ -62,7 +62,8 @@ def _multi_order(table: Values, asked: Question) -> tuple[Sets, Floats]:
 
 
 def _strength(table: Values, asked: Question) -> tuple[Sets, Floats]:
-    return ((),), strength_per_order(_multi_order(table, asked)[1])[None]
+    summary = strength_per_order if asked.index == "J" else root_mean_square_strength
+    return ((),), summary(_multi_order(table, asked)[1])[None]
 
 
 def _owen(table: Values, asked: Question) -> tuple[Sets, Floats]:

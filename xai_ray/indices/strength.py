@@ -12,6 +12,11 @@ def strength_per_order(profile: Floats) -> Floats:
     return np.abs(profile).mean(axis=0)
 
 
+def root_mean_square_strength(profile: Floats) -> Floats:
+    """J_2^(m) = root of the mean over pairs of I^(m)(i,j)^2, shape (m, k), from a profile of shape (pairs, m, k)."""
+    return np.sqrt((profile**2).mean(axis=0))
+
+
 def normalised_strength(strength: Floats) -> Floats:
     """Strengths of shape (..., m, k) divided by their mean over the measured orders: the published form, with mean one.
 

@@ -127,6 +127,17 @@ _ROWS = (
         linear=False,
     ),
     IndexInfo(
+        "J2",
+        "root mean square interaction strength per order",
+        "strength",
+        "none",
+        2,
+        "Deng, Ren, Zhang, Zhang, Discovering and explaining the representation bottleneck of DNNs (ICLR 2022), squared",
+        "J_2^(m) = root of the mean over pairs of I^(m)(i,j)^2",
+        takes=("contexts", "pairs"),
+        linear=False,
+    ),
+    IndexInfo(
         "SII",
         "Shapley interaction index",
         "interaction",
