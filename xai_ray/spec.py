@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -267,6 +268,10 @@ class AskSpec(_Frozen):
     groups: tuple[tuple[NonNegativeInt, ...], ...] | None = None
 
 
+def _share(given: Any) -> Any:
+    return {True: 1.0, False: None}[given] if isinstance(given, bool) else given
+
+
 class Budget(_Frozen):
     """How much to spend; not part of the job's identity, so it can be extended."""
 
@@ -277,7 +282,9 @@ class Budget(_Frozen):
     """The same as a share of the spread (largest minus smallest value) of each question and output."""
     top: PositiveInt | None = None
     """Stop when the so many largest values are told from the rest with 95 % confidence."""
-    ranking: Annotated[bool | Annotated[float, Field(gt=0, le=1)], Field(union_mode="left_to_right")] | None = None
+    ranking: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None, BeforeValidator(_share, json_schema_input_type=bool | float | None)
+    ] = None
     """Stop when the whole ranking (true), or this share of its neighbours, is settled with 95 % confidence."""
     seconds: PositiveFloat | None = None
     """Stop at the last boundary before a run has taken this long, whatever the precision."""

@@ -32,7 +32,7 @@ def job_status(store: Store, job: str) -> dict[str, Any]:
     state = last.get("event", "new")
     if state == "started":
         state = "killed" if _dead(last) else "running"
-    stop = stop_words(last.get("stop", {}))
+    stop = "; ".join(stop_words(last.get("stop", {})))
     return (
         {
             "job": job,

@@ -40,7 +40,8 @@ class Ending:
         if self.stop == Stop():
             return {}
         left = [v.words for v in self.verdicts if not v.met]
-        return {"by": self.by, "asked": self.stop.document(), "precise": self.precise, "open": left}
+        # In the order in which a store returns it, so that a result read back has the same bytes.
+        return {"asked": self.stop.document(), "by": self.by, "open": left, "precise": self.precise}
 
 
 class Rounds:

@@ -20,6 +20,8 @@ from xai_ray.types import Floats
 ERROR = 0.05
 """Probability that a set of largest values or a ranking on which a job stopped is wrong, over all looks."""
 
+_CONFIDENCE = f"{100 * (1 - ERROR):g} % confidence"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -62,7 +64,7 @@ class StdErrorBelow:
     @property
     def words(self) -> str:
         """What is asked."""
-        return f"every standard error at most {self.limit:g}"
+        return f"every standard error is at most {self.limit:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class RelativeErrorBelow:
     @property
     def words(self) -> str:
         """What is asked."""
-        return f"largest standard error at most {self.share:g} of the spread of the values"
+        return f"the largest standard error is at most {self.share:g} of the spread of the values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class TopSettled:
     @property
     def words(self) -> str:
         """What is asked."""
-        return f"the {self.count} largest values told from the rest with {1 - ERROR:.0%} confidence"
+        return f"the {self.count} largest values are told from the rest ({_CONFIDENCE})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +146,8 @@ class RankingSettled:
     @property
     def words(self) -> str:
         """What is asked."""
-        part = "the ranking" if self.share == 1 else f"{self.share:.0%} of the neighbours in the ranking"
-        return f"{part} settled with {1 - ERROR:.0%} confidence"
+        part = "all" if self.share == 1 else f"{self.share:.0%} of the"
+        return f"{part} neighbours in the ranking are told apart ({_CONFIDENCE})"
 
 
 def level(look: int) -> float:

@@ -72,13 +72,14 @@ class Stop:
                 raise SpecError(f"{where}top = {self.top}: {said}; give 1 to {sets - 1}")
 
     def document(self) -> dict[str, Any]:
-        """The fields that are set, as a JSON object."""
-        return {f.name: given for f in fields(self) if (given := getattr(self, f.name)) is not None}
+        """The fields that are set, as a JSON object with ascending keys."""
+        names = sorted(f.name for f in fields(self))
+        return {name: given for name in names if (given := getattr(self, name)) is not None}
 
     def words(self) -> list[str]:
-        """What is asked, for people."""
-        lines = [f"stops when {' and '.join(rule.words for rule in self.rules)}"] if self.rules else []
-        return lines + ([f"stops after {self.seconds:g} s"] if self.seconds is not None else [])
+        """What is asked, for people, one line each."""
+        lines = [f"{'and' if i else 'when'} {rule.words}" for i, rule in enumerate(self.rules)]
+        return lines + ([f"{'or ' if lines else ''}after {self.seconds:g} s"] if self.seconds is not None else [])
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Stop:

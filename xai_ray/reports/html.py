@@ -22,8 +22,8 @@ from xai_ray.reports.canvas import diverging, symmetric
 from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.rows import rows
 from xai_ray.reports.sentence import behaviour, headline
-from xai_ray.reports.tables import missing_line, total_line
-from xai_ray.reports.wording import answer_name, decimals, names, number, title
+from xai_ray.reports.tables import bands_line, missing_line, total_line
+from xai_ray.reports.wording import answer_name, decimals, names, number, stop_words, title
 
 if TYPE_CHECKING:
     from xai_ray.estimators.estimate import Estimate
@@ -177,7 +177,7 @@ def _table(result: Result, estimate: Estimate, output: int, top: int) -> dict[st
         )
     shown = f"{len(chosen):,} of {len(flat.sets):,} shown" if len(flat.sets) > len(chosen) else None
     notes = [shown, missing_line(flat, output), total_line(result, estimate, output)]
-    notes.append(f"{estimate.estimator}, {estimate.evaluations:,} evaluations")
+    notes += [bands_line(estimate, output), f"{estimate.estimator}, {estimate.evaluations:,} evaluations"]
     return {
         "title": title(estimate.question),
         "output": result.outputs[output],
@@ -204,6 +204,8 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         ("players", f"{len(result.players):,}"),
         ("estimators", ", ".join(dict.fromkeys(e.estimator for e in result.estimates))),
     ]
+    if ended := stop_words(result.provenance.get("stop") or {}):
+        out.append(("end", "; ".join(ended)))
     for k, name in enumerate(result.outputs[:5]):
         none, everyone = (f"{float(v):.6g}" for v in result.ends[:, k])
         out.append((f"v(∅), v(N) of {name}", f"{none}, {everyone}"))

@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from xai_ray.estimators.bands import quantiles
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.indices.table import INDICES
 from xai_ray.reports.rows import Rows, rows
-from xai_ray.reports.wording import answer_name, decimals, names, number, short_names, title
+from xai_ray.reports.wording import answer_name, decimals, names, number, short_names, stop_words, title
 
 if TYPE_CHECKING:
     from xai_ray.reports.result import Result
@@ -38,6 +39,9 @@ def result_tables(result: Result, top: int = TOP) -> Group:
         for output in range(min(OUTPUTS, len(result.outputs)))
         for part in _estimate_table(result, estimate, output, top)
     ]
+    ended = stop_words(result.provenance.get("stop") or {})
+    if ended:
+        shown.append(Text("\n".join(f"  {line}" for line in ended) + "\n"))
     if len(result.outputs) > OUTPUTS:
         shown.append(Text(f"{len(result.outputs) - OUTPUTS} more outputs: use --format json, csv or arrow"))
     return Group(*shown)
@@ -75,6 +79,14 @@ def missing_line(flat: Rows, output: int) -> str | None:
     )
 
 
+def bands_line(estimate: Estimate, output: int) -> str | None:
+    """How wide intervals are that hold at once; None where there is nothing uncertain or nothing to compare."""
+    if np.count_nonzero(estimate.std_errors[..., output] > 0) < 2:
+        return None
+    wide = float(quantiles(estimate.std_errors, estimate.degrees_of_freedom)[output])
+    return f"all at once (95 %): ± {wide:.2f} standard errors"
+
+
 def _estimate_table(result: Result, estimate: Estimate, output: int, top: int) -> list[Table | Text]:
     flat = rows(estimate)
     chosen = flat.shown(output, top)
@@ -96,7 +108,7 @@ def _estimate_table(result: Result, estimate: Estimate, output: int, top: int) -
         table.add_row(*line)
     notes = [f"{len(chosen):,} of {len(flat.sets):,} shown" if len(flat.sets) > len(chosen) else None]
     notes += [missing_line(flat, output), total_line(result, estimate, output)]
-    notes.append(f"{estimate.estimator}, {estimate.evaluations:,} evaluations")
+    notes += [bands_line(estimate, output), f"{estimate.estimator}, {estimate.evaluations:,} evaluations"]
     return [table, Text("  " + "; ".join(note for note in notes if note) + "\n")]
 
 

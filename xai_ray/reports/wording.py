@@ -76,7 +76,7 @@ def stop_words(stop: Mapping[str, Any]) -> list[str]:
     """Why a run ended and what was not reached, from `Ending.document()`; nothing when only a budget was asked for."""
     if not stop:
         return []
-    asked = ", ".join(f"{name} {value:g}" for name, value in stop["asked"].items() if name != "seconds")
+    asked = " and ".join(f"{name} = {value:g}" for name, value in stop["asked"].items() if name != "seconds")
     ended = {
         "rules": f"stopped early by {asked}",
         "seconds": f"stopped by the time limit of {stop['asked'].get('seconds', 0):g} s",
