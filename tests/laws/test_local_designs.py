@@ -107,12 +107,17 @@ def test_paired_draws_each_context_of_a_pair_once(design):
     assert (one_round == design.slots).all()
 
 
-@pytest.mark.parametrize("design", [Stars(16, 5, (0, 3, 9, 14)), Cubes(16, 5, tuple(range(15)))])
-def test_a_round_reaches_every_pair_at_every_asked_size(design):
+WHOLE = [(kind, n) for kind in (Stars, Cubes) for n in (2, 3, 4, 5, 7, 16)]
+
+
+@pytest.mark.parametrize(("kind", "n"), [*WHOLE, (Stars, 30), (Cubes, 30)])
+def test_a_round_reaches_every_pair_at_every_asked_size(kind, n):
+    design = kind(n, 5, (0, 3, 9, 14) if n == 30 else tuple(range(n - 1)))
     draws = design.affordable(design.first_rows + design.round_cost())
     found = design.differences(0, draws)
-    seen = np.zeros((120, 15), dtype=int)
+    seen = np.zeros((n * (n - 1) // 2, n - 1), dtype=int)
     np.add.at(seen, (found.pair, found.context), 1)
+    assert (design.chances()[list(design.contexts)] > 0).all()
     assert (seen[:, list(design.contexts)] > 0).all()
     if isinstance(design, Stars):
         assert (seen[:, list(design.contexts)] == 1).all()

@@ -51,9 +51,16 @@ class Cubes(InRounds):
 
     @property
     def bases(self) -> Ints:
-        """Size of the base, by slot: those that put an asked context at the middle of the cube, or as near as can be."""
-        low, high = np.array(self.contexts) - (self.width - 2) // 2, self.n_players - self.width
-        return np.unique(np.clip(low, 0, high)).astype(np.int64)
+        """Size of the base, by slot. With a law, those that put a context at the middle of the cube, or as near as can be; without,
+        so few that every asked context is at neither edge of some cube, where a pair has a single difference.
+        """
+        if self.law:
+            return np.unique(self._centred())
+        return np.array(_thinned(self.contexts, self.n_players, self.width), dtype=np.int64)
+
+    def _centred(self) -> Ints:
+        low = np.array(self.contexts, dtype=np.int64) - (self.width - 2) // 2
+        return np.clip(low, 0, self.n_players - self.width)
 
     @property
     def slots(self) -> int:
@@ -65,8 +72,7 @@ class Cubes(InRounds):
         """The law of the contexts, moved to the bases."""
         if not self.law:
             return ()
-        moved = np.clip(np.array(self.contexts) - (self.width - 2) // 2, 0, self.n_players - self.width)
-        return tuple(float(np.array(self.law)[moved == c].sum()) for c in self.bases)
+        return tuple(float(np.array(self.law)[self._centred() == c].sum()) for c in self.bases)
 
     @property
     def blocks(self) -> Ints:
@@ -161,6 +167,20 @@ class Cubes(InRounds):
     def describe(self) -> dict[str, Any]:
         """Kind and arguments."""
         return self.described("cubes")
+
+
+@lru_cache(maxsize=64)
+def _thinned(contexts: tuple[int, ...], n: int, width: int) -> tuple[int, ...]:
+    """Base sizes, ascending: a further one where a context is at the edge of the cubes so far."""
+    bases: list[int] = []
+    for m in contexts:
+        inner = bases and 0 < m - bases[-1] < width - 2
+        middle = (width - 2) // 2
+        lower = min(1, middle) if m + 1 in contexts else middle
+        base = min(max(m - lower, 0), n - width)
+        if not inner and base not in bases:
+            bases.append(base)
+    return tuple(bases)
 
 
 @lru_cache(maxsize=8)
