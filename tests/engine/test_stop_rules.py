@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.cli.conftest import cli
+from tests.cli.runs import Cli, written
 from tests.engine.job_games import Counting
 from tests.engine.test_job import Stopping, bits, ended, units_of
+from tests.engine.test_job_kills import MODULE, committed, resumed, speed, started, undisturbed, wait
 from xai_ray.api import explain, open_result, result_of
 from xai_ray.engine import InlineEngine, job, rounds
 from xai_ray.engine.job import Run, manifest_of
@@ -21,6 +24,8 @@ from xai_ray.estimators import Ask, Pool, Stop, plan
 from xai_ray.indices import Question
 from xai_ray.reports import Result
 from xai_ray.stores import ArrowFileStore, MemoryStore, Store
+
+__all__ = ["cli"]
 
 ASKS = [Ask(Question("SV")), Ask(Question("SII"))]
 
@@ -65,6 +70,35 @@ def test_a_killed_run_stops_where_an_undisturbed_one_does(rules: dict[str, Any],
         assert document(resumed) == document(undisturbed)
         assert bits(resumed) == bits(undisturbed)
         assert document(open_result(resumed.job, store)) == document(undisturbed)
+
+
+@pytest.mark.parametrize("rules", [*RULES[:4], {"seconds": 1e6, "top": 2}], ids=" ".join)
+def test_sigkill_and_resume_end_at_the_same_bytes(cli: Cli, tmp_path: Path, rules: dict[str, Any]) -> None:
+    rough = MODULE.replace("np.sin(rows * rows[:, ::-1]).sum(axis=1)", "np.cos(np.tanh(rows) @ np.arange(10.0) / 12)")
+    assert rough != MODULE
+    (tmp_path / "slowly.py").write_text(rough)
+    (tmp_path / "rows.csv").write_text(",".join("abcdefghij") + "\n" + ",".join(str(i / 7) for i in range(10)) + "\n")
+    made = {
+        "kind": "model",
+        "model": {"factory": "slowly:slow"},
+        "input": {"table": "rows.csv", "row": 0},
+        "players": {"kind": "columns"},
+        "removal": {"kind": "zeros"},
+        "behaviour": {"kind": "raw", "target": 1},
+    }
+    budget = {"evaluations": 1000, **rules}
+    spec = written(tmp_path, {"game": made, "ask": [{"index": "SV"}], "budget": budget, "compute": {"batch": 4}})
+    whole = undisturbed(cli, spec)
+    stop = json.loads(whole)["stop"]
+    assert (stop["asked"], stop["by"]) == (rules, "rules")
+    speed(spec, 0.05)
+    with started(spec, "run", spec, "--engine", "inline") as child:
+        wait(child, lambda: committed(spec) >= 2)
+        child.kill()
+        child.wait(timeout=60)
+    (row,) = cli("list", "--json").json
+    assert row["state"] == "killed"
+    assert resumed(cli, spec, row["job"]) == whole
 
 
 def test_all_precisions_must_hold() -> None:
