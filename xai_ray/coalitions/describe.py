@@ -7,6 +7,7 @@ from typing import Any
 from xai_ray.coalitions.cubes import Cubes
 from xai_ray.coalitions.design import Design
 from xai_ray.coalitions.exhaustive import Exhaustive
+from xai_ray.coalitions.owen_orders import OwenOrders
 from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
 from xai_ray.coalitions.stars import Stars
@@ -22,6 +23,9 @@ def from_description(description: dict[str, Any]) -> Design:
             return Exhaustive(**arguments)
         case "permutations":
             return Permutations(**arguments)
+        case "owen_orders":
+            arguments["levels"] = tuple(tuple(level) for level in arguments["levels"])
+            return OwenOrders(**arguments)
         case "strata":
             arguments["law"] = tuple(arguments["law"])
             return Strata(**arguments)
@@ -35,7 +39,7 @@ def from_description(description: dict[str, Any]) -> Design:
             raise UnknownName("design", str(kind), KINDS)
 
 
-KINDS = ("cubes", "exhaustive", "paired", "permutations", "stars", "strata")
+KINDS = ("cubes", "exhaustive", "owen_orders", "paired", "permutations", "stars", "strata")
 """Kinds of design."""
 
 

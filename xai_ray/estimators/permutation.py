@@ -104,7 +104,7 @@ class Permutation:
         pairs = int(partial.counts.sum())
         if not partial.ends_seen or (n > 1 and pairs < PAIRS):
             raise NotEnoughSamples(
-                f"permutation needs the ends and {PAIRS} antithetic pairs ({self.design.evaluations(PAIRS + 1)} evaluations), "
+                f"{self.name} needs the ends and {PAIRS} antithetic pairs ({self.design.evaluations(PAIRS + 1)} evaluations), "
                 f"has {pairs} pairs"
             )
         empty, grand = partial.ends / partial.ends_seen

@@ -16,6 +16,7 @@ from xai_ray.estimators import (
     kernel_iq,
     leverage,
     msr,
+    owen,
     paired,
     permutation,
     star,
@@ -44,6 +45,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         faith.INFO,
         kernel_iq.INFO,
         strength.INFO,
+        owen.INFO,
     )
 }
 """Every estimator by its name."""

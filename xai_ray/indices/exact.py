@@ -10,6 +10,7 @@ import numpy as np
 from xai_ray.indices.andor import and_or
 from xai_ray.indices.cardinal import interactions
 from xai_ray.indices.generalised import block_values
+from xai_ray.indices.grouping import members
 from xai_ray.indices.multivariate import extreme_interaction, multivariate_interaction
 from xai_ray.indices.owen import owen_values
 from xai_ray.indices.profile import pair_profile, player_profile
@@ -71,7 +72,7 @@ def _owen(table: Values, asked: Question) -> tuple[Sets, Floats]:
 
 
 def _group(asked: Question) -> tuple[int, ...]:
-    return (asked.groups or ((),))[0]
+    return members((asked.groups or ((),))[0])
 
 
 def _multivariate(table: Values, asked: Question) -> tuple[Sets, Floats]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xai_ray.indices.grouping import Group
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -25,5 +27,5 @@ class Question:
     """Second parameter of the Beta semivalue."""
     weights: tuple[float, ...] | None = None
     """Semivalue: weight of each predecessor-set size 0..n-1, summing to one."""
-    groups: tuple[tuple[int, ...], ...] | None = None
-    """Coalition structure of the Owen value; a set A (one group) of the multivariate interaction."""
+    groups: tuple[Group, ...] | None = None
+    """Coalition structure of the Owen value, whose groups may be grouped in turn; a set A (one group) of the multivariate interaction."""

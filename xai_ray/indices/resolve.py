@@ -6,8 +6,10 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 from operator import index
+from typing import cast
 
 from xai_ray.errors import SpecError, UnknownName
+from xai_ray.indices.grouping import Group, check_filled, is_flat, members, plain
 from xai_ray.indices.question import Question
 from xai_ray.indices.table import INDICES, IndexInfo, Parameter
 
@@ -47,7 +49,7 @@ def _plain(info: IndexInfo, question: Question) -> Question:
             alpha=None if question.alpha is None else float(question.alpha),
             beta=None if question.beta is None else float(question.beta),
             weights=None if question.weights is None else tuple(float(w) for w in question.weights),
-            groups=None if groups is None else tuple(tuple(index(i) for i in group) for group in groups),
+            groups=None if groups is None else plain(groups),
         )
     except (TypeError, ValueError) as error:
         raise SpecError(
@@ -94,7 +96,7 @@ def _check_numbers(info: IndexInfo, question: Question, n: int) -> None:
         raise SpecError(f"{info.tag}: weights must sum to one, they sum to {math.fsum(weights)!r}")
 
 
-def _order(info: IndexInfo, question: Question, n: int, groups: tuple[tuple[int, ...], ...] | None) -> int:
+def _order(info: IndexInfo, question: Question, n: int, groups: tuple[Group, ...] | None) -> int:
     fixed = len(groups[0]) if info.sets == "group" and groups else info.order
     order = question.order if question.order is not None else (n if fixed is None else fixed)
     if info.sets in ("players", "pairs", "none", "group") and order != fixed:
@@ -144,23 +146,25 @@ def _pairs(info: IndexInfo, question: Question, n: int, order: int) -> tuple[tup
     return tuple(ordered)
 
 
-def _groups(info: IndexInfo, question: Question, n: int) -> tuple[tuple[int, ...], ...] | None:
+def _groups(info: IndexInfo, question: Question, n: int) -> tuple[Group, ...] | None:
     groups = question.groups
     if groups is None:
         return None
-    members = [player for group in groups for player in group]
-    for player in members:
+    lone = [part for part in cast(tuple[object, ...], groups) if not isinstance(part, tuple)]
+    if lone:
+        raise SpecError(f"{info.tag}: groups are lists of players, got player {lone[0]} by itself; write [{lone[0]}]")
+    named = [player for group in groups for player in members(group)]
+    for player in named:
         if not 0 <= player < n:
             raise SpecError(f"{info.tag}: groups name player {player}, players are 0..{n - 1}")
-        if members.count(player) > 1:
+        if named.count(player) > 1:
             raise SpecError(f"{info.tag}: player {player} is in groups more than once; groups must not overlap")
     if info.sets == "group":
-        if len(groups) != 1 or len(groups[0]) < 2:
+        if len(groups) != 1 or len(groups[0]) < 2 or not is_flat(groups[0]):
             raise SpecError(f"{info.tag}: groups must be one set of at least two players, got {groups}")
         return groups
-    if any(not group for group in groups):
-        raise SpecError(f"{info.tag}: a group is empty; every group needs a player")
-    missing = sorted(set(range(n)) - set(members))
+    check_filled(groups, info.tag)
+    missing = sorted(set(range(n)) - set(named))
     if missing:
         raise SpecError(f"{info.tag}: groups miss players {missing}; every player must be in exactly one group")
     return groups
