@@ -96,16 +96,6 @@ class Reference:
     per_half: Any
     """Shape (m,): contexts behind each half; a size with one context has the same number in both."""
 
-    @property
-    def open(self) -> Any:
-        """Shape (m,): sizes with more than one context."""
-        return np.array(
-            [
-                m not in (0, self.contexts[-1]) or count > 1
-                for m, count in zip(self.contexts, self.per_half, strict=True)
-            ]
-        )
-
     def variance(self, rows: Any) -> Any:
         """Shape (m,): mean variance of one second difference over its contexts, by context size, over some pairs."""
         gap = ((self.halves[0] - self.halves[1])[rows] ** 2).mean(axis=0)

@@ -51,11 +51,11 @@ class MeanDifferences(KeepsRows):
         shaped = stats.shaped(len(design.pair_list), columns)
         mean, variance = shaped.mean, shaped.variance(self._pools(columns))
         mean, variance, counts = mean[numbers], variance[numbers], shaped.count[numbers].astype(np.float64)
-        freedom = float(np.mean(counts)) - 1.0 + PRIOR
+        freedom = float(np.mean(counts)) - 1.0 + 2 * PRIOR
         if self.question.index != "MOI":
             read = self._read_columns(columns)
             mean, variance = mean[:, read].sum(axis=1), variance[:, read].sum(axis=1)
-            freedom = (float(np.mean(counts[:, read])) - 1.0 + PRIOR) * int(read.sum())
+            freedom = (float(np.mean(counts[:, read])) - 1.0 + 2 * PRIOR) * int(read.sum())
         if np.isnan(mean).all():
             raise NotEnoughSamples(
                 f"{self.name}: no pair has all it needs yet; one round costs about {self._round():,} evaluations"
