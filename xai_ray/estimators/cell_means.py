@@ -84,7 +84,7 @@ class _Stratum:
         centre = np.stack([y.sum(axis=0), z.sum(axis=0)]) / max(len(first), 1)
         y, z = y - centre[0], z - centre[1]
         products = np.stack([y, z, y * y, y * z, z * z], axis=1)
-        columns = np.concatenate([np.ones((len(first), 1)), products.reshape(len(first), -1)], axis=1)
+        columns = np.concatenate([np.ones((len(first), 1)), products.reshape(len(first), 5 * y.shape[1])], axis=1)
         found = cell_sums(rows.coalitions[first], columns, sets)
         size = sets.shape[1]
         return cls(

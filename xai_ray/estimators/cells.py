@@ -73,7 +73,11 @@ def minimum(question: Question, n: int, stochastic: bool = False) -> int:
     A stochastic game draws with replacement: there it takes the number of draws that meets all of those coalitions with a chance of
     95 %. The plan checks that every size is reached.
     """
-    edges = exhausted_strata(question, n)
+    return evaluations_for(question, n, exhausted_strata(question, n), stochastic)
+
+
+def evaluations_for(question: Question, n: int, edges: int, stochastic: bool) -> int:
+    """The same with the first `edges` strata exhausted."""
     small = sum(pairs_in(n, h) for h in range(1, edges + 1))
     if not sampled_sizes(question, n):
         pairs = 1 + (ceil(small * (log(max(small, 1)) + 3.0)) if stochastic else small)

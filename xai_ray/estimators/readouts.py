@@ -73,6 +73,12 @@ def exhausted_strata(question: Question, n: int) -> int:
     return min(max([1, *sizes]), n // 2)
 
 
+def single_coalitions(question: Question, n: int) -> int:
+    """Pair strata to exhaust so that no cell of a single coalition is missed: the largest set read in the empty or full context."""
+    read = [readout for readout in readouts(question, n) if readout.weights[:, [0, -1]].any()]
+    return min(max([1, *(readout.size for readout in read)]), n // 2)
+
+
 def pairs_in(n: int, h: int) -> int:
     """Pairs of stratum h of a paired design."""
     return 1 if h == 0 else comb(n - 1, h - 1) if 2 * h == n else comb(n, h)

@@ -14,11 +14,11 @@ from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.cell_means import read_means
 from xai_ray.estimators.cell_sums import LARGEST_SET
-from xai_ray.estimators.cells import minimum
+from xai_ray.estimators.cells import evaluations_for
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed
-from xai_ray.estimators.readouts import exhausted_strata, read_strata, strata_law
+from xai_ray.estimators.readouts import read_strata, single_coalitions, strata_law
 from xai_ray.estimators.sized import SizedRows
 from xai_ray.estimators.whole import assemble
 from xai_ray.indices import READ_OUT, Question
@@ -42,6 +42,11 @@ class SvarmIQ(KeepsRows):
         return assemble(self.question, self.name, rows, fixed(read_means, rows, stochastic=self.design.stochastic))
 
 
+def minimum(question: Question, n: int, stochastic: bool = False) -> int:
+    """As for `cells`, with every stratum exhausted in which a cell holds a single coalition: without it, its set would be missing."""
+    return evaluations_for(question, n, single_coalitions(question, n), stochastic)
+
+
 INFO = EstimatorInfo(
     name="svarmiq",
     indices=READ_OUT,
@@ -52,6 +57,6 @@ INFO = EstimatorInfo(
     summary="stratified means of cells, without a surrogate",
     source="Kolpaczki et al., AISTATS 2024",
     law=strata_law,
-    edges=exhausted_strata,
+    edges=single_coalitions,
     reads=read_strata,
 )
