@@ -179,8 +179,11 @@ def estimated(pool: Pool, estimator: str, contexts: tuple[int, ...], pairs: tupl
 def scored(
     ref: Reference, rows: Any, count: int, given: Any, estimates: dict[str, Any], budget: int, n: int
 ) -> dict[str, Any]:
-    """Normalised squared errors over some pairs of the reference. `paired` and `star`: variance of one context over the contexts
-    that `budget` evaluations pay for (below one, the figure says what the same variance would be at that price).
+    """Normalised squared errors over some pairs of the reference; the error of answering zero is 1.
+
+    `paired` and `star` are computed from the measured variance of one context and the contexts that `budget` evaluations pay for. Where
+    these are fewer than one a pair and size, `error` counts what was not seen as zero, and `at this rate` is that variance
+    over the fraction of a context: what the protocol's error would be at its larger cost, scaled to the budget.
     """
     a, b = ref.halves[:, rows]
     power = float((a * b).sum(axis=1).mean())
@@ -193,8 +196,9 @@ def scored(
     out: dict[str, Any] = {
         "pairs": count,
         "mean square of the truth": power / len(ref.contexts),
-        "paired": {"contexts": budget / (4 * cells), "error": variance / (budget / (4 * cells)) / power},
-        "star": {"evaluations a difference": per_star, "error": variance / (budget / (per_star * cells)) / power},
+        "by size": {"truth": _by_size((a * b).mean(axis=0))},
+        "paired": protocol(variance / power, budget / (4 * cells)) | {"evaluations a difference": 4.0},
+        "star": protocol(variance / power, budget / (per_star * cells)) | {"evaluations a difference": per_star},
     }
     for name, found in estimates.items():
         if isinstance(found, str):
@@ -204,6 +208,7 @@ def scored(
         product = (e - a) * (e - b)
         error = float(product.sum(axis=1).mean()) / power
         noise = float(product.sum(axis=1).std(ddof=1) / np.sqrt(len(product))) / power
+        out["by size"][name] = _by_size(product.mean(axis=0))
         out[name] = {
             "error": error,
             "its standard error": noise,
@@ -212,6 +217,18 @@ def scored(
             "seconds": round(found[1], 2),
         }
     return out
+
+
+def protocol(variance: float, contexts: float) -> dict[str, float]:
+    """Error of `contexts` contexts a pair and size, from the normalised variance of one."""
+    seen = min(1.0, contexts)
+    error = variance / contexts if contexts >= 1 else seen * variance + 1.0 - seen
+    return {"contexts": contexts, "error": error, "at this rate": variance / contexts}
+
+
+def _by_size(column: Any) -> list[float]:
+    """Mean square by context size, to three digits."""
+    return [float(f"{x:.3g}") for x in column]
 
 
 def within_size_deviation(draw: Draw, values: Any) -> float:
