@@ -22,9 +22,13 @@ from pydantic import (
     Tag,
     ValidationError,
 )
+from typing_extensions import TypeAliasType
 
 from xai_ray.errors import InputError, SpecError
 from xai_ray.spec_mistakes import Places, mistakes
+
+Grouping = TypeAliasType("Grouping", "tuple[NonNegativeInt | Grouping, ...]")
+"""Players, and groups of them."""
 
 
 class _Frozen(BaseModel):
@@ -265,7 +269,8 @@ class AskSpec(_Frozen):
     alpha: float | None = None
     beta: float | None = None
     weights: tuple[float, ...] | None = None
-    groups: tuple[tuple[NonNegativeInt, ...], ...] | None = None
+    groups: tuple[Grouping, ...] | None = None
+    """Groups of players, which may hold groups in turn."""
 
 
 def _share(given: Any) -> Any:

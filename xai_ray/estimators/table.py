@@ -70,13 +70,14 @@ def candidates(question: Question) -> list[str]:
 
 def choose(question: Question, n: int, complete: bool, design: str | None = None) -> str:
     """`auto`: `exact` when all coalitions are `complete`, else `leverage` for Shapley values (`permutation` above
-    5,000 players), `cells` for pairs. With `design`, only estimators that read that kind of design.
+    20,000 players), `msr` for other semivalues, `cells` for sets, `strength` for J and J2, `owen` for Owen values.
+    With `design`, only estimators that read that kind of design.
 
     Raises SpecError when only `exact` knows the index and the budget does not reach it.
     """
     if complete:
         return "exact"
-    for name in ("leverage", "permutation", "msr", "cells"):
+    for name in ("leverage", "permutation", "msr", "cells", "strength", "owen"):
         row = ESTIMATORS[name]
         if answers(row, question) and (design is None or design in row.designs):
             if row.largest is not None and n > row.largest and design is None:
