@@ -72,6 +72,12 @@ class Boosted:
         ]
 
 
+def linear_slopes(coalitions: Coalitions, target: Floats) -> Floats:
+    """Ridge slopes (n,) of a target (r,) of mean zero, with players as -1/2 and 1/2."""
+    columns = coalitions.astype(np.float64) - 0.5
+    return Factor.of(columns.T @ columns + _RIDGE * np.eye(columns.shape[1])).solve(columns.T @ target)
+
+
 def _linear_features(coalitions: Coalitions) -> Floats:
     """Players as -1/2 and 1/2, then the centred powers of the size; shape (r, n + 2)."""
     n = coalitions.shape[1]
