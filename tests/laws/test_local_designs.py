@@ -30,6 +30,7 @@ DESIGNS = [
     PairedContexts(10, 3, (0, 4, 8), LOCAL, singles=True),
     PairedContexts(10, 3, EVERY, law=(0.2,) * 9),
     PairedContexts(90, 2**62, (0, 44, 60), ((0, 1), (5, 80))),
+    PairedContexts(196, 5, (0, 97, 192, 194), ((0, 1), (5, 80), (193, 195))),
     PairedContexts(10, 3, EVERY, stochastic=True),
     Stars(10, 3, EVERY),
     Stars(10, 3, EVERY, LOCAL, singles=True),

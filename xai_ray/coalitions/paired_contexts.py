@@ -138,7 +138,10 @@ class PairedContexts(InRounds):
             others = np.ones((len(here), n), dtype=np.bool_)
             np.put_along_axis(others, ends[here], False, axis=1)
             part = np.zeros((len(here), n), dtype=np.bool_)
-            part[others] = unrank(shuffled(self.seed, _SHUFFLES + m, pool, items), n - 2, m).reshape(-1)
+            ranks = shuffled(self.seed, _SHUFFLES + m, pool, items)
+            # Binomials on the way to a large rank may not fit, those on the way to its complement do.
+            few = unrank(ranks, n - 2, min(m, n - 2 - m))
+            part[others] = (few if 2 * m <= n - 2 else ~few).reshape(-1)
             base[here] = part
         return base
 
