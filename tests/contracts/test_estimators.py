@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.laws.test_full_budget_is_exact import parameters
 from xai_ray.coalitions import Exhaustive, Permutations, Strata
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.estimators import ESTIMATORS
@@ -33,7 +34,7 @@ def design_of(name, question, n, seed):
 @settings(max_examples=12, deadline=None)
 def test_contract(tag, name, data, table, seed):
     n = int(np.log2(len(table)))
-    question = resolve(Question(tag), n)
+    question = resolve(Question(tag, **parameters(tag, name, n)), n)
     design = design_of(name, question, n, seed)
     full = design.capacity is not None and (name == "exact" or data.draw(st.booleans()))
     draws = design.capacity if full else min(design.capacity or 40, data.draw(st.integers(8, 12)) + n)

@@ -66,12 +66,12 @@ def test_the_quadratic_surrogate_knows_its_own_indices(table, data):
 class Noise:
     """A surrogate that knows nothing of the game: a random table, and the exact indices of it."""
 
-    def __init__(self, n, outputs, table=None):
-        self.n, self.outputs, self.table = n, outputs, table
+    def __init__(self, n, outputs, seed=0):
+        self.n, self.outputs = n, outputs
+        self.table = np.random.default_rng(seed).normal(size=(1 << n, outputs))
 
     def fit(self, train):
-        table = np.random.default_rng(int(pack(train[None, -self.n :])[0])).normal(size=(1 << self.n, self.outputs))
-        return Noise(self.n, self.outputs, table)
+        return Noise(self.n, self.outputs, int(pack(train[None, -self.n :])[0]))
 
     def predict(self, coalitions):
         return self.table[pack(coalitions)]
