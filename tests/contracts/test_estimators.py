@@ -22,7 +22,7 @@ CASES = [(tag, name) for name, row in ESTIMATORS.items() if name != "exact" for 
 
 def design_of(name, question, n, seed):
     kind, own = ESTIMATORS[name].designs[0], ESTIMATORS[name].design
-    if kind in ("paired", "stars", "cubes"):
+    if kind in ("paired", "stars", "cubes", "owen_orders"):
         return own([question], n, seed, False)
     if kind == "permutations":
         return Permutations(n, seed)
@@ -37,7 +37,8 @@ def test_contract(tag, name, data, table, seed):
     question = resolve(Question(tag, **parameters(tag, name, n)), n)
     design = design_of(name, question, n, seed)
     full = design.capacity is not None and (name == "exact" or data.draw(st.booleans()))
-    draws = design.capacity if full else min(design.capacity or 40, data.draw(st.integers(8, 12)) + n)
+    least = ESTIMATORS[name].minimum(question, n) // 2 if name in ("faith", "kernel_iq") else 0
+    draws = design.capacity if full else min(design.capacity or 40, max(least, data.draw(st.integers(8, 12)) + n))
     check_estimator(lambda d: build(name, question, d), design, draws, table, data.draw(cuts(draws)))
 
 

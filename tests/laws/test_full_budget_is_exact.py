@@ -25,6 +25,8 @@ PARAMETERS = {
 def parameters(tag, name, n):
     """The parameters of an index, for n players, and its order where the estimator does not answer the usual one."""
     given = dict(PARAMETERS.get(tag, {}))
+    if tag == "Owen" and n != N:
+        return {"groups": (tuple(range(n // 2)), tuple(range(n // 2, n)))}
     if tag == "SEMI":
         given["weights"] = tuple(2.0 * (n - t) / (n * (n + 1)) for t in range(n))
     orders = ESTIMATORS[name].orders
