@@ -1,8 +1,8 @@
-"""`gp`: a Gaussian process on the cube of coalitions; every index that is a read-out in closed form, for all sets and contexts, from one fit.
+"""`gp`: a Gaussian process on the cube of coalitions; every index that is a read-out in closed form, all sets and contexts, from one fit.
 
-One length scale a player and parity, by marginal likelihood; the roughness that the kernel cannot carry is part of the game and is
-known at the rows (see `gp_process`). A row counts for itself, so the answer is exact at full budget. Standard errors are posterior
-standard deviations, with Student's t for the process variance, which is estimated from the pairs that the length scales leave over.
+One length scale a player, by marginal likelihood; the roughness that the kernel cannot carry is part of the game and is known at
+the rows (see `gp_process`). A row counts for itself, so the answer is exact at full budget. Standard errors are posterior standard
+deviations, with Student's t for the process variance, which is estimated from the pairs that the length scales leave over.
 
 With more read-outs than are worth a triangular solve each, the standard errors of a sample of sets are computed and those of the
 others follow from the prior variance and the sampled ratio of posterior to prior, column by column.
@@ -18,7 +18,7 @@ from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
-from xai_ray.estimators.observed import KeepsRows, Observed, paired
+from xai_ray.estimators.observed import KeepsRows, Observed
 from xai_ray.indices import READ_OUT, Question, readouts
 from xai_ray.indices.sets import sets_of_size
 from xai_ray.types import Floats
@@ -41,25 +41,24 @@ class GaussianProcess(KeepsRows):
         if 2 * sum(len(draw) for draw, _ in partial.parts.values()) < need:
             raise NotEnoughSamples(f"gp needs {need} evaluations for {n} players, too few are there")
         rows = partial.rows()
-        pairs = paired(rows)
         # Torch takes a second to import, and only this estimator of them all wants it.
         from xai_ray.estimators.gp_process import Process
 
-        process = Process.of(pairs)
+        process = Process.of(rows.coalitions, rows.values)
         coalitions: list[tuple[int, ...]] = []
         values: list[Floats] = []
         errors: list[Floats] = []
         for readout in readouts(self.question, n):
             found = sets_of_size(self.question, n, readout.size)
             at = np.array(found, dtype=np.int64).reshape(len(found), readout.size)
-            value, error = process.read(readout, at, roughness=not self.design.stochastic)
+            value, error = process.moments(readout, at, roughness=not self.design.stochastic)
             coalitions += found
             values.append(value)
             errors.append(error)
         value, error = np.concatenate(values), np.concatenate(errors)
         if self.question.contexts is None:
             value, error = value[:, 0], error[:, 0]
-        freedom = float(max(len(pairs.stratum) + 1 - n, 3))
+        freedom = float(max(len(rows.values) // 2 - n, 3))
         return Estimate(self.question, tuple(coalitions), value, error, self.name, len(rows.values), freedom)
 
 

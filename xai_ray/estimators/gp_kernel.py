@@ -1,11 +1,11 @@
-"""The covariance of the Gaussian process on the cube, by parity, and its length scales by marginal likelihood.
+"""The covariance of the Gaussian process on the cube, and its parameters by marginal likelihood.
 
-    k(S, T) = prod_l rho_l^[l in one of S, T alone] + linear part,      rho_l = exp(-theta_l)
+    k(S, T) = w(S) w(T) prod_l rho_l^[l in one of S, T alone] + linear (1 + sum_l s_l t_l / n),      rho_l = exp(-theta_l),
 
-Complements are drawn in pairs, and the product does not change when both coalitions are complemented. So the even part v(S) + v(N - S) and
-the odd part v(S) - v(N - S) of a game are independent under this prior: two systems of half the size, each with length scales of its own.
-In units of the process variance, which is profiled out; several outputs share the length scales and one factorisation.
-Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), eqs. 5.8-5.9; the parity is ours.
+s and t the signs of membership. One length scale a player; the tilt w(S) = exp(tilt (|S|/n - 1/2)) lets a game be rougher among large
+coalitions than among small ones, or the other way round, and is still a product over players. In units of the process variance, which is
+profiled out; several outputs share the parameters and one factorisation.
+Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), eqs. 5.8-5.9.
 """
 
 from __future__ import annotations
@@ -19,79 +19,83 @@ from torch import Tensor
 
 from xai_ray.types import Floats
 
-FIT_ROWS = 500
-"""Pairs of coalitions that the marginal likelihood sees, evenly spaced over those drawn."""
+FIT_ROWS = 600
+"""Coalitions that the marginal likelihood sees at most, evenly spaced over the pairs drawn."""
 
 _STEPS = 60
 _START = (3.0, 1.0, 1e-2)
-"""Sum of the length scales, share of the linear part, nugget, at the start."""
+"""Sum of theta, linear part, nugget, at the start; the tilt starts at zero."""
 _BOUNDS = ((1e-4, 20.0), (1e-6, 1e4), (1e-8, 1e2))
-_PRECISION = (1.0, 0.3, 0.1)
-"""Of the log-normal priors: players towards their mean, linear part towards 1, nugget towards 1e-3. They matter below 10n rows only."""
-_NUGGET_PRIOR = 1e-3
+_TILT_BOUND = 12.0
+_PRECISION = (1.0, 0.3, 0.1, 0.05)
+"""Of the priors: log theta towards its mean over players, log linear part towards 0, log nugget, tilt towards 0. They matter at few rows."""
+_LOG_NUGGET = float(np.log(1e-3))
 
 
 @dataclass(frozen=True, slots=True)
 class Hyper:
-    """Parameters of one parity, in units of its process variance."""
+    """Parameters, in units of the process variance."""
 
     theta: Tensor
-    """Shape (n,): inverse length scales, rho = exp(-theta)."""
+    """Shape (n,): inverse length scales."""
     linear: float
     nugget: float
+    tilt: float
+
+    def weight(self, members: Tensor) -> Tensor:
+        """w of coalitions (r, n), shape (r,)."""
+        return torch.exp(self.tilt * (members.mean(1) - 0.5))
 
 
-def kernel(hyper: Hyper, sign: int, a: Tensor, b: Tensor) -> Tensor:
-    """Covariance of the pairs (v(S) + sign v(N - S)) / sqrt 2: shape (p, q), for members a (p, n) and b (q, n) as floats."""
-    near, far = products(hyper.theta, a, b)
-    return near + sign * far + hyper.linear * linear(sign, a, b)
+def kernel(hyper: Hyper, a: Tensor, b: Tensor) -> Tensor:
+    """Covariance of coalitions a (p, n) and b (q, n), given as floats, without the nugget; shape (p, q)."""
+    smooth = torch.exp(-distance(hyper.theta, a, b))
+    return hyper.weight(a)[:, None] * smooth * hyper.weight(b)[None, :] + hyper.linear * linear(a, b)
 
 
-def products(theta: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The product kernel of S and T, and of S and the complement of T, each of shape (p, q)."""
+def distance(theta: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Sum of theta over the players in which coalitions differ, shape (p, q)."""
     weighted = a * theta
-    distance = weighted.sum(1)[:, None] + (b @ theta)[None, :] - 2.0 * weighted @ b.T
-    return torch.exp(-distance), torch.exp(distance - theta.sum())
+    return weighted.sum(1)[:, None] + (b @ theta)[None, :] - 2.0 * weighted @ b.T
 
 
-def linear(sign: int, a: Tensor, b: Tensor) -> Tensor:
-    """The linear part: players' signs for the odd parity, a constant for the even."""
-    if sign < 0:
-        return (2.0 / a.shape[1]) * ((2.0 * a - 1.0) @ (2.0 * b - 1.0).T)
-    return torch.full((len(a), len(b)), 2.0, dtype=a.dtype, device=a.device)
+def linear(a: Tensor, b: Tensor) -> Tensor:
+    """1 + sum_l s_l t_l / n, shape (p, q)."""
+    return 1.0 + (2.0 * a - 1.0) @ (2.0 * b - 1.0).T / a.shape[1]
 
 
-def fit(members: Tensor, data: Tensor, sign: int) -> Hyper:
-    """Length scales, linear part and nugget of one parity. members: (p, n); data: (p, k), at least one column that is not zero."""
+def fit(members: Tensor, data: Tensor) -> Hyper:
+    """Parameters that maximise the posterior density. members: (r, n); data: (r, k), centred, at least one column not zero."""
     n = members.shape[1]
-    rows = torch.arange(len(members))
-    if len(rows) > FIT_ROWS:
-        rows = torch.from_numpy(np.linspace(0, len(members) - 1, FIT_ROWS).astype(np.int64))
-    seen = data[rows.to(data.device)]
-    scale = seen.square().mean(0).sqrt()
-    objective = _Likelihood(members[rows.to(members.device)], seen[:, scale > 0] / scale[scale > 0], sign)
-    start = np.log(np.r_[np.full(n, _START[0] / n), _START[1:]])
-    bounds = [_BOUNDS[0]] * n + list(_BOUNDS[1:])
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=np.log(bounds), options={"maxiter": _STEPS})
-    best = np.exp(np.asarray(found.x, dtype=np.float64))
-    return Hyper(torch.from_numpy(best[:n]).to(members), float(best[n]), float(best[n + 1]))
+    scale = data.square().mean(0).sqrt()
+    objective = _Posterior(members, data[:, scale > 0] / scale[scale > 0])
+    start = np.r_[np.log(np.r_[np.full(n, _START[0] / n), _START[1:]]), 0.0]
+    bounds = [*np.log([_BOUNDS[0]] * n + list(_BOUNDS[1:])), (-_TILT_BOUND, _TILT_BOUND)]
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
+    return _hyper(np.asarray(found.x, dtype=np.float64), members)
 
 
-class _Likelihood:
-    """Negative log marginal likelihood with its gradient, in the logarithms of (theta, linear, nugget)."""
+def _hyper(at: Floats, like: Tensor) -> Hyper:
+    n = like.shape[1]
+    theta = torch.from_numpy(np.exp(at[:n])).to(like)
+    return Hyper(theta, float(np.exp(at[n])), float(np.exp(at[n + 1])), float(at[n + 2]))
 
-    def __init__(self, members: Tensor, data: Tensor, sign: int) -> None:
-        self._members, self._data, self._sign = members, data, sign
-        self._linear = linear(sign, members, members)
+
+class _Posterior:
+    """Negative log posterior density with its gradient, at (log theta, log linear, log nugget, tilt)."""
+
+    def __init__(self, members: Tensor, data: Tensor) -> None:
+        self._members, self._data = members, data
+        self._linear, self._lean = linear(members, members), members.mean(1) - 0.5
 
     def __call__(self, at: Floats) -> tuple[float, Floats]:
         n = self._members.shape[1]
-        theta = torch.from_numpy(np.exp(at[:n])).to(self._members)
-        share, nugget = float(np.exp(at[n])), float(np.exp(at[n + 1]))
-        near, far = products(theta, self._members, self._members)
-        far = self._sign * far
-        covariance = near + far + share * self._linear
-        covariance.diagonal().add_(nugget)
+        hyper = _hyper(at, self._members)
+        weight = hyper.weight(self._members)
+        smooth = weight[:, None] * torch.exp(-distance(hyper.theta, self._members, self._members)) * weight[None, :]
+        covariance = smooth + hyper.linear * self._linear
+        nuggets = hyper.nugget * weight**2
+        covariance.diagonal().add_(nuggets)
         factor, failed = torch.linalg.cholesky_ex(covariance)
         if int(failed):
             return 1e12, np.zeros_like(at)
@@ -102,25 +106,22 @@ class _Likelihood:
         value = 0.5 * rows * torch.log(variance).sum() + outputs * torch.log(factor.diagonal()).sum()
         slope = outputs * inverse - (alpha / variance) @ alpha.T
         gradient = np.empty_like(at)
-        gradient[:n] = (-0.5 * theta * self._mismatches(slope * near, slope * far)).cpu().numpy()
-        gradient[n] = 0.5 * share * float((slope * self._linear).sum())
-        gradient[n + 1] = 0.5 * nugget * float(slope.diagonal().sum())
+        felt, own = slope * smooth, slope.diagonal() * nuggets
+        gradient[:n] = (-hyper.theta * self._mismatches(felt)).cpu().numpy()
+        gradient[n] = 0.5 * hyper.linear * float((slope * self._linear).sum())
+        gradient[n + 1] = 0.5 * float(own.sum())
+        gradient[n + 2] = float(((felt.sum(1) + own) * self._lean).sum())
         prior, pull = _prior(at, n)
         return float(value) + prior, gradient + pull
 
-    def _mismatches(self, near: Tensor, far: Tensor) -> Tensor:
-        """Sum over pairs of rows of `near` where they differ in a player and of `far` where they agree, shape (n,)."""
-        rest = near - far
-        quadratic = (self._members * (rest @ self._members)).sum(0)
-        return far.sum() + 2.0 * (self._members.T @ rest.sum(1) - quadratic)
+    def _mismatches(self, felt: Tensor) -> Tensor:
+        """Half the sum over pairs of rows that differ in a player, shape (n,)."""
+        return self._members.T @ felt.sum(1) - (self._members * (felt @ self._members)).sum(0)
 
 
 def _prior(at: Floats, n: int) -> tuple[float, Floats]:
-    pull = np.zeros_like(at)
-    pull[:n] = _PRECISION[0] * (at[:n] - at[:n].mean())
-    pull[n] = _PRECISION[1] * at[n]
-    pull[n + 1] = _PRECISION[2] * (at[n + 1] - np.log(_NUGGET_PRIOR))
     away = at.copy()
     away[:n] -= at[:n].mean()
-    away[n + 1] -= np.log(_NUGGET_PRIOR)
-    return 0.5 * float(pull @ away), pull
+    away[n + 1] -= _LOG_NUGGET
+    precision = np.r_[np.full(n, _PRECISION[0]), _PRECISION[1:]]
+    return 0.5 * float(precision @ away**2), precision * away

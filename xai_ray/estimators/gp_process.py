@@ -1,9 +1,9 @@
-"""The Gaussian process on the cube, conditioned on evaluated pairs of coalitions, and what it says of read-outs.
+"""The Gaussian process on the cube, conditioned on evaluated coalitions, and what it says of read-outs.
 
-A game is v = f + e: f is smooth (the kernel), e is the roughness the kernel cannot carry, independent with the nugget as variance. Games are
-deterministic, so e belongs to the game: an index wants it too, and knows it at the rows. A read-out with weights L has covariance
-c + nugget L(rows) with the data, and prior variance L k L' + nugget |L|^2. At full budget that is the exact answer without variance.
-For a game with sampled values the nugget is noise instead, and belongs to no index.
+A game is v = f + e: f is smooth (the kernel), e is the roughness the kernel cannot carry, independent, with the nugget as
+variance. Games are deterministic, so e belongs to the game: an index wants it too, and knows it at the rows. A read-out with weights L has
+covariance c + nugget L(rows) with the data, and prior variance L k L' + nugget |L|^2. At full budget that is the exact answer
+without variance. For a game with sampled values the nugget is noise instead, and belongs to no index.
 """
 
 from __future__ import annotations
@@ -14,94 +14,143 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xai_ray.estimators.gp_kernel import Hyper, fit, kernel
+from xai_ray.estimators.gp_kernel import FIT_ROWS, Hyper, fit, kernel
 from xai_ray.estimators.gp_reads import BLOCK, cross, known, own_variance, prior_variance
 from xai_ray.estimators.keep_rates import mixture
-from xai_ray.estimators.observed import Pairs
 from xai_ray.indices import Readout
-from xai_ray.types import Floats, Ints
+from xai_ray.types import Coalitions, Floats, Ints, Mask, Values
 
+EXACT_WORK = 2e10
+"""Triangular solves for standard errors, in multiplications, beyond which they are sampled over sets."""
 
-@dataclass(frozen=True)
-class Parity:
-    """The even or the odd part of a game, conditioned on p pairs; k outputs."""
-
-    sign: int
-    members: Tensor
-    """Shape (p, n): S of every pair, as floats."""
-    hyper: Hyper
-    factor: Tensor
-    """Shape (p, p): Cholesky factor of the covariance of the data."""
-    alpha: Tensor
-    """Shape (p, k): inverse covariance times the data."""
-    variance: Tensor
-    """Shape (k,): process variance."""
-
-    @classmethod
-    def of(cls, members: Tensor, data: Tensor, sign: int, hyper: Hyper | None = None) -> Parity:
-        """Fits the length scales, unless they are given, and conditions on the data."""
-        if hyper is None:
-            hyper = (
-                fit(members, data, sign)
-                if bool((data != 0).any())
-                else Hyper(members.new_ones(members.shape[1]), 1.0, 1.0)
-            )
-        covariance = kernel(hyper, sign, members, members)
-        covariance.diagonal().add_(hyper.nugget)
-        factor = torch.linalg.cholesky(covariance)
-        alpha = torch.cholesky_solve(data, factor)
-        # One step of refinement: the nugget may be small, and full budget is to be exact.
-        alpha = alpha + torch.cholesky_solve(data - covariance @ alpha, factor)
-        return cls(sign, members, hyper, factor, alpha, (data * alpha).sum(0) / len(data))
-
-    def moments(self, readout: Readout, sets: Tensor, roughness: bool) -> tuple[Tensor, Tensor]:
-        """Posterior mean (f, r, k) and variance in units of the process variance (f, r) of read-outs of f sets."""
-        nodes = mixture(readout)
-        means, variances = [], []
-        step = max(1, BLOCK // (len(self.members) * readout.weights.shape[0]))
-        for start in range(0, len(sets), step):
-            chunk = sets[start : start + step]
-            covariance = cross(self.hyper, self.sign, self.members, readout, nodes, chunk)
-            prior = prior_variance(self.hyper, self.sign, readout, nodes, chunk)
-            if roughness:
-                covariance = covariance + self.hyper.nugget * known(self.sign, self.members, readout, chunk)
-                prior = prior + self.hyper.nugget * torch.from_numpy(own_variance(self.sign, readout)).to(prior)
-            means.append(covariance @ self.alpha)
-            flat = covariance.reshape(-1, len(self.members)).T
-            explained = torch.linalg.solve_triangular(self.factor, flat, upper=False).square().sum(0)
-            variances.append((prior - explained.reshape(prior.shape)).clamp_min(0.0))
-        return torch.cat(means), torch.cat(variances)
+SAMPLED_SETS = 200
 
 
 @dataclass(frozen=True)
 class Process:
-    """Both parities of a game and its mean."""
+    """r rows, n players, k outputs."""
 
-    even: Parity
-    odd: Parity
+    members: Tensor
+    """Shape (r, n): the coalitions, as floats."""
+    hyper: Hyper
+    factor: Tensor
+    """Shape (r, r): Cholesky factor of the covariance of the values."""
+    alpha: Tensor
+    """Shape (r, k): inverse covariance times the centred values."""
     mean: Tensor
     """Shape (k,)."""
+    variance: Tensor
+    """Shape (k,): process variance."""
 
     @classmethod
-    def of(cls, pairs: Pairs, device: str = "cpu") -> Process:
-        """Conditions on all pairs, the empty and the grand coalition among them."""
-        ends = np.zeros((1, pairs.members.shape[1]), dtype=np.bool_)
-        members = torch.from_numpy(np.concatenate([ends, pairs.members])).to(device, torch.float64)
-        inside = torch.from_numpy(np.concatenate([pairs.empty[None], pairs.inside])).to(device)
-        outside = torch.from_numpy(np.concatenate([pairs.grand[None], pairs.outside])).to(device)
-        mean = 0.5 * (inside + outside).mean(0)
-        even = Parity.of(members, (inside + outside - 2.0 * mean) / np.sqrt(2.0), 1)
-        odd = Parity.of(members, (inside - outside) / np.sqrt(2.0), -1)
-        return cls(even, odd, mean)
+    def of(cls, coalitions: Coalitions, values: Values, device: str = "cpu") -> Process:
+        """Fits the parameters and conditions on the rows; complements are neighbours, as a paired design draws them."""
+        members = torch.from_numpy(coalitions).to(device, torch.float64)
+        data = torch.from_numpy(values).to(device)
+        mean = data.mean(0)
+        data = data - mean
+        if bool((data != 0).any()):
+            rows = _spread(len(members))
+            hyper = fit(members[rows], data[rows])
+        else:
+            hyper = Hyper(members.new_ones(members.shape[1]), 1.0, 1.0, 0.0)
+        covariance = kernel(hyper, members, members)
+        covariance.diagonal().add_(hyper.nugget * hyper.weight(members) ** 2)
+        factor = torch.linalg.cholesky(covariance)
+        alpha = torch.cholesky_solve(data, factor)
+        # One step of refinement: the nugget may be small, and full budget is to be exact.
+        alpha = alpha + torch.cholesky_solve(data - covariance @ alpha, factor)
+        return cls(members, hyper, factor, alpha, mean, (data * alpha).sum(0) / len(data))
 
-    def read(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats]:
-        """Posterior means and standard deviations of read-outs, each of shape (f, r, k), for sets of shape (f, s)."""
+    def predict(self, coalitions: Coalitions) -> Values:
+        """Posterior mean of the smooth part, shape (c, k)."""
+        at = torch.from_numpy(coalitions).to(self.members)
+        return (self.mean + kernel(self.hyper, at, self.members) @ self.alpha).cpu().numpy()
+
+    def left_out(self) -> Values:
+        """Leave-one-out residuals v - prediction, shape (r, k). Rasmussen, Williams (2006), eq. 5.12."""
+        precision = torch.cholesky_inverse(self.factor).diagonal()
+        return (self.alpha / precision[:, None]).cpu().numpy()
+
+    def read(self, readout: Readout, sets: Ints, roughness: bool = False) -> Floats:
+        """Posterior means of read-outs, shape (f, r, k), for sets of shape (f, s); of the smooth part alone without `roughness`."""
+        parts = [self._covariance(readout, at, roughness) @ self.alpha for at in self._chunks(readout, sets)]
+        return (self._constant(readout) + torch.cat(parts)).cpu().numpy()
+
+    def moments(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats]:
+        """Posterior means and standard deviations of read-outs, each of shape (f, r, k).
+
+        Where a solve for every set is too much work, the ratio of posterior to prior variance is taken from a sample of sets.
+        """
+        work = float(len(sets)) * readout.weights.shape[0] * len(self.members) ** 2
+        if work <= EXACT_WORK or len(sets) <= SAMPLED_SETS:
+            means, prior, explained = self._moments(readout, sets, roughness)
+            variance = _left(prior, explained)
+        else:
+            means = self.read(readout, sets, roughness)
+            sample = np.linspace(0, len(sets) - 1, SAMPLED_SETS).astype(np.int64)
+            _, prior, explained = self._moments(readout, sets[sample], roughness)
+            share = _left(prior, explained).sum(axis=0) / prior.sum(axis=0)
+            variance = (
+                self._prior(readout, torch.from_numpy(sets).to(self.mean.device), roughness).cpu().numpy() * share
+            )
+        return means, np.sqrt(variance[..., None] * self.variance.cpu().numpy())
+
+    def _moments(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats, Floats]:
+        """Means (f, r, k), prior variances and explained variances (f, r) in units of the process variance."""
+        means: list[Tensor] = []
+        priors: list[Tensor] = []
+        explained: list[Tensor] = []
+        for at in self._chunks(readout, sets):
+            covariance = self._covariance(readout, at, roughness)
+            means.append(covariance @ self.alpha)
+            priors.append(self._prior(readout, at, roughness))
+            flat = covariance.reshape(-1, len(self.members)).T
+            solved = torch.linalg.solve_triangular(self.factor, flat, upper=False)
+            explained.append(solved.square().sum(0).reshape(len(at), -1))
+        value = self._constant(readout) + torch.cat(means)
+        return value.cpu().numpy(), torch.cat(priors).cpu().numpy(), torch.cat(explained).cpu().numpy()
+
+    def _covariance(self, readout: Readout, at: Tensor, roughness: bool) -> Tensor:
+        smooth = cross(self.hyper, self.members, readout, mixture(readout), at)
+        if not roughness:
+            return smooth
+        return smooth + known(self.members, readout, at) * (self.hyper.nugget * self.hyper.weight(self.members) ** 2)
+
+    def _prior(self, readout: Readout, at: Tensor, roughness: bool) -> Tensor:
+        smooth = prior_variance(self.hyper, readout, mixture(readout), at)
+        return smooth + self.hyper.nugget * own_variance(self.hyper, readout).to(smooth) if roughness else smooth
+
+    def _chunks(self, readout: Readout, sets: Ints) -> tuple[Tensor, ...]:
         at = torch.from_numpy(sets).to(self.mean.device)
-        constant = torch.from_numpy(readout.weights.sum(1) if readout.size == 0 else 0.0 * readout.weights.sum(1))
-        total = constant.to(self.mean)[None, :, None] * self.mean
-        variance = torch.zeros_like(total)
-        for part in (self.even, self.odd):
-            mean, spread = part.moments(readout, at, roughness)
-            total = total + mean
-            variance = variance + spread[..., None] * part.variance
-        return total.cpu().numpy(), variance.sqrt().cpu().numpy()
+        return at.split(max(1, BLOCK // (len(self.members) * readout.weights.shape[0])))
+
+    def _constant(self, readout: Readout) -> Tensor:
+        """What a read-out sees of the mean: nothing, unless the set is empty. Shape (r, k)."""
+        weight = readout.weights.sum(1) if readout.size == 0 else 0.0 * readout.weights.sum(1)
+        return torch.from_numpy(weight).to(self.mean)[:, None] * self.mean
+
+
+def _left(prior: Floats, explained: Floats) -> Floats:
+    """What is left of a variance; zero below rounding."""
+    return np.where(prior - explained > 1e-12 * prior, prior - explained, 0.0)
+
+
+def _spread(rows: int) -> Tensor:
+    """Rows to fit to: whole pairs, evenly spaced."""
+    if rows <= FIT_ROWS:
+        return torch.arange(rows)
+    pairs = torch.from_numpy(np.linspace(0, rows // 2 - 1, FIT_ROWS // 2).astype(np.int64))
+    return torch.stack([2 * pairs, 2 * pairs + 1], dim=1).reshape(-1)
+
+
+@dataclass(frozen=True)
+class ProcessFitter:
+    """Fits processes to subsets of rows, with parameters fitted once to all of them."""
+
+    coalitions: Coalitions
+    values: Values
+
+    def fit(self, train: Mask) -> Process:
+        """The process conditioned on the rows where `train` is true."""
+        return Process.of(self.coalitions[train], self.values[train])
