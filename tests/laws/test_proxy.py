@@ -1,4 +1,4 @@
-"""`proxy`: exact on strata that ran out, unbiased single players, larger sets with less error than the whole correction, coverage."""
+"""`proxy`: exact on strata that ran out, corrections drawn towards zero by their noise alone, intervals that cover."""
 
 import numpy as np
 import pytest
