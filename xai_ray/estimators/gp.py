@@ -2,7 +2,7 @@
 
 One length scale a player, by marginal likelihood; the roughness that the kernel cannot carry is part of the game and is known at
 the rows (see `gp_process`). A row counts for itself, so the answer is exact at full budget. Standard errors are posterior standard
-deviations, with Student's t for the process variance, which is estimated from the pairs that the length scales leave over.
+deviations, widened for what the posterior takes for granted (see `gp_calibration`), with Student's t for the process variance.
 
 With more read-outs than are worth a triangular solve each, the standard errors of a sample of sets are computed and those of the
 others follow from the prior variance and the sampled ratio of posterior to prior, column by column.
@@ -10,56 +10,82 @@ others follow from the prior variance and the sampled ratio of posterior to prio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
-from xai_ray.estimators.observed import KeepsRows, Observed
-from xai_ray.indices import READ_OUT, Question, readouts
-from xai_ray.indices.sets import sets_of_size
-from xai_ray.types import Floats
+from xai_ray.estimators.observed import KeepsRows, Observed, Rows
+from xai_ray.estimators.sized import SizedRows
+from xai_ray.estimators.whole import assemble
+from xai_ray.indices import READ_OUT, Question, Readout
+from xai_ray.types import Coalitions, Floats, Ints
+
+if TYPE_CHECKING:
+    from xai_ray.estimators.gp_process import Process
 
 ORDERS = (1, 2, 3)
 LARGEST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Conditioned:
+    """A process conditioned on r rows, with what its intervals have to be widened by."""
+
+    process: Process
+    coalitions: Coalitions
+    roughness: Floats
+    """Shape (n + 1, k): see `gp_calibration`."""
+    stochastic: bool
+
+    @classmethod
+    def on(cls, rows: Rows, stochastic: bool) -> Conditioned:
+        """Fits and conditions."""
+        # Torch takes a second to import, and only this estimator of them all wants it.
+        from xai_ray.estimators.gp_calibration import roughness_by_size
+        from xai_ray.estimators.gp_process import Process
+
+        process = Process.of(rows.coalitions, rows.values)
+        return cls(process, rows.coalitions, roughness_by_size(process, rows.coalitions), stochastic)
+
+    def read(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
+        """Values and standard errors of sets (c, s), each of shape (c, R, k)."""
+        from xai_ray.estimators.gp_calibration import widening
+
+        values, errors = self.process.moments(readout, sets, roughness=not self.stochastic)
+        return values, errors * widening(readout, self.roughness, self.coalitions, self.stochastic)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the standard errors: the pairs of coalitions that the length scales leave over."""
+        rows, n = self.coalitions.shape
+        return float(max(rows // 2 - n, 3))
+
+
+@dataclass(frozen=True, slots=True)
 class GaussianProcess(KeepsRows):
-    """Values and standard errors of all sets of a question from one conditioned process."""
+    """Every index that is a read-out, for sets of up to three players."""
 
     question: Question
     design: Strata
     name: str = "gp"
 
     def finish(self, partial: Observed) -> Estimate:
-        """Fits, conditions, reads out."""
-        n, need = self.design.n_players, minimum(self.design.n_players)
-        if 2 * sum(len(draw) for draw, _ in partial.parts.values()) < need:
-            raise NotEnoughSamples(f"gp needs {need} evaluations for {n} players, too few are there")
-        rows = partial.rows()
-        # Torch takes a second to import, and only this estimator of them all wants it.
-        from xai_ray.estimators.gp_process import Process
+        """Fits, conditions, reads out. Raises NotEnoughSamples below `minimum`."""
+        rows = enough(partial, self.design.n_players, self.name)
+        conditioned = Conditioned.on(rows, self.design.stochastic)
+        found = assemble(self.question, self.name, SizedRows.of(rows, self.design), conditioned.read)
+        return replace(found, degrees_of_freedom=conditioned.freedom)
 
-        process = Process.of(rows.coalitions, rows.values)
-        coalitions: list[tuple[int, ...]] = []
-        values: list[Floats] = []
-        errors: list[Floats] = []
-        for readout in readouts(self.question, n):
-            found = sets_of_size(self.question, n, readout.size)
-            at = np.array(found, dtype=np.int64).reshape(len(found), readout.size)
-            value, error = process.moments(readout, at, roughness=not self.design.stochastic)
-            coalitions += found
-            values.append(value)
-            errors.append(error)
-        value, error = np.concatenate(values), np.concatenate(errors)
-        if self.question.contexts is None:
-            value, error = value[:, 0], error[:, 0]
-        freedom = float(max(len(rows.values) // 2 - n, 3))
-        return Estimate(self.question, tuple(coalitions), value, error, self.name, len(rows.values), freedom)
+
+def enough(partial: Observed, n: int, name: str) -> Rows:
+    """The rows, or NotEnoughSamples with the number that is needed."""
+    need = minimum(n)
+    if 2 * sum(len(draw) for draw, _ in partial.parts.values()) < need:
+        raise NotEnoughSamples(f"{name} needs {need} evaluations for {n} players, too few are there")
+    return partial.rows()
 
 
 def minimum(n: int) -> int:
@@ -77,5 +103,5 @@ INFO = EstimatorInfo(
     summary="a Gaussian process on the cube: every index, all sets and contexts from one fit, in closed form",
     source="Rasmussen & Williams 2006; Owen 1972",
     largest=LARGEST,
-    beyond="It solves a system of the size of the budget for every set: use 'leverage', 'permutation' or 'proxy'",
+    beyond="It solves a system of the size of the budget: use 'leverage', 'permutation' or 'proxy'",
 )

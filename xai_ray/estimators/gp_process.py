@@ -9,6 +9,7 @@ without variance. For a game with sampled values the nugget is noise instead, an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -67,10 +68,19 @@ class Process:
         at = torch.from_numpy(coalitions).to(self.members)
         return (self.mean + kernel(self.hyper, at, self.members) @ self.alpha).cpu().numpy()
 
+    @cached_property
+    def _precision(self) -> Tensor:
+        """Diagonal of the inverse covariance of the values, shape (r, 1)."""
+        return torch.cholesky_inverse(self.factor).diagonal()[:, None]
+
     def left_out(self) -> Values:
         """Leave-one-out residuals v - prediction, shape (r, k). Rasmussen, Williams (2006), eq. 5.12."""
-        precision = torch.cholesky_inverse(self.factor).diagonal()
-        return (self.alpha / precision[:, None]).cpu().numpy()
+        return (self.alpha / self._precision).cpu().numpy()
+
+    def standardised(self) -> Floats:
+        """Leave-one-out residuals in units of their standard deviations, shape (r, k); zero for a constant output."""
+        scale = torch.where(self.variance > 0, self.variance, torch.ones_like(self.variance)).sqrt()
+        return (self.alpha / self._precision.sqrt() / scale).cpu().numpy()
 
     def read(self, readout: Readout, sets: Ints, roughness: bool = False) -> Floats:
         """Posterior means of read-outs, shape (f, r, k), for sets of shape (f, s); of the smooth part alone without `roughness`."""

@@ -113,7 +113,7 @@ def _name(asked: str, question: Question, n: int, evaluations: int | None, where
     if evaluations is None:
         table.check("exact", question, n, where)
         return "exact"
-    return table.choose(question, n, complete=False)
+    return table.choose(question, n, complete=False, evaluations=evaluations)
 
 
 def _design(asks: Sequence[Ask], n: int, seed: int, stochastic: bool) -> Design:

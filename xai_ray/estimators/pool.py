@@ -74,7 +74,7 @@ class Pool:
 
     def _choose(self, question: Question, kind: str) -> str:
         try:
-            return table.choose(question, self.design.n_players, self.complete, kind)
+            return table.choose(question, self.design.n_players, self.complete, len(self.values), kind)
         except table.SpecError as error:
             raise NotEnoughSamples(str(error)) from None
 

@@ -50,11 +50,7 @@ class Proxy(KeepsRows):
             # What is read one by one needs no surrogate.
             if fitted is None or single_context(readout):
                 return read_means(rows, readout, sets, self.design.stochastic)
-            value, error = fitted.read(readout, sets)
-            if readout.size < 2:
-                return value, error
-            trees = np.mean([surrogate.read(readout, sets) for surrogate in fitted.surrogates], axis=0)
-            return shrunk(trees, value - trees, error)
+            return corrected(fitted, readout, sets)
 
         return assemble(self.question, self.name, rows, read)
 
@@ -65,6 +61,15 @@ class Proxy(KeepsRows):
             return None
         need = cells.minimum(self.question, self.design.n_players)
         raise NotEnoughSamples(f"proxy needs {need} evaluations, too few are there")
+
+
+def corrected(fitted: Corrected, readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
+    """Values and standard errors of sets (c, s), each of shape (c, R, k); the correction is shrunk for sets of two and more."""
+    value, error = fitted.read(readout, sets)
+    if readout.size < 2:
+        return value, error
+    trees = np.mean([surrogate.read(readout, sets) for surrogate in fitted.surrogates], axis=0)
+    return shrunk(trees, value - trees, error)
 
 
 def shrunk(surrogate: Floats, correction: Floats, error: Floats) -> tuple[Floats, Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import comb
 from typing import Any
 
 from xai_ray.coalitions import Design
@@ -21,6 +22,8 @@ from xai_ray.estimators import (
     paired,
     permutation,
     proxy,
+    runs,
+    stacked,
     star,
     strength,
     svarmiq,
@@ -38,6 +41,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         permutation.INFO,
         kernel.INFO,
         msr.INFO,
+        stacked.INFO,
         gp.INFO,
         odd.INFO,
         proxy.INFO,
@@ -50,6 +54,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         kernel_iq.INFO,
         strength.INFO,
         owen.INFO,
+        runs.INFO,
     )
 }
 """Every estimator by its name."""
@@ -72,22 +77,56 @@ def candidates(question: Question) -> list[str]:
     return [name for name, row in ESTIMATORS.items() if answers(row, question)]
 
 
-def choose(question: Question, n: int, complete: bool, design: str | None = None) -> str:
-    """`auto`: `exact` when all coalitions are `complete`, else `leverage` for Shapley values (`permutation` above
-    20,000 players), `msr` for other semivalues, `cells` for sets, `strength` for J and J2, `owen` for Owen values.
-    With `design`, only estimators that read that kind of design.
+LARGEST_STACK = 10_000
+"""Evaluations above which `auto` leaves the Gaussian process: its system grows with their square."""
 
-    Raises SpecError when only `exact` knows the index and the budget does not reach it.
+LARGEST_READ = 5e10
+"""Sets x evaluations x players / 2 above which `auto` leaves it: what its closed forms cost, in multiplications."""
+
+LARGEST_PROXY = 50_000
+"""Sets above which `auto` takes the cells of a quadratic surrogate instead of trees."""
+
+
+def choose(question: Question, n: int, complete: bool, evaluations: int, design: str | None = None) -> str:
+    """`auto`, by the first line that fits:
+
+    exact                       all coalitions are `complete`
+    stacked                     every read-out of order 1-3, while its work is affordable (the limits above, n <= 1,000)
+    leverage, permutation       Shapley values beyond that, up to and above 20,000 players
+    msr                         other first-order values
+    proxy, cells                sets of two or three players beyond that, up to and above 50,000 sets
+    strength, owen              J and J2, Owen values
+    runs                        multivariate interactions
+
+    With `design`, only estimators that read that kind of design. Raises SpecError when only `exact` knows the index and the budget
+    does not reach it.
     """
     if complete:
         return "exact"
-    for name in ("leverage", "permutation", "msr", "cells", "strength", "owen"):
+    for name in _AUTO:
         row = ESTIMATORS[name]
         if answers(row, question) and (design is None or design in row.designs):
-            if row.largest is not None and n > row.largest and design is None:
+            if name == "stacked" and not _affordable(question, n, evaluations):
+                continue
+            if name == "proxy" and _sets(question, n) > LARGEST_PROXY:
+                continue
+            if row.largest is not None and n > row.largest and (design is None or name == "stacked"):
                 continue
             return name
     raise SpecError(_no_estimator(question, n, design))
+
+
+_AUTO = ("stacked", "leverage", "permutation", "msr", "proxy", "cells", "strength", "owen", "runs")
+
+
+def _affordable(question: Question, n: int, evaluations: int) -> bool:
+    return evaluations <= LARGEST_STACK and _sets(question, n) * evaluations * n / 2 <= LARGEST_READ
+
+
+def _sets(question: Question, n: int) -> int:
+    """Sets that a resolved question asks for, contexts counted apart."""
+    sets = len(question.pairs) if question.pairs is not None else comb(n, question.order or 1)
+    return sets * (len(question.contexts) if question.contexts is not None else 1)
 
 
 def _no_estimator(question: Question, n: int, design: str | None) -> str:
