@@ -27,6 +27,8 @@ def parameters(tag, name, n):
     given = dict(PARAMETERS.get(tag, {}))
     if tag == "Owen" and n != N:
         return {"groups": (tuple(range(n // 2)), tuple(range(n // 2, n)))}
+    if tag in ("MVI", "BMAX", "BMIN") and n < 5:
+        return {"groups": ((1, 3, 2),)}
     if tag == "SEMI":
         given["weights"] = tuple(2.0 * (n - t) / (n * (n + 1)) for t in range(n))
     orders = ESTIMATORS[name].orders

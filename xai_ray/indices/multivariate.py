@@ -5,6 +5,7 @@ Only the players outside A and one merged block C of A play; the rest of A stays
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -43,13 +44,25 @@ def merged_values(table: Values, members: Run, blocks: list[Run]) -> Values:
     return np.stack([weights @ (table[outside | mask_of(block)] - table[outside]) for block in blocks])
 
 
+def contiguous_runs(size: int) -> tuple[tuple[int, int], ...]:
+    """First and last position of every run of `size` ordered players."""
+    return tuple((a, b) for b in range(size) for a in range(b + 1))
+
+
 def extreme_interaction(table: Values, members: Run, largest: bool) -> Extreme:
-    """B_max or B_min over contiguous partitions of the ordered A, by best[b] = max_a best[a-1] + phi([a..b])."""
-    size = len(members)
-    runs = [(a, b) for b in range(size) for a in range(b + 1)]
+    """B_max or B_min over contiguous partitions of the ordered A."""
+    runs = contiguous_runs(len(members))
     values = merged_values(table, members, [members[a : b + 1] for a, b in runs])
+    return best_partition(values, runs, members, largest)
+
+
+def best_partition(values: Values, runs: Sequence[tuple[int, int]], members: Run, largest: bool) -> Extreme:
+    """The extreme over contiguous partitions from phi([C] | N_C) of every run, shape (runs, k): best[b] = max_a best[a-1] + phi([a..b]).
+
+    `runs` holds the first and last position of each row of `values`; all |A|(|A|+1)/2 of them, in any order.
+    """
+    size, outputs = len(members), values.shape[1]
     phi = dict(zip(runs, values, strict=True))
-    outputs = table.shape[1]
     best = np.zeros((size + 1, outputs))
     start = np.zeros((size, outputs), dtype=np.int64)
     for b in range(size):
