@@ -5,7 +5,7 @@ the rows (see `gp_process`). A row counts for itself, so the answer is exact at 
 deviations, widened for what the posterior takes for granted (see `gp_calibration`), with Student's t for the process variance.
 
 With more read-outs than are worth a triangular solve each, the standard errors of a sample of sets are computed and those of the
-others follow from the prior variance and the sampled ratio of posterior to prior, column by column.
+others follow from their prior variances by the power law that the sample shows, column by column (see `power_law`).
 """
 
 from __future__ import annotations

@@ -15,9 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xai_ray.estimators.gp_device import chosen, one_thread
 from xai_ray.estimators.gp_kernel import FIT_ROWS, Hyper, fit, kernel
 from xai_ray.estimators.gp_reads import BLOCK, cross, known, own_variance, prior_variance
+from xai_ray.estimators.gp_system import Covariance, Dense, System
 from xai_ray.estimators.keep_rates import mixture
+from xai_ray.estimators.power_law import extrapolated
 from xai_ray.indices import Readout
 from xai_ray.types import Coalitions, Floats, Ints, Mask, Values
 
@@ -25,6 +28,9 @@ EXACT_WORK = 2e10
 """Triangular solves for standard errors, in multiplications, beyond which they are sampled over sets."""
 
 SAMPLED_SETS = 200
+
+CONSTANT = 1e-14
+"""An output is constant if its values spread by no more than this share of the largest."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,8 @@ class Process:
     members: Tensor
     """Shape (r, n): the coalitions, as floats."""
     hyper: Hyper
-    factor: Tensor
-    """Shape (r, r): Cholesky factor of the covariance of the values."""
+    system: System
+    """Solves with the covariance of the values."""
     alpha: Tensor
     """Shape (r, k): inverse covariance times the centred values."""
     mean: Tensor
@@ -44,25 +50,28 @@ class Process:
     """Shape (k,): process variance."""
 
     @classmethod
-    def of(cls, coalitions: Coalitions, values: Values, device: str = "cpu") -> Process:
-        """Fits the parameters and conditions on the rows; complements are neighbours, as a paired design draws them."""
+    @one_thread()
+    def of(cls, coalitions: Coalitions, values: Values, device: torch.device | None = None) -> Process:
+        """Fits the parameters and conditions on the rows; complements are neighbours, as a paired design draws them.
+
+        Runs on `device`, by default the one that the environment chooses (see `gp_device`).
+        """
+        device = device or chosen()
         members = torch.from_numpy(coalitions).to(device, torch.float64)
-        data = torch.from_numpy(values).to(device)
-        mean = data.mean(0)
-        data = data - mean
+        data, mean = (torch.from_numpy(part).to(device) for part in _centred(values))
         if bool((data != 0).any()):
-            rows = _spread(len(members))
+            rows = _spread(len(members)).to(device)
             hyper = fit(members[rows], data[rows])
         else:
             hyper = Hyper(members.new_ones(members.shape[1]), 1.0, 1.0, 0.0)
-        covariance = kernel(hyper, members, members)
-        covariance.diagonal().add_(hyper.nugget * hyper.weight(members) ** 2)
-        factor = torch.linalg.cholesky(covariance)
-        alpha = torch.cholesky_solve(data, factor)
+        covariance = Covariance(hyper, members)
+        system = Dense.of(covariance)
+        alpha = system.solve(data)
         # One step of refinement: the nugget may be small, and full budget is to be exact.
-        alpha = alpha + torch.cholesky_solve(data - covariance @ alpha, factor)
-        return cls(members, hyper, factor, alpha, mean, (data * alpha).sum(0) / len(data))
+        alpha = alpha + system.solve(data - covariance.times(alpha))
+        return cls(members, hyper, system, alpha, mean, (data * alpha).sum(0) / len(data))
 
+    @one_thread()
     def predict(self, coalitions: Coalitions) -> Values:
         """Posterior mean of the smooth part, shape (c, k)."""
         at = torch.from_numpy(coalitions).to(self.members)
@@ -71,26 +80,30 @@ class Process:
     @cached_property
     def _precision(self) -> Tensor:
         """Diagonal of the inverse covariance of the values, shape (r, 1)."""
-        return torch.cholesky_inverse(self.factor).diagonal()[:, None]
+        return self.system.precision()[:, None]
 
+    @one_thread()
     def left_out(self) -> Values:
         """Leave-one-out residuals v - prediction, shape (r, k). Rasmussen, Williams (2006), eq. 5.12."""
         return (self.alpha / self._precision).cpu().numpy()
 
+    @one_thread()
     def standardised(self) -> Floats:
         """Leave-one-out residuals in units of their standard deviations, shape (r, k); zero for a constant output."""
         scale = torch.where(self.variance > 0, self.variance, torch.ones_like(self.variance)).sqrt()
         return (self.alpha / self._precision.sqrt() / scale).cpu().numpy()
 
+    @one_thread()
     def read(self, readout: Readout, sets: Ints, roughness: bool = False) -> Floats:
         """Posterior means of read-outs, shape (f, r, k), for sets of shape (f, s); of the smooth part alone without `roughness`."""
         parts = [self._covariance(readout, at, roughness) @ self.alpha for at in self._chunks(readout, sets)]
         return (self._constant(readout) + torch.cat(parts)).cpu().numpy()
 
+    @one_thread()
     def moments(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats]:
         """Posterior means and standard deviations of read-outs, each of shape (f, r, k).
 
-        Where a solve for every set is too much work, the ratio of posterior to prior variance is taken from a sample of sets.
+        Where a solve for every set is too much work, the deviations of a sample of sets stand for all (see `power_law`).
         """
         work = float(len(sets)) * readout.weights.shape[0] * len(self.members) ** 2
         if work <= EXACT_WORK or len(sets) <= SAMPLED_SETS:
@@ -100,10 +113,8 @@ class Process:
             means = self.read(readout, sets, roughness)
             sample = np.linspace(0, len(sets) - 1, SAMPLED_SETS).astype(np.int64)
             _, prior, explained = self._moments(readout, sets[sample], roughness)
-            share = _left(prior, explained).sum(axis=0) / prior.sum(axis=0)
-            variance = (
-                self._prior(readout, torch.from_numpy(sets).to(self.mean.device), roughness).cpu().numpy() * share
-            )
+            every = self._prior(readout, torch.from_numpy(sets).to(self.mean.device), roughness).cpu().numpy()
+            variance = extrapolated(every, prior, _left(prior, explained))
         return means, np.sqrt(variance[..., None] * self.variance.cpu().numpy())
 
     def _moments(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats, Floats]:
@@ -116,8 +127,7 @@ class Process:
             means.append(covariance @ self.alpha)
             priors.append(self._prior(readout, at, roughness))
             flat = covariance.reshape(-1, len(self.members)).T
-            solved = torch.linalg.solve_triangular(self.factor, flat, upper=False)
-            explained.append(solved.square().sum(0).reshape(len(at), -1))
+            explained.append(self.system.explained(flat, priors[-1].reshape(-1)).reshape(len(at), -1))
         value = self._constant(readout) + torch.cat(means)
         return value.cpu().numpy(), torch.cat(priors).cpu().numpy(), torch.cat(explained).cpu().numpy()
 
@@ -144,6 +154,14 @@ class Process:
 def _left(prior: Floats, explained: Floats) -> Floats:
     """What is left of a variance; zero below rounding."""
     return np.where(prior - explained > 1e-12 * prior, prior - explained, 0.0)
+
+
+def _centred(values: Values) -> tuple[Values, Values]:
+    """Values less their mean, and the mean; exactly zero for an output that is constant to rounding, which no length scale could tell."""
+    spread, size = np.ptp(values, axis=0), np.abs(values).max(axis=0)
+    constant = spread <= CONSTANT * size
+    mean = np.where(constant, values[0], values.mean(axis=0))
+    return np.where(constant, 0.0, values - mean), mean
 
 
 def _spread(rows: int) -> Tensor:
