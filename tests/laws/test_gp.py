@@ -225,9 +225,9 @@ def test_too_few_evaluations():
 
 
 def test_what_it_does_not_answer_names_what_would():
-    with pytest.raises(SpecError, match="n = 1001 players is out of reach.*limit is n = 1000.*'leverage'"):
+    with pytest.raises(SpecError, match=r"n = 1001 players is out of reach.*limit is n = 1000.*'leverage'"):
         build("gp", resolve(Question("SV"), 1001), Strata(1001, 0, uniform_law(1001)))
-    with pytest.raises(SpecError, match="'gp' does not answer SII of order 4; these do:.*'exact'"):
+    with pytest.raises(SpecError, match=r"'gp' does not answer SII of order 4; these do:.*'exact'"):
         build("gp", resolve(Question("SII", order=4), 8), Strata(8, 0, uniform_law(8)))
 
 

@@ -19,10 +19,9 @@ from torch import Tensor
 
 from xai_ray.types import Floats
 
-FIT_ROWS = 600
-"""Coalitions that the marginal likelihood sees at most, evenly spaced over the pairs drawn."""
+FIT_STAGES = ((400, 60), (1200, 12))
+"""The likelihood of so many coalitions is climbed for so many steps, then that of more; evenly spaced over the pairs drawn."""
 
-_STEPS = 60
 _START = (3.0, 1.0, 1e-2)
 """Sum of theta, linear part, nugget, at the start; the tilt starts at zero."""
 _BOUNDS = ((1e-4, 20.0), (1e-6, 1e4), (1e-8, 1e2))
@@ -65,14 +64,31 @@ def linear(a: Tensor, b: Tensor) -> Tensor:
 
 
 def fit(members: Tensor, data: Tensor) -> Hyper:
-    """Parameters that maximise the posterior density. members: (r, n); data: (r, k), centred, at least one column not zero."""
+    """Parameters that maximise the posterior density, from rows that hold complements as neighbours.
+
+    members: (r, n); data: (r, k), centred, at least one column not zero.
+    """
     n = members.shape[1]
-    scale = data.square().mean(0).sqrt()
-    objective = _Posterior(members, data[:, scale > 0] / scale[scale > 0])
-    start = np.r_[np.log(np.r_[np.full(n, _START[0] / n), _START[1:]]), 0.0]
+    data = data[:, data.square().mean(0) > 0]
+    at = np.r_[np.log(np.r_[np.full(n, _START[0] / n), _START[1:]]), 0.0]
     bounds = [*np.log([_BOUNDS[0]] * n + list(_BOUNDS[1:])), (-_TILT_BOUND, _TILT_BOUND)]
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
-    return _hyper(np.asarray(found.x, dtype=np.float64), members)
+    for most, steps in FIT_STAGES:
+        rows = _spread(len(members), most).to(members.device)
+        seen = data[rows]
+        objective = _Posterior(members[rows], seen / seen.square().mean(0).sqrt().clamp_min(1e-300))
+        found = minimize(objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
+        at = np.asarray(found.x, dtype=np.float64)
+        if len(members) <= most:
+            break
+    return _hyper(at, members)
+
+
+def _spread(rows: int, most: int) -> Tensor:
+    """At most so many rows, whole pairs, evenly spaced."""
+    if rows <= most:
+        return torch.arange(rows)
+    pairs = torch.from_numpy(np.linspace(0, rows // 2 - 1, most // 2).astype(np.int64))
+    return torch.stack([2 * pairs, 2 * pairs + 1], dim=1).reshape(-1)
 
 
 def _hyper(at: Floats, like: Tensor) -> Hyper:
@@ -102,7 +118,7 @@ class _Posterior:
         inverse = torch.cholesky_inverse(factor)
         rows, outputs = self._data.shape
         alpha = inverse @ self._data
-        variance = (self._data * alpha).sum(0) / rows
+        variance = ((self._data * alpha).sum(0) / rows).clamp_min(1e-300)
         value = 0.5 * rows * torch.log(variance).sum() + outputs * torch.log(factor.diagonal()).sum()
         slope = outputs * inverse - (alpha / variance) @ alpha.T
         gradient = np.empty_like(at)

@@ -15,8 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xai_ray.errors import SpecError
 from xai_ray.estimators.gp_device import chosen, one_thread
-from xai_ray.estimators.gp_kernel import FIT_ROWS, Hyper, fit, kernel
+from xai_ray.estimators.gp_kernel import Hyper, fit, kernel
+from xai_ray.estimators.gp_large import Large
+from xai_ray.estimators.gp_means import pair_means
 from xai_ray.estimators.gp_reads import BLOCK, cross, known, own_variance, prior_variance
 from xai_ray.estimators.gp_system import Covariance, Dense, System
 from xai_ray.estimators.keep_rates import mixture
@@ -28,6 +31,18 @@ EXACT_WORK = 2e10
 """Triangular solves for standard errors, in multiplications, beyond which they are sampled over sets."""
 
 SAMPLED_SETS = 200
+
+LARGEST_DENSE = 10_000
+"""Rows up to which the system is factorised; above, it is solved by conjugate gradients."""
+
+FEW_PAIRS = 2
+"""With more pairs a player than this, all pairs are read at once by matrix products."""
+
+LARGEST_ROWS = 30_000
+"""Rows that are conditioned on at most."""
+
+LARGEST_WORK = 1e13
+"""Read-outs x rows x nodes beyond which a question is refused; some 3e9 are done in a second on one thread."""
 
 CONSTANT = 1e-14
 """An output is constant if its values spread by no more than this share of the largest."""
@@ -57,18 +72,20 @@ class Process:
         Runs on `device`, by default the one that the environment chooses (see `gp_device`).
         """
         device = device or chosen()
+        if len(coalitions) > LARGEST_ROWS:
+            raise SpecError(
+                f"gp from {len(coalitions):,} evaluations solves a system of as many unknowns; it takes at most "
+                f"{LARGEST_ROWS:,}: lower the budget, or use 'leverage', 'permutation', 'cells' or 'proxy'"
+            )
         members = torch.from_numpy(coalitions).to(device, torch.float64)
         data, mean = (torch.from_numpy(part).to(device) for part in _centred(values))
         if bool((data != 0).any()):
-            rows = _spread(len(members)).to(device)
-            hyper = fit(members[rows], data[rows])
+            hyper = fit(members, data)
         else:
             hyper = Hyper(members.new_ones(members.shape[1]), 1.0, 1.0, 0.0)
         covariance = Covariance(hyper, members)
-        system = Dense.of(covariance)
+        system = Dense.of(covariance) if len(members) <= LARGEST_DENSE else Large(covariance)
         alpha = system.solve(data)
-        # One step of refinement: the nugget may be small, and full budget is to be exact.
-        alpha = alpha + system.solve(data - covariance.times(alpha))
         return cls(members, hyper, system, alpha, mean, (data * alpha).sum(0) / len(data))
 
     @one_thread()
@@ -96,6 +113,10 @@ class Process:
     @one_thread()
     def read(self, readout: Readout, sets: Ints, roughness: bool = False) -> Floats:
         """Posterior means of read-outs, shape (f, r, k), for sets of shape (f, s); of the smooth part alone without `roughness`."""
+        if readout.size == 2 and not readout.block and len(sets) > FEW_PAIRS * readout.n_players:
+            nodes = mixture(readout)
+            pairs = pair_means(self.hyper, self.members, self.alpha, readout, nodes, roughness)
+            return pairs[sets[:, 0], sets[:, 1]].cpu().numpy()
         parts = [self._covariance(readout, at, roughness) @ self.alpha for at in self._chunks(readout, sets)]
         return (self._constant(readout) + torch.cat(parts)).cpu().numpy()
 
@@ -142,6 +163,13 @@ class Process:
         return smooth + self.hyper.nugget * own_variance(self.hyper, readout).to(smooth) if roughness else smooth
 
     def _chunks(self, readout: Readout, sets: Ints) -> tuple[Tensor, ...]:
+        columns, nodes = readout.weights.shape[0], len(mixture(readout).absent)
+        work = float(len(sets)) * columns * len(self.members) * nodes
+        if work > LARGEST_WORK:
+            raise SpecError(
+                f"gp would read {len(sets):,} sets from {len(self.members):,} evaluations at {columns} context sizes and "
+                f"{nodes} nodes, about {work / 1e13:.0f} hours; ask for fewer contexts or pairs, or use 'cells'"
+            )
         at = torch.from_numpy(sets).to(self.mean.device)
         return at.split(max(1, BLOCK // (len(self.members) * readout.weights.shape[0])))
 
@@ -162,14 +190,6 @@ def _centred(values: Values) -> tuple[Values, Values]:
     constant = spread <= CONSTANT * size
     mean = np.where(constant, values[0], values.mean(axis=0))
     return np.where(constant, 0.0, values - mean), mean
-
-
-def _spread(rows: int) -> Tensor:
-    """Rows to fit to: whole pairs, evenly spaced."""
-    if rows <= FIT_ROWS:
-        return torch.arange(rows)
-    pairs = torch.from_numpy(np.linspace(0, rows // 2 - 1, FIT_ROWS // 2).astype(np.int64))
-    return torch.stack([2 * pairs, 2 * pairs + 1], dim=1).reshape(-1)
 
 
 @dataclass(frozen=True)

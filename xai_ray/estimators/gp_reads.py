@@ -18,7 +18,6 @@ from xai_ray.estimators.gp_kernel import Hyper
 from xai_ray.estimators.keep_rates import Mixture
 from xai_ray.indices import Readout
 from xai_ray.indices.weights import log_binomial
-from xai_ray.types import Floats
 
 BLOCK = 4_000_000
 """Entries of an intermediate array."""
@@ -26,11 +25,9 @@ BLOCK = 4_000_000
 
 def cross(hyper: Hyper, members: Tensor, readout: Readout, nodes: Mixture, sets: Tensor) -> Tensor:
     """Covariance of read-outs with the values of rows, shape (f, r, p): f sets (f, s), r columns, p rows (p, n)."""
-    rho, (high, low) = torch.exp(-hyper.theta), _halves(hyper)
-    present = (members + (1.0 - members) * rho) * high
-    absent = (members * rho + 1.0 - members) * low
+    present, absent = factors(hyper, members)
     weights = torch.from_numpy(nodes.weights).to(members.device)
-    real = _is_real(nodes)
+    real = is_real(nodes)
     rows, step = len(members), max(1, BLOCK // max(1, len(members) * len(sets)))
     out = members.new_zeros((weights.shape[1], rows * len(sets)))
     for start in range(0, len(weights), step):
@@ -42,13 +39,20 @@ def cross(hyper: Hyper, members: Tensor, readout: Readout, nodes: Mixture, sets:
     return smooth + hyper.linear * _linear(members, readout, sets)
 
 
+def factors(hyper: Hyper, members: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors of the tilted product kernel at rows (p, n) for a player that is in, and for one that is out; each (p, n)."""
+    rho, (high, low) = torch.exp(-hyper.theta), _halves(hyper)
+    return (members + (1.0 - members) * rho) * high, (members * rho + 1.0 - members) * low
+
+
 def _halves(hyper: Hyper) -> tuple[float, float]:
     """A player's share of the tilt when present, when absent."""
     half = float(np.exp(0.5 * hyper.tilt / len(hyper.theta)))
     return half, 1.0 / half
 
 
-def _is_real(nodes: Mixture) -> bool:
+def is_real(nodes: Mixture) -> bool:
+    """Whether all nodes and weights of a mixture are real."""
     return not (nodes.weights.imag.any() or nodes.present.imag.any())
 
 
@@ -85,18 +89,18 @@ def _linear(members: Tensor, readout: Readout, sets: Tensor) -> Tensor:
 
 def known(members: Tensor, readout: Readout, sets: Tensor) -> Tensor:
     """Weights of the read-outs on the rows themselves, shape (f, r, p)."""
-    table = torch.from_numpy(_row_weights(readout)).to(members)
+    table = row_table(readout).to(members)
     inside = members[:, sets].sum(2).long()
     return table[:, inside, members.sum(1).long()[:, None]].permute(2, 0, 1)
 
 
-def _row_weights(readout: Readout) -> Floats:
+def row_table(readout: Readout) -> Tensor:
     """Weight of one coalition of size t that holds w players of the set, shape (r, s + 1, n + 1)."""
     s, n = readout.size, readout.n_players
     w, t = np.mgrid[0 : s + 1, 0 : n + 1].astype(np.float64)
     possible = (t >= w) & (t - w <= n - s)
     log = log_binomial(n - s, np.where(possible, t - w, 0.0))
-    return np.where(possible, readout.cells * np.exp(-log), 0.0)
+    return torch.from_numpy(np.where(possible, readout.cells * np.exp(-log), 0.0))
 
 
 def own_variance(hyper: Hyper, readout: Readout) -> Tensor:
@@ -104,14 +108,14 @@ def own_variance(hyper: Hyper, readout: Readout) -> Tensor:
     n = readout.n_players
     times = np.array([comb(readout.size, w) for w in range(readout.size + 1)])[None, :, None]
     tilt = np.exp(2.0 * hyper.tilt * (np.arange(n + 1) / n - 0.5))
-    return torch.from_numpy(np.asarray((times * _row_weights(readout) * readout.cells * tilt).sum(axis=(1, 2))))
+    return torch.from_numpy(np.asarray((times * row_table(readout).numpy() * readout.cells * tilt).sum(axis=(1, 2))))
 
 
 def prior_variance(hyper: Hyper, readout: Readout, nodes: Mixture, sets: Tensor) -> Tensor:
     """Prior variance of read-outs of the smooth part, shape (f, r)."""
     weights = torch.from_numpy(nodes.weights).to(hyper.theta.device)
     smooth = _quadratic(hyper, nodes, nodes, readout, sets, weights, weights)
-    if not _is_real(nodes):
+    if not is_real(nodes):
         # Re x Re y = Re (x y + x conj y) / 2.
         mirrored = Mixture(nodes.absent.conj(), nodes.present.conj(), nodes.weights.conj())
         smooth = 0.5 * (smooth + _quadratic(hyper, nodes, mirrored, readout, sets, weights, weights.conj()))

@@ -76,17 +76,19 @@ class System(Protocol):
 class Dense:
     """By Cholesky factor."""
 
+    covariance: Covariance
     factor: Tensor
     """Shape (r, r), lower."""
 
     @classmethod
     def of(cls, covariance: Covariance) -> Dense:
         """Factorises."""
-        return cls(torch.linalg.cholesky(covariance.whole()))
+        return cls(covariance, torch.linalg.cholesky(covariance.whole()))
 
     def solve(self, right: Tensor) -> Tensor:
-        """Two triangular solves."""
-        return torch.cholesky_solve(right, self.factor)
+        """With one step of refinement: the nugget may be small, and full budget is to be exact."""
+        first = torch.cholesky_solve(right, self.factor)
+        return first + torch.cholesky_solve(right - self.covariance.times(first), self.factor)
 
     def explained(self, right: Tensor, prior: Tensor) -> Tensor:
         """One triangular solve."""

@@ -1,7 +1,7 @@
 """Posterior variances of all sets from those of a sample.
 
-What a process leaves of a variance is not one share of the prior for all sets: sets of players with long length scales are explained better.
-Over sets the two follow a power law closely, so its exponent is fitted too, column by column.
+What a process leaves of a variance is not one share of the prior for all sets: it knows sets of players with long length scales
+better. Over sets the two follow a power law closely, so its exponent is fitted too, column by column.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ def candidates(question: Question) -> list[str]:
 LARGEST_STACK = 10_000
 """Evaluations above which `auto` leaves the Gaussian process: its system grows with their square."""
 
-LARGEST_READ = 5e10
-"""Sets x evaluations x players / 2 above which `auto` leaves it: what its closed forms cost, in multiplications."""
+LARGEST_READ = 1e10
+"""Sets x evaluations x players / 2 above which `auto` leaves it: what its closed forms cost; pairs, by matrix products, a sixteenth."""
 
 LARGEST_PROXY = 50_000
 """Sets above which `auto` takes the cells of a quadratic surrogate instead of trees."""
@@ -120,7 +120,8 @@ _AUTO = ("stacked", "leverage", "permutation", "msr", "proxy", "cells", "strengt
 
 
 def _affordable(question: Question, n: int, evaluations: int) -> bool:
-    return evaluations <= LARGEST_STACK and _sets(question, n) * evaluations * n / 2 <= LARGEST_READ
+    gain = 16 if question.order == 2 else 1
+    return evaluations <= LARGEST_STACK and _sets(question, n) * evaluations * n / 2 <= gain * LARGEST_READ
 
 
 def _sets(question: Question, n: int) -> int:
