@@ -32,6 +32,7 @@ def explain(
     beta: float | None = None,
     weights: Sequence[float] | None = None,
     groups: Sequence[Sequence[int]] | None = None,
+    split: str | None = None,
     asks: Sequence[Ask] | None = None,
     seed: int = 0,
     std_error: float | None = None,
@@ -47,7 +48,7 @@ def explain(
 ) -> Result:
     """Estimate an index of a game with standard errors.
 
-    `order`, `contexts`, `pairs`, `p`, `alpha`, `beta`, `weights` and `groups` are the parameters of the index, as in `Question`.
+    `order`, `contexts`, `pairs`, `p`, `alpha`, `beta`, `weights`, `groups` and `split` are the parameters of the index, as in `Question`.
     `budget` counts evaluations of v and is never exceeded; "exact" takes all 2^n. `asks` puts several questions to one pool of
     evaluations, instead of `index` and its parameters.
 
@@ -74,6 +75,7 @@ def explain(
             beta=beta,
             weights=None if weights is None else tuple(weights),
             groups=None if groups is None else tuple(tuple(group) for group in groups),
+            split=split,
         )
         asks = [Ask(question, estimator)]
     planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)

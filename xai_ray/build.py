@@ -69,12 +69,14 @@ def game_of(spec: s.Spec, base: Path) -> Game:
 
 
 def parse_ask(text: str) -> Question:
-    """A question as the command line gives it: an index, with the parameters of a semivalue in brackets, as Beta(4,1) or WBV(0.3)."""
+    """A question as the command line gives it: an index, with its parameters in brackets, as Beta(4,1), WBV(0.3) or AND(sparse)."""
     match = re.fullmatch(r"\s*([A-Za-z][\w-]*)\s*(?:\(([^()]*)\))?\s*", text)
     if match is None:
         raise SpecError(f"--ask {text!r}: give an index, for example SII or Beta(4,1)")
     tags = {tag.lower(): tag for tag in INDICES}
     tag = tags.get(match[1].lower(), match[1])
+    if tag in ("AND", "OR") and match[2]:
+        return Question(tag, split=match[2].strip())
     try:
         numbers = [float(part) for part in match[2].split(",")] if match[2] else []
     except ValueError:
@@ -151,6 +153,7 @@ def _ask(ask: s.AskSpec, at: int, game: Game) -> Ask:
         beta=ask.beta,
         weights=ask.weights,
         groups=ask.groups,
+        split=ask.split,
     )
     return Ask(question, ask.estimator)
 
@@ -210,6 +213,8 @@ def _question_text(question: Question) -> str:
         parts.append(f"contexts {_some([str(c) for c in question.contexts])}")
     if question.pairs is not None:
         parts.append(f"{len(question.pairs)} pairs")
+    if question.split is not None:
+        parts.append(f"{question.split} split")
     return ", ".join(parts)
 
 

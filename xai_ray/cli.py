@@ -334,14 +334,14 @@ def indices(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
 def estimators(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """The estimators, what each answers and from how many evaluations on (for 16 players)."""
     from xai_ray.estimators.table import ESTIMATORS
-    from xai_ray.indices import Question, resolve
+    from xai_ray.indices.example import example
 
     rows = [
         {
             "estimator": name,
             "indices": "every index" if name == "exact" else ", ".join(row.indices),
             "design": row.designs[0],
-            "minimum (n = 16)": row.minimum(resolve(Question(row.indices[0]), 16), 16),
+            "minimum (n = 16)": row.minimum(example(row.indices[0], 16), 16),
             "summary": row.summary,
             "source": row.source,
         }
@@ -393,6 +393,7 @@ def _ask(found: Result, ask: str, order: int | None, estimator: str, contexts: s
         p=question.p,
         alpha=question.alpha,
         beta=question.beta,
+        split=question.split,
     )
 
 

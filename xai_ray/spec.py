@@ -271,6 +271,8 @@ class AskSpec(_Frozen):
     weights: tuple[float, ...] | None = None
     groups: tuple[Grouping, ...] | None = None
     """Groups of players, which may hold groups in turn."""
+    split: Literal["even", "sparse"] | None = None
+    """Of AND and OR interactions; even if left out."""
 
 
 def _share(given: Any) -> Any:

@@ -19,7 +19,8 @@ import typer
 from xai_ray import cli
 from xai_ray.estimators.table import ESTIMATORS
 from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, REMOVALS
-from xai_ray.indices import INDICES, Question, resolve
+from xai_ray.indices import INDICES
+from xai_ray.indices.example import example
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -54,7 +55,7 @@ def estimator_table():
     for name, row in ESTIMATORS.items():
         answers = "every index" if set(row.indices) == set(INDICES) else ", ".join(row.indices)
         orders = "" if row.orders in (None, (1,)) else f" (order {', '.join(map(str, row.orders))})"
-        least = row.minimum(resolve(Question(row.indices[0]), 16), 16)
+        least = row.minimum(example(row.indices[0], 16), 16)
         lines.append(f"| `{name}` | {answers}{orders} | {row.summary} | {least:,} | {row.source} |")
     return "\n".join(lines)
 

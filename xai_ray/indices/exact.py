@@ -17,6 +17,7 @@ from xai_ray.indices.profile import pair_profile, player_profile
 from xai_ray.indices.question import Question
 from xai_ray.indices.resolve import resolve
 from xai_ray.indices.sets import Sets, asked_sizes, rows_of, sets_of_size
+from xai_ray.indices.sparse_andor import sparse_and_or
 from xai_ray.indices.strength import root_mean_square_strength, strength_per_order
 from xai_ray.indices.table import INDICES
 from xai_ray.indices.transforms import check_finite, comoebius, count_players, moebius, walsh
@@ -85,18 +86,15 @@ def _extreme(table: Values, asked: Question) -> tuple[Sets, Floats]:
 
 
 def _transform(table: Values, asked: Question) -> tuple[Sets, Floats]:
-    transformed = _TRANSFORMS[asked.index](table)
+    transformed = _and_or(table, asked) if asked.index in ("AND", "OR") else _TRANSFORMS[asked.index](table)
     found = [(size, sets_of_size(asked, count_players(table), size)) for size in asked_sizes(asked)]
     rows = np.concatenate([rows_of(sets, size) for size, sets in found])
     return tuple(one for _, sets in found for one in sets), transformed[rows]
 
 
-def _and(table: Values) -> Values:
-    return and_or(table)[0]
-
-
-def _or(table: Values) -> Values:
-    return and_or(table)[1]
+def _and_or(table: Values, asked: Question) -> Values:
+    found = sparse_and_or(table) if asked.split == "sparse" else and_or(table)
+    return found[("AND", "OR").index(asked.index)]
 
 
 def _players(n: int) -> Sets:
@@ -107,8 +105,6 @@ _TRANSFORMS: dict[str, Callable[[Values], Values]] = {
     "Moebius": moebius,
     "CoMoebius": comoebius,
     "Fourier": walsh,
-    "AND": _and,
-    "OR": _or,
 }
 
 _BY_KIND: dict[str, Callable[[Values, Question], tuple[Sets, Floats]]] = {

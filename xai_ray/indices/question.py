@@ -29,3 +29,5 @@ class Question:
     """Semivalue: weight of each predecessor-set size 0..n-1, summing to one."""
     groups: tuple[Group, ...] | None = None
     """Coalition structure of the Owen value, whose groups may be grouped in turn; a set A (one group) of the multivariate interaction."""
+    split: str | None = None
+    """How v is split for AND and OR interactions: "sparse", or None for the even split (resolving "even" gives None)."""

@@ -11,9 +11,13 @@ from typing import cast
 from xai_ray.errors import SpecError, UnknownName
 from xai_ray.indices.grouping import Group, check_filled, is_flat, members, plain
 from xai_ray.indices.question import Question
+from xai_ray.indices.sparse_andor import LARGEST_SPARSE
 from xai_ray.indices.table import INDICES, IndexInfo, Parameter
 
-_PARAMETERS: tuple[Parameter, ...] = ("contexts", "pairs", "p", "alpha", "beta", "weights", "groups")
+_PARAMETERS: tuple[Parameter, ...] = ("contexts", "pairs", "p", "alpha", "beta", "weights", "groups", "split")
+
+SPLITS = ("even", "sparse")
+"""How a game is split into an AND part and an OR part: v/2 each, or so that the interactions have the least L1 norm."""
 
 
 def resolve(question: Question, n: int) -> Question:
@@ -33,7 +37,14 @@ def resolve(question: Question, n: int) -> Question:
     groups = _groups(info, question, n)
     order = _order(info, question, n, groups)
     contexts = _contexts(info, question, n, order)
-    return replace(question, order=order, contexts=contexts, pairs=_pairs(info, question, n, order), groups=groups)
+    return replace(
+        question,
+        order=order,
+        contexts=contexts,
+        pairs=_pairs(info, question, n, order),
+        groups=groups,
+        split=_split(info, question, n),
+    )
 
 
 def _plain(info: IndexInfo, question: Question) -> Question:
@@ -68,6 +79,7 @@ def _check_parameters(info: IndexInfo, question: Question) -> None:
         "beta": question.beta,
         "weights": question.weights,
         "groups": question.groups,
+        "split": question.split,
     }
     for name in _PARAMETERS:
         if given[name] is not None and name not in allowed:
@@ -144,6 +156,19 @@ def _pairs(info: IndexInfo, question: Question, n: int, order: int) -> tuple[tup
         if pair == following:
             raise SpecError(f"{info.tag}: pair {pair} is given twice ((i, j) and (j, i) are the same pair)")
     return tuple(ordered)
+
+
+def _split(info: IndexInfo, question: Question, n: int) -> str | None:
+    if question.split not in (None, *SPLITS):
+        raise SpecError(f"{info.tag}: split is {' or '.join(map(repr, SPLITS))}, got {question.split!r}")
+    if question.split != "sparse":
+        return None
+    if n > LARGEST_SPARSE:
+        raise SpecError(
+            f"{info.tag}: split = 'sparse' solves a linear programme over all 2^{n} sets; it is for at most {LARGEST_SPARSE} "
+            "players: choose fewer (a coarser grid, groups) or split = 'even'"
+        )
+    return "sparse"
 
 
 def _groups(info: IndexInfo, question: Question, n: int) -> tuple[Group, ...] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Parameter: TypeAlias = Literal["contexts", "pairs", "p", "alpha", "beta", "weights", "groups"]
+Parameter: TypeAlias = Literal["contexts", "pairs", "p", "alpha", "beta", "weights", "groups", "split"]
 Kind: TypeAlias = Literal["value", "profile", "strength", "interaction", "transform", "generalised", "multivariate"]
 Scope: TypeAlias = Literal["players", "pairs", "of_order", "up_to_order", "all_up_to_order", "group", "none"]
 
@@ -247,8 +247,8 @@ _ROWS = (
         "all_up_to_order",
         None,
         "Li, Zhang, Does a neural network really encode symbolic concepts? (ICML 2023)",
-        "sum_{L in S} (-1)^{s-|L|} v_and(L), v_and = v/2",
-        takes=("pairs",),
+        "sum_{L in S} (-1)^{s-|L|} v_and(L), v_and = v/2 + gamma (0, or of the least L1 norm)",
+        takes=("pairs", "split"),
     ),
     IndexInfo(
         "OR",
@@ -257,8 +257,8 @@ _ROWS = (
         "all_up_to_order",
         None,
         "Li, Zhang, Does a neural network really encode symbolic concepts? (ICML 2023)",
-        "-sum_{L in S} (-1)^{s-|L|} v_or(N - L), v_or = v/2; v_or(empty) for the empty set",
-        takes=("pairs",),
+        "-sum_{L in S} (-1)^{s-|L|} v_or(N - L), v_or = v/2 - gamma; v_or(empty) for the empty set",
+        takes=("pairs", "split"),
     ),
     IndexInfo(
         "MVI",

@@ -80,6 +80,7 @@ class Result:
         beta: float | None = None,
         weights: Sequence[float] | None = None,
         groups: Sequence[Sequence[int]] | None = None,
+        split: str | None = None,
     ) -> Result:
         """Another index from the values already evaluated, as a result of its own. Arguments as in `Question`.
 
@@ -100,6 +101,7 @@ class Result:
             beta=beta,
             weights=None if weights is None else tuple(weights),
             groups=None if groups is None else tuple(tuple(group) for group in groups),
+            split=split,
         )
         return replace(self, estimates=(self.asker(question, estimator),), convergence=())
 

@@ -57,7 +57,7 @@ def row_name(labels: Sequence[str], coalition: Iterable[int], context: int | Non
 def parameters(question: Question) -> dict[str, object]:
     """The index's own parameters that are set."""
     known = {"p": question.p, "alpha": question.alpha, "beta": question.beta}
-    known |= {"weights": question.weights, "groups": question.groups}
+    known |= {"weights": question.weights, "groups": question.groups, "split": question.split}
     return {name: value for name, value in known.items() if value is not None}
 
 
@@ -68,7 +68,7 @@ def title(question: Question) -> str:
         out += f" ({INDICES[out].name})"
     if question.order is not None and question.order > 1:
         out += f", order {question.order}"
-    set_to = [f"{name} = {value}" for name, value in parameters(question).items() if isinstance(value, float)]
+    set_to = [f"{name} = {value}" for name, value in parameters(question).items() if isinstance(value, float | str)]
     return ", ".join([out, *set_to])
 
 
