@@ -9,7 +9,7 @@ from xai_ray.coalitions.exhaustive import pack
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators import Ask, Pool, plan
-from xai_ray.estimators.proxy import shrunk
+from xai_ray.estimators.correction import shrunk
 from xai_ray.estimators.table import build
 from xai_ray.indices import Question, exact, resolve
 from xai_ray.testing.estimators import check_estimator

@@ -12,19 +12,16 @@ cell is a single coalition, drawn or not: there the intervals cover their 95 % o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
 from xai_ray.errors import NotEnoughSamples
-from xai_ray.estimators.cell_sums import differences, pattern_shares, pattern_sums, row_weights, subset_sums
+from xai_ray.estimators.cell_sums import differences, row_weights, subset_sums
+from xai_ray.estimators.residual_moments import variance
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.surrogate import Fitter, Surrogate
 from xai_ray.indices import Readout
 from xai_ray.types import Floats, Ints, Values
-
-_PRIOR_ROWS = 4.0
-"""A cell's second moment is averaged with this many pseudo-rows of its size's mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +37,29 @@ class Corrected:
     """Shape (r, k): residuals of the surrogate that did not see the row."""
 
     def read(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
-        """Values and standard errors for sets (c, s) of s = 0..3 ascending players, each of shape (c, R, k), in units of v.
-
-        NaN where a column reads a size of which nothing was drawn.
+        """Values with the whole correction and standard errors for sets (c, s) of s = 0..3 ascending players, each of shape (c, R, k),
+        in units of v. NaN where a column reads a size of which nothing was drawn.
         """
-        values = np.mean([surrogate.read(readout, sets) for surrogate in self.surrogates], axis=0)
+        surrogate, correction, error = self._parts(readout, sets)
+        return surrogate + correction, error
+
+    def read_shrunk(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
+        """The same with the correction drawn towards zero for sets of two and more."""
+        surrogate, correction, error = self._parts(readout, sets)
+        return (surrogate + correction, error) if readout.size < 2 else shrunk(surrogate, correction, error)
+
+    def _parts(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats, Floats]:
+        """The surrogate's own answer, the correction, and its standard error, each of shape (c, R, k)."""
+        surrogate = np.mean([surrogate.read(readout, sets) for surrogate in self.surrogates], axis=0)
         if readout.size == 0:
-            values += readout.weights.sum(axis=1)[:, None] * self.rows.empty
+            surrogate += readout.weights.sum(axis=1)[:, None] * self.rows.empty
         weights = row_weights(readout)
-        self._add_residuals(values, weights, sets)
-        errors = np.sqrt(self._variance(weights, sets))
+        correction = np.zeros_like(surrogate)
+        self._add_residuals(correction, weights, sets)
+        error = np.sqrt(variance(self.rows, self.held_out, weights, sets))
         missing = ((weights != 0).any(axis=1) & (self.rows.drawn == 0)).any(axis=1)
-        values[:, missing] = errors[:, missing] = np.nan
-        return values, errors
+        correction[:, missing] = error[:, missing] = np.nan
+        return surrogate, correction, error
 
     def _add_residuals(self, values: Floats, weights: Floats, sets: Ints) -> None:
         for r, column in enumerate(weights):
@@ -61,49 +68,14 @@ class Corrected:
             columns = [d[self.rows.sizes[here], None] * residual for d in differences(column)]
             values[:, r] += sum(subset_sums(self.rows.coalitions[here], columns, sets))
 
-    def _variance(self, weights: Floats, sets: Ints) -> Floats:
-        """Over strata of pairs, sums of squared contributions per cell; shape (c, R, k)."""
-        rows, size = self.rows, sets.shape[1]
-        n, count = rows.n_players, len(rows.pairs.stratum)
-        inside, outside = self.held_out[2 : 2 + count], self.held_out[2 + count :]
-        shares = pattern_shares(n, size)
-        out = np.zeros((len(sets), weights.shape[0], inside.shape[1]))
-        for h in np.unique(rows.pairs.stratum):
-            # A pair with w players of the set in S has the other s - w in the complement of S.
-            first, second = weights[:, :, h], weights[:, ::-1, n - h]
-            used = np.flatnonzero((first != 0).any(axis=1) | (second != 0).any(axis=1))
-            if rows.share[h] >= 1.0 or not len(used):
-                continue
-            here = rows.pairs.stratum == h
-            members = rows.pairs.members[here]
-            products = _products(inside[here] / rows.drawn[h], outside[here] / rows.drawn[n - h])
-            sums = pattern_sums(members, np.c_[np.ones(len(members)), _flat(products)], sets)
-            seen = np.maximum(sums[:, :, :1], 0.0)
-            # The middle stratum's members all hold player 0, so their cells do not follow the shares of their size.
-            times = np.array([comb(size, w) for w in range(size + 1)]) * shares[:, h] * len(members)
-            expected = seen if 2 * h == n else times[:, None, None]
-            for r in used:
-                a, b = first[r][:, None, None], second[r][:, None, None]
-                total = _combine(a, b, sums[:, :, 1:])
-                mean = _combine(a, b, _flat(products).mean(axis=0))
-                moment = np.maximum(total + _PRIOR_ROWS * mean, 0.0) / (seen + _PRIOR_ROWS)
-                out[:, r] += (1.0 - rows.share[h]) * (expected * moment).sum(axis=0)
-        return out
 
-
-def _products(r: Values, q: Values) -> Floats:
-    """Squares and cross product of the two residuals of a pair, shape (p, 3, k)."""
-    return np.stack([r * r, r * q, q * q], axis=1)
-
-
-def _flat(products: Floats) -> Floats:
-    return products.reshape(len(products), -1)
-
-
-def _combine(a: Floats, b: Floats, sums: Floats) -> Floats:
-    """Sum of (a r + b q)^2 from the sums of r^2, r q and q^2 side by side on the last axis."""
-    k = sums.shape[-1] // 3
-    return a * a * sums[..., :k] + 2 * a * b * sums[..., k : 2 * k] + b * b * sums[..., 2 * k :]
+def shrunk(surrogate: Floats, correction: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """Surrogate plus its correction drawn towards zero, and standard errors; all of shape (c, R, k)."""
+    noise = error**2
+    typical = noise.mean(axis=0, keepdims=True)
+    signal = np.maximum((correction**2).mean(axis=0, keepdims=True) - typical, 0.0) + typical
+    kept = np.divide(signal, signal + noise, out=np.ones_like(noise), where=noise > 0)
+    return surrogate + kept * correction, error * np.sqrt((1.0 + kept) / 2)
 
 
 def cross_fit(rows: SizedRows, fitter: Fitter) -> Corrected:

@@ -65,20 +65,7 @@ class Proxy(KeepsRows):
 
 def corrected(fitted: Corrected, readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
     """Values and standard errors of sets (c, s), each of shape (c, R, k); the correction is shrunk for sets of two and more."""
-    value, error = fitted.read(readout, sets)
-    if readout.size < 2:
-        return value, error
-    trees = np.mean([surrogate.read(readout, sets) for surrogate in fitted.surrogates], axis=0)
-    return shrunk(trees, value - trees, error)
-
-
-def shrunk(surrogate: Floats, correction: Floats, error: Floats) -> tuple[Floats, Floats]:
-    """Surrogate plus its correction drawn towards zero, and standard errors; all of shape (c, R, k)."""
-    noise = error**2
-    typical = noise.mean(axis=0, keepdims=True)
-    signal = np.maximum((correction**2).mean(axis=0, keepdims=True) - typical, 0.0) + typical
-    kept = np.divide(signal, signal + noise, out=np.ones_like(noise), where=noise > 0)
-    return surrogate + kept * correction, error * np.sqrt((1.0 + kept) / 2)
+    return fitted.read_shrunk(readout, sets)
 
 
 INFO = EstimatorInfo(

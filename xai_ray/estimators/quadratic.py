@@ -8,7 +8,7 @@ Primal normal equations when there are fewer features than rows, the kernel form
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import ceil
+from itertools import product
 
 import numpy as np
 
@@ -23,9 +23,6 @@ LARGEST_SYSTEM = 3_000
 _PAIR_SHARES = (0.03, 0.3, 3.0)
 _NOISES = (1e-6, 1e-3, 1e-2, 1e-1)
 _PILOT_ROWS = 1_200
-_RACE_ROWS = 600
-_RACE_WINNERS = 3
-_RACE_FROM = 800
 _CHUNK = 4_096
 
 
@@ -91,25 +88,19 @@ class QuadraticRidge:
 
     @classmethod
     def tuned(cls, coalitions: Coalitions, values: Values, held_out: Mask) -> QuadraticRidge:
-        """Chooses the prior variance of pair terms and the noise by error on the held-out rows.
-
-        With many rows all candidates run on 600 first, and only the best three on up to 1,200.
-        """
-        train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-        candidates = [(share, noise) for share in _PAIR_SHARES for noise in _NOISES]
+        """Chooses the prior variance of pair terms and the noise by error on the held-out rows; up to 1,200 rows of each kind."""
+        train, test = _thinned(np.flatnonzero(~held_out)), _thinned(np.flatnonzero(held_out))
         scale: Floats = np.maximum(values.var(axis=0), 1e-300)
-        for rows, winners in ((_RACE_ROWS, _RACE_WINNERS), (_PILOT_ROWS, 1)):
-            if winners > 1 and len(train) <= _RACE_FROM:
-                continue
-            fitted, asked = train[:: max(1, ceil(len(train) / rows))], test[:: max(1, ceil(len(test) / rows))]
-            pilot = cls(coalitions[fitted], values[fitted], 1.0, 1.0)
-            losses: list[float] = []
-            for share, noise in candidates:
-                fit = replace(pilot, pair_share=share, noise=noise).fit(np.ones(len(fitted), dtype=np.bool_))
-                losses.append(float(np.mean((values[asked] - fit.predict(coalitions[asked])) ** 2 / scale)))
-            best = sorted(range(len(losses)), key=losses.__getitem__)[:winners]
-            candidates = [candidates[i] for i in sorted(best)]
-        return cls(coalitions, values, *candidates[0])
+        pilot = cls(coalitions[train], values[train], 1.0, 1.0)
+        everything = np.ones(len(train), dtype=np.bool_)
+        best: tuple[float, float, float] | None = None
+        for share, noise in product(_PAIR_SHARES, _NOISES):
+            fit = replace(pilot, pair_share=share, noise=noise).fit(everything)
+            loss = float(np.mean((values[test] - fit.predict(coalitions[test])) ** 2 / scale))
+            if best is None or loss < best[0]:
+                best = (loss, share, noise)
+        assert best is not None
+        return cls(coalitions, values, best[1], best[2])
 
     def fit(self, train: Mask) -> Quadratic:
         """Fits to the rows where `train` is true."""
@@ -117,7 +108,7 @@ class QuadraticRidge:
         features = n + n * (n - 1) // 2
         at = np.flatnonzero(train)
         if min(features, len(at)) > LARGEST_SYSTEM:
-            at = at[np.linspace(0, len(at) - 1, LARGEST_SYSTEM).astype(np.int64)]
+            at = _thinned(at, LARGEST_SYSTEM)
         powers = self._powers(self.coalitions[at].sum(axis=1).astype(np.int64))
         poly = np.asarray(np.linalg.lstsq(powers, self.values[at], rcond=None)[0], dtype=np.float64)
         rest = self.values[at] - powers @ poly
@@ -163,6 +154,11 @@ class QuadraticRidge:
         if not self.gram:
             self.gram.append(_gram_of(self.coalitions))
         return self.gram[0] - _gram_of(self.coalitions[~train])
+
+
+def _thinned(rows: Ints, most: int = _PILOT_ROWS) -> Ints:
+    """At most so many of the rows, evenly spaced."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def _gram_of(coalitions: Coalitions) -> Floats:
