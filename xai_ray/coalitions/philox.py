@@ -36,6 +36,7 @@ class Stream(IntEnum):
     SIGNS = 20
     OWEN_ORDERS = 21
     RUN_CONTEXTS = 22
+    PROBES = 23
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
