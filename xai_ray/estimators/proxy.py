@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators import cells
