@@ -72,7 +72,7 @@ class RunContexts:
     def pool(self, h: int) -> int:
         """Pairs in stratum h; one of even r and h = r/2 is counted once (its member that holds the first outside player)."""
         r = len(self.outside)
-        return comb(r - 1, h - 1) if 2 * h == r else comb(r, h)
+        return comb(r - 1, h - 1) if h and 2 * h == r else comb(r, h)
 
     def weights(self) -> Floats:
         """Shape (strata + 1,): share of the sizes 0..r that a stratum holds."""

@@ -60,7 +60,7 @@ class Runs(KeepsRows):
         errors, freedom = spread.errors(contrast)
         values = spread.weights @ contrast
         if self.question.index != "MVI":
-            values, errors = self._extreme(gains, spread)
+            values, errors = self._extreme(gains, spread, errors)
         sets = (tuple(sorted(design.members)),)
         return Estimate(self.question, sets, values[None], errors[None], self.name, len(rows.values), freedom)
 
@@ -68,8 +68,8 @@ class Runs(KeepsRows):
         """The blocks that are single players."""
         return [at for at, (first, last) in enumerate(self.design.runs) if first == last]
 
-    def _extreme(self, gains: Floats, spread: Spread) -> tuple[Floats, Floats]:
-        """Value and standard error, each of shape (k,)."""
+    def _extreme(self, gains: Floats, spread: Spread, contrast: Floats) -> tuple[Floats, Floats]:
+        """Value and standard error, each of shape (k,); `contrast` is the standard error of MVI."""
         phi = np.einsum("d,dbk->bk", spread.weights, gains)
         blocks, outputs = phi.shape
         values = self._best(phi)
@@ -77,7 +77,9 @@ class Runs(KeepsRows):
         normal = ndtri((words.astype(np.float64) + 0.5) / 2.0**64)
         noise = np.einsum("kbc,rc->bkr", spread.root(gains), normal)
         drawn = self._best((phi[:, :, None] + noise).reshape(blocks, -1)).reshape(outputs, REPLICATES)
-        return values, np.sqrt(((drawn - values[:, None]) ** 2).mean(axis=1))
+        # The contrast counts as one replicate more: where none moved, what was not seen is small but not nothing.
+        squares = ((drawn - values[:, None]) ** 2).sum(axis=1) + contrast**2
+        return values, np.sqrt(squares / (REPLICATES + 1))
 
     def _best(self, phi: Floats) -> Floats:
         return best_partition(phi, self.design.runs, self.design.members, self.question.index == "BMAX").values

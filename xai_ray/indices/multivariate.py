@@ -17,6 +17,9 @@ from xai_ray.types import Floats, Values
 
 Run = tuple[int, ...]
 
+_TIE = 1e-12
+"""Differences below this share of the largest phi are rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Extreme:
@@ -59,6 +62,7 @@ def extreme_interaction(table: Values, members: Run, largest: bool) -> Extreme:
 def best_partition(values: Values, runs: Sequence[tuple[int, int]], members: Run, largest: bool) -> Extreme:
     """The extreme over contiguous partitions from phi([C] | N_C) of every run, shape (runs, k): best[b] = max_a best[a-1] + phi([a..b]).
 
+    Where partitions tie up to rounding, runs are as short as possible.
     `runs` holds the first and last position of each row of `values`; all |A|(|A|+1)/2 of them, in any order.
     """
     size, outputs = len(members), values.shape[1]
@@ -67,7 +71,10 @@ def best_partition(values: Values, runs: Sequence[tuple[int, int]], members: Run
     start = np.zeros((size, outputs), dtype=np.int64)
     for b in range(size):
         ends = np.stack([best[a] + phi[a, b] for a in range(b + 1)])
-        start[b] = ends.argmax(axis=0) if largest else ends.argmin(axis=0)
+        gain = ends if largest else -ends
+        # Of runs that tie up to rounding the shortest: players that do not interact stay apart.
+        tie = gain >= gain.max(axis=0) - _TIE * np.abs(values).max(axis=0)
+        start[b] = b - tie[::-1].argmax(axis=0)
         best[b + 1] = np.take_along_axis(ends, start[b][None, :], axis=0)[0]
     singles = np.stack([phi[a, a] for a in range(size)]).sum(axis=0)
     cuts = tuple(_runs(members, [int(first) for first in start[:, output]]) for output in range(outputs))
