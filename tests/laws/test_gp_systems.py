@@ -101,8 +101,10 @@ def test_one_thread_restores_the_number_after_an_error():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with pytest.raises(ZeroDivisionError), one_thread():
+        with one_thread():
             assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with pytest.raises(ZeroDivisionError), one_thread():
             _ = 1 / 0
         assert torch.get_num_threads() == 2
     finally:

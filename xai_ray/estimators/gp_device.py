@@ -6,7 +6,7 @@ The setting says where work runs, not what is asked: answers agree to `TOLERANCE
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -37,7 +37,7 @@ def available() -> tuple[str, ...]:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> Generator[None]:
     """Runs torch on one thread and restores the number after: how a product is split over threads moves its last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

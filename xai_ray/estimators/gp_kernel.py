@@ -17,6 +17,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from xai_ray.estimators.gp_torch import factored, numbers, tensor
 from xai_ray.types import Floats
 
 FIT_STAGES = ((400, 60), (1200, 12))
@@ -27,7 +28,7 @@ _START = (3.0, 1.0, 1e-2)
 _BOUNDS = ((1e-4, 20.0), (1e-6, 1e4), (1e-8, 1e2))
 _TILT_BOUND = 12.0
 _PRECISION = (1.0, 0.3, 0.1, 0.05)
-"""Of the priors: log theta towards its mean over players, log linear part towards 0, log nugget, tilt towards 0. They matter at few rows."""
+"""Of the priors: log theta towards its mean over players, log linear part towards 0, log nugget, tilt towards 0; felt at few rows."""
 _LOG_NUGGET = float(np.log(1e-3))
 
 
@@ -87,13 +88,13 @@ def _spread(rows: int, most: int) -> Tensor:
     """At most so many rows, whole pairs, evenly spaced."""
     if rows <= most:
         return torch.arange(rows)
-    pairs = torch.from_numpy(np.linspace(0, rows // 2 - 1, most // 2).astype(np.int64))
+    pairs = tensor(np.linspace(0, rows // 2 - 1, most // 2).astype(np.int64))
     return torch.stack([2 * pairs, 2 * pairs + 1], dim=1).reshape(-1)
 
 
 def _hyper(at: Floats, like: Tensor) -> Hyper:
     n = like.shape[1]
-    theta = torch.from_numpy(np.exp(at[:n])).to(like)
+    theta = tensor(np.exp(at[:n])).to(like)
     return Hyper(theta, float(np.exp(at[n])), float(np.exp(at[n + 1])), float(at[n + 2]))
 
 
@@ -112,8 +113,8 @@ class _Posterior:
         covariance = smooth + hyper.linear * self._linear
         nuggets = hyper.nugget * weight**2
         covariance.diagonal().add_(nuggets)
-        factor, failed = torch.linalg.cholesky_ex(covariance)
-        if int(failed):
+        factor = factored(covariance)
+        if factor is None:
             return 1e12, np.zeros_like(at)
         inverse = torch.cholesky_inverse(factor)
         rows, outputs = self._data.shape
@@ -123,7 +124,7 @@ class _Posterior:
         slope = outputs * inverse - (alpha / variance) @ alpha.T
         gradient = np.empty_like(at)
         felt, own = slope * smooth, slope.diagonal() * nuggets
-        gradient[:n] = (-hyper.theta * self._mismatches(felt)).cpu().numpy()
+        gradient[:n] = numbers(-hyper.theta * self._mismatches(felt))
         gradient[n] = 0.5 * hyper.linear * float((slope * self._linear).sum())
         gradient[n + 1] = 0.5 * float(own.sum())
         gradient[n + 2] = float(((felt.sum(1) + own) * self._lean).sum())

@@ -23,6 +23,7 @@ from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.gp_kernel import kernel
 from xai_ray.estimators.gp_system import Covariance, Dense
+from xai_ray.estimators.gp_torch import cholesky, solve_lower, tensor
 
 KEPT = 150_000_000
 """Entries of the covariance that are kept (1.2 GB, 12,247 rows); beyond, it is computed anew at every step."""
@@ -55,9 +56,10 @@ class Large:
 
     def explained(self, right: Tensor, prior: Tensor) -> Tensor:
         """From below; what is left of `prior` is too large by a share of about `EXPLAINED`."""
-        done: Callable[[Tensor, Tensor], bool] = lambda gap, found: bool(
-            (gap <= torch.maximum(EXPLAINED * (prior - found), 1e-13 * prior)).all()
-        )
+
+        def done(gap: Tensor, found: Tensor) -> bool:
+            return bool((gap <= torch.maximum(EXPLAINED * (prior - found), 1e-13 * prior)).all())
+
         return (right * self._descend(right, done)).sum(0)
 
     def precision(self) -> Tensor:
@@ -65,7 +67,7 @@ class Large:
         rows = len(self.covariance.members)
         words = random_words(0, Stream.PROBES, 0, np.arange(rows, dtype=np.int64), 1)[:, 0]
         bits = (words[:, None] >> np.arange(PROBES, dtype=np.uint64)) & np.uint64(1)
-        signs = torch.from_numpy(2.0 * bits.astype(np.float64) - 1.0).to(self.covariance.members)
+        signs = tensor(2.0 * bits.astype(np.float64) - 1.0).to(self.covariance.members)
         solved = self._descend(signs, lambda gap, found: bool((gap <= 1e-4 * found).all()))
         rough = self._inverse_diagonal
         found = rough + (signs * (solved - self._precondition(signs))).mean(1)
@@ -117,11 +119,11 @@ class Large:
         inner = kernel(hyper, chosen, chosen)
         # Empty and grand coalition may tie with others to rounding where length scales are long.
         inner.diagonal().mul_(1.0 + 1e-10)
-        reach = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), kernel(hyper, chosen, members), upper=False)
+        reach = solve_lower(cholesky(inner), kernel(hyper, chosen, members))
         own = torch.maximum(self._prior - reach.square().sum(0), self.covariance.nuggets)
         outer = (reach / own) @ reach.T
         outer.diagonal().add_(1.0)
-        return reach, own, torch.linalg.cholesky(outer)
+        return reach, own, cholesky(outer)
 
     def _precondition(self, right: Tensor) -> Tensor:
         reach, own, factor = self._parts
@@ -132,7 +134,7 @@ class Large:
     def _inverse_diagonal(self) -> Tensor:
         """Of the preconditioner, shape (r,)."""
         reach, own, factor = self._parts
-        felt = torch.linalg.solve_triangular(factor, reach / own, upper=False).square().sum(0)
+        felt = solve_lower(factor, reach / own).square().sum(0)
         return 1.0 / own - felt
 
 
@@ -144,5 +146,5 @@ def _ratio(a: Tensor, b: Tensor) -> Tensor:
 def _evenly(rows: int) -> Tensor:
     """Whole pairs, evenly spaced."""
     count = min(rows, INDUCING) // 2
-    pairs = torch.from_numpy(np.linspace(0, rows // 2 - 1, count).astype(np.int64))
+    pairs = tensor(np.linspace(0, rows // 2 - 1, count).astype(np.int64))
     return torch.stack([2 * pairs, 2 * pairs + 1], dim=1).reshape(-1)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xai_ray.estimators.gp_kernel import Hyper
 from xai_ray.estimators.gp_reads import factors, is_real, row_table
+from xai_ray.estimators.gp_torch import tensor
 from xai_ray.estimators.keep_rates import Mixture
 from xai_ray.indices import Readout
 
@@ -20,7 +21,7 @@ def pair_means(
 ) -> Tensor:
     """Means of a derivative read-out of size 2, shape (n, n, r, k), from rows (p, n) with weights alpha (p, k)."""
     present, absent = factors(hyper, members)
-    weights = torch.from_numpy(nodes.weights).to(members.device)
+    weights = tensor(nodes.weights).to(members.device)
     felt, real, n = alpha * hyper.weight(members)[:, None], is_real(nodes), members.shape[1]
     out = members.new_zeros((weights.shape[1], alpha.shape[1], n, n))
     for j in range(len(weights)):

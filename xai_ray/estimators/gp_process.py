@@ -22,6 +22,7 @@ from xai_ray.estimators.gp_large import Large
 from xai_ray.estimators.gp_means import pair_means
 from xai_ray.estimators.gp_reads import BLOCK, cross, known, own_variance, prior_variance
 from xai_ray.estimators.gp_system import Covariance, Dense, System
+from xai_ray.estimators.gp_torch import numbers, split, tensor
 from xai_ray.estimators.keep_rates import mixture
 from xai_ray.estimators.power_law import extrapolated
 from xai_ray.indices import Readout
@@ -77,12 +78,10 @@ class Process:
                 f"gp from {len(coalitions):,} evaluations solves a system of as many unknowns; it takes at most "
                 f"{LARGEST_ROWS:,}: lower the budget, or use 'leverage', 'permutation', 'cells' or 'proxy'"
             )
-        members = torch.from_numpy(coalitions).to(device, torch.float64)
-        data, mean = (torch.from_numpy(part).to(device) for part in _centred(values))
-        if bool((data != 0).any()):
-            hyper = fit(members, data)
-        else:
-            hyper = Hyper(members.new_ones(members.shape[1]), 1.0, 1.0, 0.0)
+        members = tensor(coalitions).to(device, torch.float64)
+        data, mean = (tensor(part).to(device) for part in _centred(values))
+        flat = Hyper(members.new_ones(members.shape[1]), 1.0, 1.0, 0.0)
+        hyper = fit(members, data) if bool((data != 0).any()) else flat
         covariance = Covariance(hyper, members)
         system = Dense.of(covariance) if len(members) <= LARGEST_DENSE else Large(covariance)
         alpha = system.solve(data)
@@ -91,8 +90,8 @@ class Process:
     @one_thread()
     def predict(self, coalitions: Coalitions) -> Values:
         """Posterior mean of the smooth part, shape (c, k)."""
-        at = torch.from_numpy(coalitions).to(self.members)
-        return (self.mean + kernel(self.hyper, at, self.members) @ self.alpha).cpu().numpy()
+        at = tensor(coalitions).to(self.members)
+        return numbers(self.mean + kernel(self.hyper, at, self.members) @ self.alpha)
 
     @cached_property
     def _precision(self) -> Tensor:
@@ -102,13 +101,13 @@ class Process:
     @one_thread()
     def left_out(self) -> Values:
         """Leave-one-out residuals v - prediction, shape (r, k). Rasmussen, Williams (2006), eq. 5.12."""
-        return (self.alpha / self._precision).cpu().numpy()
+        return numbers(self.alpha / self._precision)
 
     @one_thread()
     def standardised(self) -> Floats:
         """Leave-one-out residuals in units of their standard deviations, shape (r, k); zero for a constant output."""
         scale = torch.where(self.variance > 0, self.variance, torch.ones_like(self.variance)).sqrt()
-        return (self.alpha / self._precision.sqrt() / scale).cpu().numpy()
+        return numbers(self.alpha / self._precision.sqrt() / scale)
 
     @one_thread()
     def read(self, readout: Readout, sets: Ints, roughness: bool = False) -> Floats:
@@ -116,9 +115,9 @@ class Process:
         if readout.size == 2 and not readout.block and len(sets) > FEW_PAIRS * readout.n_players:
             nodes = mixture(readout)
             pairs = pair_means(self.hyper, self.members, self.alpha, readout, nodes, roughness)
-            return pairs[sets[:, 0], sets[:, 1]].cpu().numpy()
+            return numbers(pairs[sets[:, 0], sets[:, 1]])
         parts = [self._covariance(readout, at, roughness) @ self.alpha for at in self._chunks(readout, sets)]
-        return (self._constant(readout) + torch.cat(parts)).cpu().numpy()
+        return numbers(self._constant(readout) + torch.cat(parts))
 
     @one_thread()
     def moments(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats]:
@@ -134,9 +133,9 @@ class Process:
             means = self.read(readout, sets, roughness)
             sample = np.linspace(0, len(sets) - 1, SAMPLED_SETS).astype(np.int64)
             _, prior, explained = self._moments(readout, sets[sample], roughness)
-            every = self._prior(readout, torch.from_numpy(sets).to(self.mean.device), roughness).cpu().numpy()
+            every = numbers(self._prior(readout, tensor(sets).to(self.mean.device), roughness))
             variance = extrapolated(every, prior, _left(prior, explained))
-        return means, np.sqrt(variance[..., None] * self.variance.cpu().numpy())
+        return means, np.sqrt(variance[..., None] * numbers(self.variance))
 
     def _moments(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats, Floats]:
         """Means (f, r, k), prior variances and explained variances (f, r) in units of the process variance."""
@@ -150,7 +149,7 @@ class Process:
             flat = covariance.reshape(-1, len(self.members)).T
             explained.append(self.system.explained(flat, priors[-1].reshape(-1)).reshape(len(at), -1))
         value = self._constant(readout) + torch.cat(means)
-        return value.cpu().numpy(), torch.cat(priors).cpu().numpy(), torch.cat(explained).cpu().numpy()
+        return numbers(value), numbers(torch.cat(priors)), numbers(torch.cat(explained))
 
     def _covariance(self, readout: Readout, at: Tensor, roughness: bool) -> Tensor:
         smooth = cross(self.hyper, self.members, readout, mixture(readout), at)
@@ -170,13 +169,13 @@ class Process:
                 f"gp would read {len(sets):,} sets from {len(self.members):,} evaluations at {columns} context sizes and "
                 f"{nodes} nodes, about {work / 1e13:.0f} hours; ask for fewer contexts or pairs, or use 'cells'"
             )
-        at = torch.from_numpy(sets).to(self.mean.device)
-        return at.split(max(1, BLOCK // (len(self.members) * readout.weights.shape[0])))
+        at = tensor(sets).to(self.mean.device)
+        return split(at, max(1, BLOCK // (len(self.members) * readout.weights.shape[0])))
 
     def _constant(self, readout: Readout) -> Tensor:
         """What a read-out sees of the mean: nothing, unless the set is empty. Shape (r, k)."""
         weight = readout.weights.sum(1) if readout.size == 0 else 0.0 * readout.weights.sum(1)
-        return torch.from_numpy(weight).to(self.mean)[:, None] * self.mean
+        return tensor(weight).to(self.mean)[:, None] * self.mean
 
 
 def _left(prior: Floats, explained: Floats) -> Floats:
@@ -187,8 +186,9 @@ def _left(prior: Floats, explained: Floats) -> Floats:
 def _centred(values: Values) -> tuple[Values, Values]:
     """Values less their mean, and the mean; exactly zero for an output that is constant to rounding, which no length scale could tell."""
     spread, size = np.ptp(values, axis=0), np.abs(values).max(axis=0)
+    average: Floats = np.asarray(values.mean(axis=0), dtype=np.float64)
     constant = spread <= CONSTANT * size
-    mean = np.where(constant, values[0], values.mean(axis=0))
+    mean = np.where(constant, values[0], average)
     return np.where(constant, 0.0, values - mean), mean
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from xai_ray.estimators.gp_kernel import Hyper
+from xai_ray.estimators.gp_torch import numbers, split, tensor
 from xai_ray.estimators.keep_rates import Mixture
 from xai_ray.indices import Readout
 from xai_ray.indices.weights import log_binomial
@@ -26,7 +27,7 @@ BLOCK = 4_000_000
 def cross(hyper: Hyper, members: Tensor, readout: Readout, nodes: Mixture, sets: Tensor) -> Tensor:
     """Covariance of read-outs with the values of rows, shape (f, r, p): f sets (f, s), r columns, p rows (p, n)."""
     present, absent = factors(hyper, members)
-    weights = torch.from_numpy(nodes.weights).to(members.device)
+    weights = tensor(nodes.weights).to(members.device)
     real = is_real(nodes)
     rows, step = len(members), max(1, BLOCK // max(1, len(members) * len(sets)))
     out = members.new_zeros((weights.shape[1], rows * len(sets)))
@@ -77,7 +78,7 @@ def _node(
 def _linear(members: Tensor, readout: Readout, sets: Tensor) -> Tensor:
     """Read-outs of 1 + sum_l s_l t_l / n, broadcastable to (f, r, p)."""
     n, s = members.shape[1], readout.size
-    weights = torch.from_numpy(readout.weights).to(members)
+    weights = tensor(readout.weights).to(members)
     signs = (2.0 * members - 1.0) / n
     if s == 0:
         lean = torch.linspace(-1.0, 1.0, n + 1, dtype=members.dtype, device=members.device)
@@ -100,7 +101,7 @@ def row_table(readout: Readout) -> Tensor:
     w, t = np.mgrid[0 : s + 1, 0 : n + 1].astype(np.float64)
     possible = (t >= w) & (t - w <= n - s)
     log = log_binomial(n - s, np.where(possible, t - w, 0.0))
-    return torch.from_numpy(np.where(possible, readout.cells * np.exp(-log), 0.0))
+    return tensor(np.where(possible, readout.cells * np.exp(-log), 0.0))
 
 
 def own_variance(hyper: Hyper, readout: Readout) -> Tensor:
@@ -108,12 +109,12 @@ def own_variance(hyper: Hyper, readout: Readout) -> Tensor:
     n = readout.n_players
     times = np.array([comb(readout.size, w) for w in range(readout.size + 1)])[None, :, None]
     tilt = np.exp(2.0 * hyper.tilt * (np.arange(n + 1) / n - 0.5))
-    return torch.from_numpy(np.asarray((times * row_table(readout).numpy() * readout.cells * tilt).sum(axis=(1, 2))))
+    return tensor(np.asarray((times * numbers(row_table(readout)) * readout.cells * tilt).sum(axis=(1, 2))))
 
 
 def prior_variance(hyper: Hyper, readout: Readout, nodes: Mixture, sets: Tensor) -> Tensor:
     """Prior variance of read-outs of the smooth part, shape (f, r)."""
-    weights = torch.from_numpy(nodes.weights).to(hyper.theta.device)
+    weights = tensor(nodes.weights).to(hyper.theta.device)
     smooth = _quadratic(hyper, nodes, nodes, readout, sets, weights, weights)
     if not is_real(nodes):
         # Re x Re y = Re (x y + x conj y) / 2.
@@ -124,7 +125,7 @@ def prior_variance(hyper: Hyper, readout: Readout, nodes: Mixture, sets: Tensor)
         extra = sums**2 + (readout.weights @ np.linspace(-1.0, 1.0, n + 1)) ** 2
     else:
         extra = (4.0 * readout.size / n if readout.size == 1 or readout.block else 0.0) * sums**2
-    return smooth + hyper.linear * torch.from_numpy(extra).to(smooth)
+    return smooth + hyper.linear * tensor(extra).to(smooth)
 
 
 def _quadratic(
@@ -132,8 +133,8 @@ def _quadratic(
 ) -> Tensor:
     """Read-outs of the tilted product kernel over both of its arguments, shape (f, r)."""
     rho, (high, low) = torch.exp(-hyper.theta), _halves(hyper)
-    a0, a1 = (torch.from_numpy(x).to(rho.device)[:, None] for x in (left.absent, left.present))
-    b0, b1 = (torch.from_numpy(x).to(rho.device)[None, :] for x in (right.absent, right.present))
+    a0, a1 = (tensor(x).to(rho.device)[:, None] for x in (left.absent, left.present))
+    b0, b1 = (tensor(x).to(rho.device)[None, :] for x in (right.absent, right.present))
     same, differ = a0 * b0 * low**2 + a1 * b1 * high**2, a0 * b1 + a1 * b0
     log = torch.zeros_like(same)
     for r in rho:
@@ -147,7 +148,7 @@ def _quadratic(
     else:
         jump = (high**2 + low**2 - 2.0 * rho[sets]).prod(1)
     parts: list[Tensor] = []
-    for chunk in sets.split(max(1, BLOCK // same.numel())):
+    for chunk in split(sets, max(1, BLOCK // same.numel())):
         value = outside.expand(len(chunk), -1, -1)
         for column in range(s):
             value = value / (same + rho[chunk[:, column]][:, None, None] * differ)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from xai_ray.estimators.gp_kernel import Hyper, kernel
+from xai_ray.estimators.gp_torch import cholesky, solve_lower
 
 BLOCK = 1 << 20
 """Entries of the covariance computed at a time."""
@@ -83,7 +84,7 @@ class Dense:
     @classmethod
     def of(cls, covariance: Covariance) -> Dense:
         """Factorises."""
-        return cls(covariance, torch.linalg.cholesky(covariance.whole()))
+        return cls(covariance, cholesky(covariance.whole()))
 
     def solve(self, right: Tensor) -> Tensor:
         """With one step of refinement: the nugget may be small, and full budget is to be exact."""
@@ -92,7 +93,7 @@ class Dense:
 
     def explained(self, right: Tensor, prior: Tensor) -> Tensor:
         """One triangular solve."""
-        return torch.linalg.solve_triangular(self.factor, right, upper=False).square().sum(0)
+        return solve_lower(self.factor, right).square().sum(0)
 
     def precision(self) -> Tensor:
         """From the inverse."""

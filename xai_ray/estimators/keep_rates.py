@@ -1,13 +1,14 @@
 """A read-out as a mixture over keep-rates, so that a product over players is all that a closed form has to integrate.
 
-For a function f(T) = prod_l f_l(l in T) the mean over contexts in which every player joins with keep-rate q is prod_l ((1 - q) f_l(0) +
-q f_l(1)), a polynomial in q (Owen's multilinear extension, 1972). A Beta law of q is integrated exactly by Gauss-Jacobi nodes. A fixed context
-size m is the coefficient of x^m of prod_l (f_l(0) + x f_l(1)), taken from nodes on a circle; a radius serves the sizes near r n / (1 + r), beyond
-that rounding would be magnified, so that several circles share the sizes between them.
+For a function f(T) = prod_l f_l(l in T) the mean over contexts in which every player joins with keep-rate q is
+prod_l ((1 - q) f_l(0) + q f_l(1)), a polynomial in q (Owen's multilinear extension, 1972). A Beta law of q is integrated exactly by
+Gauss-Jacobi nodes. A fixed context size m is the coefficient of x^m of prod_l (f_l(0) + x f_l(1)), taken from nodes on a circle; a radius
+serves the sizes near r n / (1 + r), beyond that rounding would be magnified, so that several circles share the sizes between them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,7 +43,9 @@ def mixture(readout: Readout) -> Mixture:
     others = readout.weights.shape[1] - 1
     if readout.keep_rate is not None:
         rates, weights = _nodes(readout.keep_rate, others)
-        return Mixture(1.0 - rates + 0j, rates + 0j, readout.scale * weights[:, None] + 0j)
+        return Mixture(
+            _complex([1.0 - rates + 0j]), _complex([rates + 0j]), _complex([readout.scale * weights[:, None] + 0j])
+        )
     return _circles(readout.weights, others)
 
 
@@ -71,7 +74,11 @@ def _circles(columns: Floats, degree: int) -> Mixture:
         present.append(x / (1.0 + radius))
         weights.append((phases * np.exp(log)) @ columns[:, served].T)
         left = np.setdiff1d(left, served)
-    return Mixture(np.concatenate(absent), np.concatenate(present), np.concatenate(weights))
+    return Mixture(_complex(absent), _complex(present), _complex(weights))
+
+
+def _complex(parts: Sequence[npt.NDArray[np.complexfloating]]) -> Complexes:
+    return np.concatenate(parts).astype(np.complex128)
 
 
 def _circle(left: Ints, degree: int) -> tuple[float, Ints]:
