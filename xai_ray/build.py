@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xai_ray import spec as s
+from xai_ray.coalitions import Strata
 from xai_ray.engine.job import manifest_of, unit_draws
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
@@ -102,6 +103,7 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         "outputs": f"{game.n_outputs} ({_some(game.output_names)})",
         "asks": [f"{_question_text(a.question)} by {a.estimator}" for a in planned.asks],
         "design": sizes["kind"] + (", complete: every coalition once" if sizes["kind"] == "exhaustive" else ""),
+        **({"law": _law_text(planned.design, planned.draws)} if isinstance(planned.design, Strata) else {}),
         "evaluations": planned.evaluations,
         **({"stop": words} if (words := stop_of(prepared.spec).words()) else {}),
         "units": -(-planned.draws // unit),
@@ -109,6 +111,25 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         "expected": f"{planned.evaluations * seconds:.3g} s on one worker ({1 / seconds:.4g} evaluations a second)",
     }
     return facts
+
+
+def _law_text(design: Strata, draws: int) -> str:
+    """Pairs of a coalition and its complement by the size of the smaller one; neighbouring sizes of like counts together."""
+    counts = np.bincount(design.dealt(draws), minlength=design.n_players // 2 + 1)
+    runs: list[tuple[int, int, int, bool]] = []
+    for size in range(1, len(counts)):
+        count, whole = int(counts[size]), not design.stochastic and counts[size] >= design.pool(size)
+        if runs and not whole and not runs[-1][3] and abs(runs[-1][2] - count) <= 1:
+            runs[-1] = (runs[-1][0], size, runs[-1][2], whole)
+        else:
+            runs.append((size, size, count, whole))
+    shown = [
+        f"{first}{f'-{last}' if last > first else ''}: {'all ' if whole else ''}{count}"
+        for first, last, count, whole in (runs if len(runs) <= 12 else [*runs[:6], *runs[-6:]])
+    ]
+    if len(runs) > 12:
+        shown.insert(6, "...")
+    return "pairs of complements by size " + ", ".join(shown)
 
 
 def describe_games() -> list[dict[str, Any]]:
