@@ -83,6 +83,9 @@ LARGEST_STACK = 10_000
 LARGEST_READ = 1e10
 """Sets x evaluations x players / 2 above which `auto` leaves it: what its closed forms cost; pairs, by matrix products, a sixteenth."""
 
+LARGEST_ODD = (200, 50_000)
+"""Players and evaluations up to which `auto` takes the odd regression for Shapley values."""
+
 LARGEST_PROXY = 50_000
 """Sets above which `auto` takes the cells of a quadratic surrogate instead of trees."""
 
@@ -92,6 +95,7 @@ def choose(question: Question, n: int, complete: bool, evaluations: int, design:
 
     exact                       all coalitions are `complete`
     stacked                     every read-out of order 1-3, while its work is affordable (the limits above, n <= 1,000)
+    odd                         Shapley values beyond that, from 20 evaluations a player on, up to 200 players and 50,000 evaluations
     leverage, permutation       Shapley values beyond that, up to and above 20,000 players
     msr                         other first-order values
     proxy, cells                sets of two or three players beyond that, up to and above 50,000 sets
@@ -108,6 +112,8 @@ def choose(question: Question, n: int, complete: bool, evaluations: int, design:
         if answers(row, question) and (design is None or design in row.designs):
             if name == "stacked" and not _affordable(question, n, evaluations):
                 continue
+            if name == "odd" and not (20 * n <= evaluations <= LARGEST_ODD[1] and n <= LARGEST_ODD[0]):
+                continue
             if name == "proxy" and _sets(question, n) > LARGEST_PROXY:
                 continue
             if row.largest is not None and n > row.largest and (design is None or name == "stacked"):
@@ -116,7 +122,7 @@ def choose(question: Question, n: int, complete: bool, evaluations: int, design:
     raise SpecError(_no_estimator(question, n, design))
 
 
-_AUTO = ("stacked", "leverage", "permutation", "msr", "proxy", "cells", "strength", "owen", "runs")
+_AUTO = ("stacked", "odd", "leverage", "permutation", "msr", "proxy", "cells", "strength", "owen", "runs")
 
 
 def _affordable(question: Question, n: int, evaluations: int) -> bool:
