@@ -114,18 +114,29 @@ def own_variance(hyper: Hyper, readout: Readout) -> Tensor:
 
 def prior_variance(hyper: Hyper, readout: Readout, nodes: Mixture, sets: Tensor) -> Tensor:
     """Prior variance of read-outs of the smooth part, shape (f, r)."""
-    weights = tensor(nodes.weights).to(hyper.theta.device)
-    smooth = _quadratic(hyper, nodes, nodes, readout, sets, weights, weights)
-    if not is_real(nodes):
-        # Re x Re y = Re (x y + x conj y) / 2.
-        mirrored = Mixture(nodes.absent.conj(), nodes.present.conj(), nodes.weights.conj())
-        smooth = 0.5 * (smooth + _quadratic(hyper, nodes, mirrored, readout, sets, weights, weights.conj()))
+    smooth = hyper.theta.new_empty((len(sets), readout.weights.shape[0]))
+    # Contexts of one circle share their nodes, and meet none of the others.
+    supports, groups = np.unique(nodes.weights != 0, axis=1, return_inverse=True)
+    for group, used in enumerate(supports.T):
+        here = np.flatnonzero(groups == group)
+        part = Mixture(nodes.absent[used], nodes.present[used], nodes.weights[used][:, here])
+        smooth[:, tensor(here).to(smooth.device)] = _smooth_variance(hyper, part, readout, sets)
     n, sums = len(hyper.theta), readout.weights.sum(1)
     if readout.size == 0:
         extra = sums**2 + (readout.weights @ np.linspace(-1.0, 1.0, n + 1)) ** 2
     else:
         extra = (4.0 * readout.size / n if readout.size == 1 or readout.block else 0.0) * sums**2
     return smooth + hyper.linear * tensor(extra).to(smooth)
+
+
+def _smooth_variance(hyper: Hyper, nodes: Mixture, readout: Readout, sets: Tensor) -> Tensor:
+    weights = tensor(nodes.weights).to(hyper.theta.device)
+    smooth = _quadratic(hyper, nodes, nodes, readout, sets, weights, weights)
+    if is_real(nodes):
+        return smooth
+    # Re x Re y = Re (x y + x conj y) / 2.
+    mirrored = Mixture(nodes.absent.conj(), nodes.present.conj(), nodes.weights.conj())
+    return 0.5 * (smooth + _quadratic(hyper, nodes, mirrored, readout, sets, weights, weights.conj()))
 
 
 def _quadratic(
@@ -147,6 +158,8 @@ def _quadratic(
         jump = high ** (2 * s) + low ** (2 * s) - 2.0 * rho[sets].prod(1)
     else:
         jump = (high**2 + low**2 - 2.0 * rho[sets]).prod(1)
+    if s == 2 and not readout.block and len(sets) > len(rho):
+        return _pairs(rho, same, differ, outside, u, w)[sets[:, 0], sets[:, 1]] * jump[:, None]
     parts: list[Tensor] = []
     for chunk in split(sets, max(1, BLOCK // same.numel())):
         value = outside.expand(len(chunk), -1, -1)
@@ -154,3 +167,17 @@ def _quadratic(
             value = value / (same + rho[chunk[:, column]][:, None, None] * differ)
         parts.append(torch.einsum("jr,fjk,kr->fr", u, value, w).real)
     return torch.cat(parts) * jump[:, None]
+
+
+def _pairs(rho: Tensor, same: Tensor, differ: Tensor, outside: Tensor, u: Tensor, w: Tensor) -> Tensor:
+    """Sums over nodes of all pairs of players as matrix products, shape (n, n, r)."""
+    n, columns = len(rho), u.shape[1]
+    out = rho.new_zeros((columns, n, n))
+    step = max(1, BLOCK // (n * len(w)))
+    for start in range(0, len(u), step):
+        here = slice(start, start + step)
+        inner = (1.0 / (same[here] + rho[:, None, None] * differ[here])).reshape(n, -1)
+        for column in range(columns):
+            weight = (u[here, column, None] * outside[here] * w[:, column]).reshape(-1)
+            out[column] += ((inner * weight) @ inner.T).real
+    return out.permute(1, 2, 0)
