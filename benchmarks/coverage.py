@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from stored_games import Floats
+from stored_games import Floats, Masks
 
 from xai_ray.coalitions.exhaustive import pack
 from xai_ray.errors import NotEnoughSamples
@@ -86,7 +86,7 @@ def measure(values: Floats, question: Question, name: str, budget: int, seeds: i
     slack = 1e-9 * float(np.abs(values).max())
     errors: list[Floats] = []
     deviations: list[Floats] = []
-    inside: list[Floats] = []
+    inside: list[Masks] = []
     began, answering = time.perf_counter(), 0.0
     for seed in range(seeds):
         if seed >= 2 and time.perf_counter() - began > limit:
