@@ -94,6 +94,22 @@ def test_the_correction_is_exact_at_full_budget_whatever_the_surrogate(order):
     assert (errors == 0).all()
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_the_whole_correction_is_unbiased_whatever_the_surrogate(order):
+    n, table, seeds_each = 6, smooth_table(6, seed=3), 150
+    question = resolve(Question("SII", order=order), n)
+    truth, readout, sets = exact(table, question).values, readouts(question, n)[0], sets_of(n, order)
+    found = []
+    for seed in range(seeds_each):
+        design = Strata(n, seed, uniform_law(n), edges=1)
+        draw = design.draw(0, 1 << (n - 2))
+        rows = SizedRows.of(Observed({0: (draw, table[pack(draw.coalitions)])}).rows(), design)
+        found.append(cross_fit(rows, Noise(n, 1)).read(readout, sets)[0][:, 0])
+    off = np.array(found) - truth
+    deviation = off.mean(axis=0) / (off.std(axis=0, ddof=1) / np.sqrt(seeds_each))
+    assert np.quantile(np.abs(deviation), 0.95) < 3.0
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("order", [2, 3])
 def test_additive_games_have_no_interactions(name, order):
@@ -144,7 +160,7 @@ COVERED = [
 
 @pytest.mark.parametrize(("tag", "order", "name", "budget"), COVERED)
 def test_intervals_cover(tag, order, name, budget):
-    """Law 5: nominal 95 % intervals cover 92-98 % of what was sampled, and the mean over seeds is near the truth."""
+    """Law 5: nominal 95 % intervals cover 92-98 % of what was sampled, and the mean over seeds is near the truth if not shrunk."""
     n, seeds_each = 10, 100
     inside, deviation = [], []
     for game in (4, 11):
@@ -165,7 +181,8 @@ def test_intervals_cover(tag, order, name, budget):
         deviation.append(off.mean(axis=0) / (off.std(axis=0, ddof=1) / np.sqrt(seeds_each)))
     covered = np.concatenate(inside).mean()
     assert 0.92 <= covered <= 0.98, covered
-    assert np.quantile(np.abs(np.concatenate(deviation)), 0.95) < 3.0
+    if name == "svarmiq" or tag in ("SV", "PHIM"):
+        assert np.quantile(np.abs(np.concatenate(deviation)), 0.95) < 3.0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,9 +1,11 @@
 """`cells`: every index that is a read-out, for all sets of up to three players, from one pool of coalitions.
 
-The residuals of a cross-fitted quadratic surrogate are read out by cells (players of the set in the coalition, its size) and added to
-the surrogate's closed form; see `correction`. What is read in the empty or the full context alone (Moebius and Co-Moebius transforms,
-lower orders of Shapley-Taylor) rests on 2^s coalitions a set: it is exact where they were drawn and missing where they were not.
-Cells: Kolpaczki et al., "SVARM-IQ" (AISTATS 2024). Correction: Witter, Liu, Musco (2025), here with finite-population weights.
+The residuals of a cross-fitted quadratic surrogate are read out by cells (players of the set in the coalition, its size) and added to the
+surrogate's closed form; see `correction`. Values of single players carry the whole correction and are unbiased; for larger sets it is
+drawn towards zero (`shrinking`): no longer unbiased, consistent all the same, exact at full budget. What is read in the empty or the full
+context alone (Moebius and Co-Moebius transforms, lower orders of Shapley-Taylor) rests on 2^s coalitions a set: it is exact where they
+were drawn and missing where they were not. Cells: Kolpaczki et al., "SVARM-IQ" (AISTATS 2024). Correction: Witter, Liu, Musco (2025),
+here with finite-population weights.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from xai_ray.estimators.readouts import (
 )
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.whole import assemble
+from xai_ray.estimators.workload import check_workload
 from xai_ray.indices import READ_OUT, Question, Readout, readouts
 from xai_ray.types import Floats, Ints
 
@@ -48,12 +51,13 @@ class Cells(KeepsRows):
         if not partial.parts:
             raise NotEnoughSamples(f"cells needs {minimum(self.question, n)} evaluations, has none")
         rows = SizedRows.of(partial.rows(), self.design)
+        check_workload(self.name, self.question, n, rows.values.shape[1])
         fitted = None if all(map(single_context, asked)) else self._fit(rows)
 
         def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
             if fitted is None or single_context(readout):
                 return read_means(rows, readout, sets, self.design.stochastic)
-            return fitted.read(readout, sets)
+            return fitted.read_shrunk(readout, sets)
 
         return assemble(self.question, self.name, rows, read)
 

@@ -1,12 +1,13 @@
 """The cross-fitted correction of a surrogate: its own indices in closed form, plus the read-out of what it leaves over.
 
-Pairs of coalitions are dealt to folds, and each fold's surrogate is fitted to the others. A row that was trained on counts for itself,
-a held-out row for (N_s - trained) / held out rows of its size s, N_s = C(n, s). So the answer is unbiased for any surrogate, and exact
-at full budget. For read-outs of sets of up to three players, and any `Fitter`.
+Pairs of coalitions are dealt to folds, and each fold's surrogate is fitted to the others. A row that was trained on counts for itself, a
+held-out row for (N_s - trained) / held out rows of its size s, N_s = C(n, s). So the whole correction is unbiased for any surrogate, and
+exact at full budget; for sets of two and more it is mostly noise at small budgets, and `read_shrunk` draws it towards zero. For read-outs
+of sets of up to three players, and any `Fitter`.
 
-Standard errors: second moments of the held-out residuals' contributions, cell by cell (players of the set in the coalition, size),
-drawn towards the mean of their size where a cell was seen only a few times; exhausted sizes carry none. At the first and last context a
-cell is a single coalition, drawn or not: there the intervals cover their 95 % over sets and seeds together, not for every set by itself.
+Standard errors: second moments of the held-out residuals' contributions, cell by cell; see `residual_moments`. At the first and last
+context a cell is a single coalition, drawn or not: there the intervals cover their 95 % over sets and seeds together, not for every set
+by itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.cell_sums import differences, row_weights, subset_sums
 from xai_ray.estimators.residual_moments import variance
+from xai_ray.estimators.shrinking import Shrinking, reference_sets
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.surrogate import Fitter, Surrogate
 from xai_ray.indices import Readout
@@ -44,9 +46,19 @@ class Corrected:
         return surrogate + correction, error
 
     def read_shrunk(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
-        """The same with the correction drawn towards zero for sets of two and more."""
-        surrogate, correction, error = self._parts(readout, sets)
-        return (surrogate + correction, error) if readout.size < 2 else shrunk(surrogate, correction, error)
+        """The same with the correction drawn towards zero for sets of two and more; see `shrinking`."""
+        if readout.size < 2:
+            return self.read(readout, sets)
+        reference = reference_sets(self.rows.n_players, readout.size)
+        every = np.array_equal(reference, sets)
+        surrogate, correction, error = self._parts(readout, sets if every else np.concatenate([reference, sets]))
+        first = slice(len(reference))
+        each = np.array([one.read(readout, reference) for one in self.surrogates])
+        spread = (FOLDS - 1) / FOLDS * ((each - each.mean(axis=0)) ** 2).sum(axis=0)
+        shrinking = Shrinking.of(correction[first], error[first], spread)
+        asked = slice(None) if every else slice(len(reference), None)
+        kept, left = shrinking.apply(correction[asked], error[asked])
+        return surrogate[asked] + kept, left
 
     def _parts(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats, Floats]:
         """The surrogate's own answer, the correction, and its standard error, each of shape (c, R, k)."""
@@ -67,15 +79,6 @@ class Corrected:
             residual = self.weighted[here]
             columns = [d[self.rows.sizes[here], None] * residual for d in differences(column)]
             values[:, r] += sum(subset_sums(self.rows.coalitions[here], columns, sets))
-
-
-def shrunk(surrogate: Floats, correction: Floats, error: Floats) -> tuple[Floats, Floats]:
-    """Surrogate plus its correction drawn towards zero, and standard errors; all of shape (c, R, k)."""
-    noise = error**2
-    typical = noise.mean(axis=0, keepdims=True)
-    signal = np.maximum((correction**2).mean(axis=0, keepdims=True) - typical, 0.0) + typical
-    kept = np.divide(signal, signal + noise, out=np.ones_like(noise), where=noise > 0)
-    return surrogate + kept * correction, error * np.sqrt((1.0 + kept) / 2)
 
 
 def cross_fit(rows: SizedRows, fitter: Fitter) -> Corrected:

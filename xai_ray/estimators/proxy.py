@@ -1,10 +1,8 @@
 """`proxy`: boosted trees read in closed form, cross-fitted, with the read-out of what they leave over.
 
 After RegressionMSR (Witter, Liu, Musco, NeurIPS 2025) and ProxySHAP (2026). Values of single players carry the whole correction and are
-unbiased. For larger sets the correction is mostly noise at small budgets: there it is drawn towards zero by its own ratio of signal
-to noise (empirical Bayes after Efron and Morris 1973, the signal never taken below the mean noise, so at least half is kept), one ratio
-for each context and output. It is whole where it has no error, so the answer is consistent, and exact at full budget. Measured at
-ten rows a player the squared error of SII halves; intervals stay between those of the posterior and those of the whole correction.
+unbiased; for larger sets it is drawn towards zero (`shrinking`), so the answer is consistent, and exact at full budget. All sets asked
+for are answered, touched by a leaf or not: a set that no tree has seen still has its correction and its standard error.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ from xai_ray.estimators.observed import KeepsRows, Observed
 from xai_ray.estimators.readouts import exhausted_strata, read_strata, single_context, strata_law
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.whole import assemble
+from xai_ray.estimators.workload import check_workload
 from xai_ray.indices import READ_OUT, Question, Readout, readouts
 from xai_ray.types import Floats, Ints
 
@@ -42,6 +41,7 @@ class Proxy(KeepsRows):
         if not partial.parts:
             raise NotEnoughSamples(f"proxy needs {cells.minimum(self.question, n)} evaluations, has none")
         rows = SizedRows.of(partial.rows(), self.design)
+        check_workload(self.name, self.question, n, rows.values.shape[1])
         fitted = None if all(map(single_context, asked)) else self._fit(rows)
 
         def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
