@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t as student
 
 from tests.games import smooth_table
 from tests.known.test_keep_rates import questions
@@ -14,8 +15,10 @@ from xai_ray.coalitions.exhaustive import pack, unpack
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import NotEnoughSamples, SpecError
 from xai_ray.estimators import Ask, Pool, gp_process, plan
+from xai_ray.estimators.gp import Conditioned
 from xai_ray.estimators.gp_kernel import kernel
 from xai_ray.estimators.gp_process import Process
+from xai_ray.estimators.observed import Observed
 from xai_ray.estimators.table import build
 from xai_ray.indices import Question, exact, readouts, resolve
 from xai_ray.testing.estimators import check_estimator
@@ -246,3 +249,24 @@ def test_sampled_standard_errors_agree_with_exact_ones(monkeypatch, index, order
     again, sampled = process.moments(readout, sets, True)
     np.testing.assert_allclose(again, values, atol=1e-12 * np.abs(values).max())
     assert np.median(np.abs(sampled / errors - 1.0)) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("budget", "seeds"), [(90, 200), pytest.param(360, 200, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
+def test_intervals_cover(budget, seeds):
+    """Pooled over tables from smooth to rough, at ten and forty evaluations a player."""
+    n = 9
+    inside = {index: [] for index in ("SV", "SII")}
+    for seed in range(seeds):
+        table = smooth_table(n, seed=seed, roughness=(0.0, 0.1, 0.5)[seed % 3])
+        draw = Strata(n, seed, uniform_law(n)).draw(0, budget // 2)
+        fitted = Conditioned.on(Observed({0: (draw, table[pack(draw.coalitions)])}).rows(), False)
+        for index, shares in inside.items():
+            question = resolve(Question(index), n)
+            (readout,) = readouts(question, n)
+            values, errors = fitted.read(readout, all_sets(n, readout.size))
+            away = np.abs(values[:, 0] - exact(table, question).values)
+            shares.append((away <= student.ppf(0.975, fitted.freedom) * errors[:, 0]).mean())
+    for index, shares in inside.items():
+        assert 0.92 <= np.mean(shares) <= 0.98, (index, np.mean(shares))
