@@ -27,7 +27,7 @@ from typing_extensions import TypeAliasType
 from xai_ray.errors import InputError, SpecError
 from xai_ray.spec_mistakes import Places, mistakes
 
-Grouping = TypeAliasType("Grouping", "tuple[NonNegativeInt | Grouping, ...]")
+Grouping = TypeAliasType("Grouping", "tuple[NonNegativeInt | Grouping, ...]")  # pyright: ignore[reportInvalidTypeForm]
 """Players, and groups of them."""
 
 

@@ -251,3 +251,11 @@ def test_a_budget_that_misses_a_size_is_refused_before_it_is_spent():
         assert set(range(13)) <= set(planned.design.dealt(planned.draws).tolist())
         break
     assert needs is not None
+
+
+def test_too_many_sets_are_refused_before_anything_is_spent():
+    with pytest.raises(SpecError, match=r"sets of 3.*limit is.*smaller order"):
+        plan([Ask(Question("SII", order=3), "cells")], 900, 20_000, 0)
+    with pytest.raises(SpecError, match="fewer contexts"):
+        plan([Ask(Question("MOI"), "auto")], 1_000, 20_000, 0)
+    plan([Ask(Question("SII", pairs=((0, 1), (5, 6))), "cells")], 1_000, 20_000, 0)

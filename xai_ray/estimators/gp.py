@@ -18,6 +18,7 @@ from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed, Rows
+from xai_ray.estimators.remembered import LastFit
 from xai_ray.estimators.sized import SizedRows
 from xai_ray.estimators.whole import assemble
 from xai_ray.indices import READ_OUT, Question, Readout
@@ -45,10 +46,14 @@ class Conditioned:
         """Fits and conditions."""
         # Torch takes a second to import, and only this estimator of them all wants it.
         from xai_ray.estimators.gp_calibration import roughness_by_size
+        from xai_ray.estimators.gp_device import chosen
         from xai_ray.estimators.gp_process import Process
 
-        process = Process.of(rows.coalitions, rows.values)
-        return cls(process, rows.coalitions, roughness_by_size(process, rows.coalitions), stochastic)
+        def fit() -> Conditioned:
+            process = Process.of(rows.coalitions, rows.values)
+            return cls(process, rows.coalitions, roughness_by_size(process, rows.coalitions), stochastic)
+
+        return _LAST.of(rows.coalitions, rows.values, (stochastic, chosen()), fit)
 
     def read(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
         """Values and standard errors of sets (c, s), each of shape (c, R, k)."""
@@ -62,6 +67,9 @@ class Conditioned:
         """Degrees of freedom of the standard errors: the pairs of coalitions that the length scales leave over."""
         rows, n = self.coalitions.shape
         return float(max(rows // 2 - n, 3))
+
+
+_LAST: LastFit[Conditioned] = LastFit()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Posterior means of the pairs of a game as matrix products, without the covariance of every pair with every row.
 
-At a node of the mixture the derivative of the kernel with respect to players i and j is a product of their ratios
-(present - absent) / factor, so the means of all pairs are U' diag(alpha G) U, with U the ratios of the rows and G the products over all players.
+At a node of the mixture the derivative of the kernel with respect to two players is the product of their ratios
+(present - absent) / factor. So the means of all pairs are U' diag(alpha G) U: U the ratios of the rows, G the products over all players.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import BudgetTooSmall, SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.exact import LARGEST_EXACT
-from xai_ray.indices import Question, resolve
+from xai_ray.estimators.workload import check_workload
+from xai_ray.indices import READ_OUT, Question, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
             raise BudgetTooSmall(
                 f"budget of {evaluations} evaluations: {ask.estimator!r} needs at least {need} for {ask.question.index} of {n} players"
             )
+        if ask.question.index in READ_OUT:
+            check_workload(ask.estimator, ask.question, n, outputs=1)
     design = _design(resolved, n, seed, stochastic)
     draws = design.affordable(evaluations)
     if isinstance(design, Strata):

@@ -11,6 +11,7 @@ from xai_ray.coalitions import Design
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.exact import LARGEST_EXACT
 from xai_ray.indices import Question, resolve
 from xai_ray.types import Values
 
@@ -52,13 +53,13 @@ class Pool:
         kind = self.design.describe()["kind"]
         name = estimator if estimator != "auto" else self._choose(question, kind)
         table.check(name, question, self.design.n_players)
-        reads = kind in table.ESTIMATORS[name].designs
         # How BLAS splits a product over threads moves last bits, so an answer is computed on one.
         with threadpool_limits(limits=1):
-            return self._answer(question, name, reads)
+            return self._answer(question, name)
 
-    def _answer(self, question: Question, name: str, reads: bool) -> Estimate:
-        built = table.build(name if reads else "exact" if self.complete else name, question, self.design)
+    def _answer(self, question: Question, name: str) -> Estimate:
+        everything = self.complete and self.design.n_players <= LARGEST_EXACT
+        built = table.build("exact" if everything else name, question, self.design)
         partial = built.empty()
         fold = self._fold_draws()
         for start in range(0, self.draws, fold):

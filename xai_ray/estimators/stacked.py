@@ -21,6 +21,7 @@ from xai_ray.estimators.gp import Conditioned, enough
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed
 from xai_ray.estimators.proxy import corrected
+from xai_ray.estimators.remembered import LastFit
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.whole import assemble
 from xai_ray.indices import Question, Readout
@@ -28,6 +29,9 @@ from xai_ray.types import Floats, Ints, Values
 
 LARGEST_OUTPUTS = 8
 """With more outputs than this the process answers alone: trees are grown one output at a time."""
+
+
+_LAST: LastFit[Corrected] = LastFit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Stacked(KeepsRows):
         sized = SizedRows.of(rows, self.design)
         trees, weight = None, np.ones(rows.values.shape[1])
         if rows.values.shape[1] <= LARGEST_OUTPUTS and len(sized.pairs.stratum) >= FOLDS:
-            trees = cross_fit(sized, BoostedTrees(sized.coalitions, sized.values))
+            boosted = BoostedTrees(sized.coalitions, sized.values)
+            trees = _LAST.of(rows.coalitions, rows.values, self.design.stochastic, lambda: cross_fit(sized, boosted))
             weight = weights(process.process.left_out()[2:], _as_drawn(trees.held_out)[2:])
 
         def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
