@@ -138,6 +138,10 @@ def extend(
     """Give a job a larger budget, or go on where a stop rule ended it; every value it has is used again."""
     from xai_ray.estimators import Stop
 
+    try:
+        stop = Stop(std_error, relative_error, top, ranking, seconds)
+    except SpecError as error:
+        raise SpecError(f"--{str(error).replace('_', '-')}") from None
     place = open_store(store)
     spec, base = spec_of(place.manifest(job))
     had = last_budget(place, job)["evaluations"]
@@ -145,10 +149,6 @@ def extend(
         raise SpecError(f"job {job} has evaluated all {had} coalitions; there is nothing to extend")
     if isinstance(had, str) or evaluations < had or (evaluations == had and not unspent(place, job)):
         raise SpecError(f"job {job} has a budget of {had} evaluations already; --evaluations must be larger")
-    try:
-        stop = Stop(std_error, relative_error, top, ranking, seconds)
-    except SpecError as error:
-        raise SpecError(f"--{str(error).replace('_', '-')}") from None
     wider = with_budget(spec, {"evaluations": evaluations, **stop.document()})
     execute(wider, base, Where(store, engine, address, actors, out, False, quiet), job, anew=True)
 

@@ -146,11 +146,13 @@ def _no_estimator(question: Question, n: int, design: str | None) -> str:
         )
     cost = f"2^{n} = {1 << n:,} evaluations" if n <= LARGEST_EXACT else f"2^{n} evaluations, out of reach for n = {n}"
     order = f" of order {question.order}" if question.order not in (None, INDICES[question.index].order) else ""
-    sampled = sorted({tag for row in ESTIMATORS.values() if row.name != "exact" for tag in row.indices})
-    return (
-        f"{question.index}{order} has no sampled estimator: it needs estimator 'exact', {cost} "
-        f"(sampled indices: {', '.join(sampled)})"
-    )
+    rows = [row for name, row in ESTIMATORS.items() if name != "exact"]
+    orders = sorted({order for row in rows if question.index in row.indices for order in row.orders or ()})
+    if orders:
+        able = f"orders {', '.join(map(str, orders))} of {question.index} are sampled"
+    else:
+        able = f"sampled indices: {', '.join(sorted({tag for row in rows for tag in row.indices}))}"
+    return f"{question.index}{order} has no sampled estimator: it needs estimator 'exact', {cost} ({able})"
 
 
 def check(name: str, question: Question, n: int, where: str = "") -> None:
