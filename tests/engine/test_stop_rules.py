@@ -148,7 +148,7 @@ def test_no_estimate_is_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     for rules in ({}, *RULES, {"std_error": 1e-9}):
         asked.clear()
         explain(Counting(10), asks=asks_of(rules), budget=900, **rules)
-        assert len(asked) > 3
+        assert len(asked) >= 3
         assert len(asked) == len(set(asked))
 
 
