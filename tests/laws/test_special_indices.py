@@ -23,7 +23,7 @@ def test_root_mean_square_strength_covers_and_is_not_biased_by_noise():
     squares = np.mean([estimate(table, question, "strength", 150, s).values[0, 1:3, 0] ** 2 for s in range(60)], axis=0)
     plain = np.mean(
         [
-            (estimate(table, Question("MOI", contexts=(2, 4)), "cells", 150, s).values ** 2).mean(axis=0)[:, 0]
+            np.nanmean(estimate(table, Question("MOI", contexts=(2, 4)), "svarmiq", 150, s).values ** 2, axis=0)[:, 0]
             for s in range(60)
         ],
         axis=0,

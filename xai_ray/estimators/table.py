@@ -95,7 +95,7 @@ def choose(question: Question, n: int, complete: bool, evaluations: int, design:
 
     exact                       all coalitions are `complete`
     stacked                     every read-out of order 1-3, while its work is affordable (the limits above, n <= 1,000)
-    odd                         Shapley values beyond that, from 20 evaluations a player on, up to 200 players and 50,000 evaluations
+    odd                         Shapley values beyond that, at 20 to 200 evaluations a player, up to 200 players and 50,000 evaluations
     leverage, permutation       Shapley values beyond that, up to and above 20,000 players
     msr                         other first-order values
     proxy, cells                sets of two or three players beyond that, up to and above 50,000 sets
@@ -112,7 +112,7 @@ def choose(question: Question, n: int, complete: bool, evaluations: int, design:
         if answers(row, question) and (design is None or design in row.designs):
             if name == "stacked" and not _affordable(question, n, evaluations):
                 continue
-            if name == "odd" and not (20 * n <= evaluations <= LARGEST_ODD[1] and n <= LARGEST_ODD[0]):
+            if name == "odd" and not (20 * n <= evaluations <= min(200 * n, LARGEST_ODD[1]) and n <= LARGEST_ODD[0]):
                 continue
             if name == "proxy" and _sets(question, n) > LARGEST_PROXY:
                 continue
