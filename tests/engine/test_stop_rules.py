@@ -95,7 +95,7 @@ def test_sigkill_and_resume_end_at_the_same_bytes(cli: Cli, tmp_path: Path, rule
     with started(spec, "run", spec, "--engine", "inline") as child:
         wait(child, lambda: committed(spec) >= 2)
         child.kill()
-        child.wait(timeout=60)
+        child.wait(timeout=240)
     (row,) = cli("list", "--json").json
     assert row["state"] == "killed"
     assert resumed(cli, spec, row["job"]) == whole
