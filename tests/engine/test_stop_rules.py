@@ -87,7 +87,10 @@ def test_sigkill_and_resume_end_at_the_same_bytes(cli: Cli, tmp_path: Path, rule
         "behaviour": {"kind": "raw", "target": 1},
     }
     budget = {"evaluations": 1000, **rules}
-    spec = written(tmp_path, {"game": made, "ask": [{"index": "SV"}], "budget": budget, "compute": {"batch": 4}})
+    spec = written(
+        tmp_path,
+        {"game": made, "ask": [{"index": "SV", "estimator": "leverage"}], "budget": budget, "compute": {"batch": 4}},
+    )
     whole = undisturbed(cli, spec)
     stop = json.loads(whole)["stop"]
     assert (stop["asked"], stop["by"]) == (rules, "rules")
