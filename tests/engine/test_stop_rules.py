@@ -27,7 +27,7 @@ from xai_ray.stores import ArrowFileStore, MemoryStore, Store
 
 __all__ = ["cli"]
 
-ASKS = [Ask(Question("SV")), Ask(Question("SII"))]
+ASKS = [Ask(Question("SV"), "leverage"), Ask(Question("SII"), "cells")]
 
 RULES: list[dict[str, Any]] = [
     {"std_error": 0.1},
@@ -98,7 +98,7 @@ def test_sigkill_and_resume_end_at_the_same_bytes(cli: Cli, tmp_path: Path, rule
     with started(spec, "run", spec, "--engine", "inline") as child:
         wait(child, lambda: committed(spec) >= 2)
         child.kill()
-        child.wait(timeout=240)
+        child.wait(timeout=60)
     (row,) = cli("list", "--json").json
     assert row["state"] == "killed"
     assert resumed(cli, spec, row["job"]) == whole
@@ -151,7 +151,7 @@ def test_no_estimate_is_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     for rules in ({}, *RULES, {"std_error": 1e-9}):
         asked.clear()
         explain(Counting(10), asks=asks_of(rules), budget=900, **rules)
-        assert len(asked) >= 3
+        assert len(asked) > 3
         assert len(asked) == len(set(asked))
 
 

@@ -5,16 +5,38 @@ from __future__ import annotations
 import numpy as np
 
 from xai_ray.coalitions.exhaustive import pack
-from xai_ray.estimators import Ask, Estimate, Pool, plan
+from xai_ray.estimators import Ask, Estimate, Pool, cells, plan
+from xai_ray.estimators.cell_means import read_means
+from xai_ray.estimators.correction import cross_fit
+from xai_ray.estimators.observed import Observed
+from xai_ray.estimators.readouts import single_context
+from xai_ray.estimators.sized import SizedRows
+from xai_ray.estimators.whole import assemble
 from xai_ray.indices import Question, exact, resolve
+
+
+def drawn(table: np.ndarray, question: Question, name: str, budget: int, seed: int) -> Pool:
+    """The values that the plan of one question draws within a budget."""
+    planned = plan([Ask(question, name)], int(np.log2(len(table))), budget, seed)
+    return Pool(planned.design, planned.draws, table[pack(planned.design.draw(0, planned.draws).coalitions)])
 
 
 def estimate(table: np.ndarray, question: Question, name: str, budget: int, seed: int) -> Estimate:
     """The answer of one estimator to one question within a budget."""
-    planned = plan([Ask(question, name)], int(np.log2(len(table))), budget, seed)
-    draw = planned.design.draw(0, planned.draws)
-    pool = Pool(planned.design, planned.draws, table[pack(draw.coalitions)])
-    return pool.answer(planned.asks[0].question, name)
+    return drawn(table, question, name, budget, seed).answer(question, name)
+
+
+def whole_correction(pool: Pool, question: Question) -> Estimate:
+    """The answer of `cells` with the whole correction, which is unbiased; its own is drawn towards zero for sets of two and more."""
+    rows = SizedRows.of(Observed({0: (pool.design.draw(0, pool.draws), pool.values)}).rows(), pool.design)
+    fitted = cross_fit(rows, cells.ridge(rows))
+
+    def read(readout, sets):
+        if single_context(readout):
+            return read_means(rows, readout, sets, pool.design.stochastic)
+        return fitted.read(readout, sets)
+
+    return assemble(resolve(question, pool.design.n_players), "cells", rows, read)
 
 
 def coverage(table: np.ndarray, question: Question, name: str, budget: int, seeds: int) -> tuple[float, np.ndarray]:

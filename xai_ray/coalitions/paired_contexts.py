@@ -17,7 +17,7 @@ from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.coalitions.rounds import Differences, InRounds, Rounds, smallest
 from xai_ray.coalitions.shuffle import shuffled
 from xai_ray.coalitions.subsets import COUNTABLE, unrank
-from xai_ray.types import Coalitions, Floats, Ints, Mask
+from xai_ray.types import Coalitions, Ints
 
 _STEPS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
@@ -40,11 +40,6 @@ class PairedContexts(InRounds):
 
     def __post_init__(self) -> None:
         self.check()
-
-    @property
-    def slots(self) -> int:
-        """One a context size."""
-        return len(self.contexts)
 
     @property
     def rounds(self) -> Rounds:
@@ -78,20 +73,6 @@ class PairedContexts(InRounds):
         if self.law or self.stochastic or m is None:
             return None
         return comb(self.n_players - 2, m)
-
-    def chances(self) -> Floats:
-        """The law of the context size, or 1 for each that every round holds."""
-        out = np.zeros(self.n_players - 1)
-        out[list(self.contexts)] = np.array(self.law) / np.sum(self.law) if self.law else 1.0
-        return out
-
-    def reads(self, profile: Floats) -> Mask:
-        """Shape (slots,): whether a profile of weights by context size reads a slot."""
-        return profile[list(self.contexts)] != 0
-
-    def law_share(self, context: Ints, slot: Ints) -> Floats:
-        """A unit is one difference."""
-        return np.ones(len(context))
 
     def draw(self, start: int, stop: int) -> Draw:
         """Draws [start, stop)."""

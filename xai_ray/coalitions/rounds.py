@@ -169,6 +169,25 @@ class InRounds:
         return bool(self.law)
 
     @property
+    def slots(self) -> int:
+        """One a context size."""
+        return len(self.contexts)
+
+    def chances(self) -> Floats:
+        """The law of the context size, or 1 for each that every round holds."""
+        out = np.zeros(self.n_players - 1)
+        out[list(self.contexts)] = np.array(self.law) / np.sum(self.law) if self.law else 1.0
+        return out
+
+    def reads(self, profile: Floats) -> Mask:
+        """Shape (slots,): whether a profile of weights by context size reads a slot."""
+        return profile[list(self.contexts)] != 0
+
+    def law_share(self, context: Ints, slot: Ints) -> Floats:
+        """A unit is one difference."""
+        return np.ones(len(context))
+
+    @property
     def pair_list(self) -> Ints:
         """Shape (p, 2): the pairs, ascending."""
         if self.pairs is not None:

@@ -22,7 +22,7 @@ from xai_ray.coalitions.design import Draw
 from xai_ray.coalitions.exhaustive import unpack
 from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.coalitions.rounds import Differences, InRounds, Rounds, relabellings, smallest, uniform
-from xai_ray.types import Coalitions, Floats, Ints, Mask, Words
+from xai_ray.types import Coalitions, Floats, Ints, Words
 
 GROUP = 8
 """Players of a group, when all pairs are asked; fewer where the context leaves no room for two groups."""
@@ -61,11 +61,6 @@ class Stars(InRounds):
 
     def __post_init__(self) -> None:
         self.check()
-
-    @property
-    def slots(self) -> int:
-        """One a context size."""
-        return len(self.contexts)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -111,20 +106,6 @@ class Stars(InRounds):
         if self.law or self.stochastic or m is None or comb(self.n_players - 2, m) > 1:
             return None
         return 1
-
-    def chances(self) -> Floats:
-        """The law of the context size, or 1 for each that every round holds."""
-        out = np.zeros(self.n_players - 1)
-        out[list(self.contexts)] = np.array(self.law) / np.sum(self.law) if self.law else 1.0
-        return out
-
-    def reads(self, profile: Floats) -> Mask:
-        """Shape (slots,): whether a profile of weights by context size reads a slot."""
-        return profile[list(self.contexts)] != 0
-
-    def law_share(self, context: Ints, slot: Ints) -> Floats:
-        """A unit is one difference."""
-        return np.ones(len(context))
 
     def draw(self, start: int, stop: int) -> Draw:
         """Draws [start, stop). Rows of a star: S, S+i by player, S+ij by pair; complements above the middle order."""

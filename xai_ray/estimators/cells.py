@@ -1,92 +1,30 @@
 """`cells`: every index that is a read-out, for all sets of up to three players, from one pool of coalitions.
 
 The residuals of a cross-fitted quadratic surrogate are read out by cells (players of the set in the coalition, its size) and added to the
-surrogate's closed form; see `correction`. Values of single players carry the whole correction and are unbiased; for larger sets it is
-drawn towards zero (`shrinking`): no longer unbiased, consistent all the same, exact at full budget. What is read in the empty or the full
-context alone (Moebius and Co-Moebius transforms, lower orders of Shapley-Taylor) rests on 2^s coalitions a set: it is exact where they
-were drawn and missing where they were not. Cells: Kolpaczki et al., "SVARM-IQ" (AISTATS 2024). Correction: Witter, Liu, Musco (2025),
-here with finite-population weights.
+surrogate's closed form; see `adjusted` and `correction`. Cells: Kolpaczki et al., "SVARM-IQ" (AISTATS 2024). Correction: Witter, Liu, Musco
+(2025), here with finite-population weights.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil, log
-
 from xai_ray.coalitions import Strata
-from xai_ray.errors import NotEnoughSamples
-from xai_ray.estimators.cell_means import read_means
+from xai_ray.estimators.adjusted import Adjusted, minimum
 from xai_ray.estimators.cell_sums import LARGEST_SET
-from xai_ray.estimators.correction import Corrected, cross_fit
-from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
-from xai_ray.estimators.observed import KeepsRows, Observed
 from xai_ray.estimators.quadratic import QuadraticRidge
-from xai_ray.estimators.readouts import (
-    exhausted_strata,
-    pairs_in,
-    read_strata,
-    sampled_sizes,
-    single_context,
-    strata_law,
-)
-from xai_ray.estimators.sized import FOLDS, SizedRows
-from xai_ray.estimators.whole import assemble
-from xai_ray.estimators.workload import check_workload
-from xai_ray.indices import READ_OUT, Question, Readout, readouts
-from xai_ray.types import Floats, Ints
+from xai_ray.estimators.readouts import exhausted_strata, read_strata, strata_law
+from xai_ray.estimators.sized import SizedRows
+from xai_ray.indices import READ_OUT, Question
 
 
-@dataclass(frozen=True, slots=True)
-class Cells(KeepsRows):
-    """Values and interactions of orders 1 to 3, at every context size."""
-
-    question: Question
-    design: Strata
-    name: str = "cells"
-
-    def finish(self, partial: Observed) -> Estimate:
-        """Surrogate, correction, standard errors. Raises NotEnoughSamples when nothing of the answer can be estimated."""
-        n, asked = self.design.n_players, readouts(self.question, self.design.n_players)
-        if not partial.parts:
-            raise NotEnoughSamples(f"cells needs {minimum(self.question, n)} evaluations, has none")
-        rows = SizedRows.of(partial.rows(), self.design)
-        check_workload(self.name, self.question, n, rows.values.shape[1])
-        fitted = None if all(map(single_context, asked)) else self._fit(rows)
-
-        def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
-            if fitted is None or single_context(readout):
-                return read_means(rows, readout, sets, self.design.stochastic)
-            return fitted.read_shrunk(readout, sets)
-
-        return assemble(self.question, self.name, rows, read)
-
-    def _fit(self, rows: SizedRows) -> Corrected | None:
-        if len(rows.pairs.stratum) >= FOLDS:
-            return cross_fit(rows, QuadraticRidge.tuned(rows.coalitions, rows.values, rows.fold == 0))
-        # A game of so few coalitions needs no surrogate once all of them are there.
-        if rows.exhausted:
-            return None
-        need = minimum(self.question, self.design.n_players)
-        raise NotEnoughSamples(f"cells needs {need} evaluations, too few are there")
+def make(question: Question, design: Strata) -> Adjusted:
+    """With the quadratic surrogate."""
+    return Adjusted(question, design, "cells", ridge)
 
 
-def minimum(question: Question, n: int, stochastic: bool = False) -> int:
-    """Evaluations that exhaust what is read one by one, with a held-out pair in every fold and a pair of every size besides.
-
-    A stochastic game draws with replacement: there it takes the number of draws that meets all of those coalitions with a chance of
-    95 %. The plan checks that every size is reached.
-    """
-    return evaluations_for(question, n, exhausted_strata(question, n), stochastic)
-
-
-def evaluations_for(question: Question, n: int, edges: int, stochastic: bool) -> int:
-    """The same with the first `edges` strata exhausted."""
-    small = sum(pairs_in(n, h) for h in range(1, edges + 1))
-    if not sampled_sizes(question, n):
-        pairs = 1 + (ceil(small * (log(max(small, 1)) + 3.0)) if stochastic else small)
-        return 2 * pairs
-    return min(1 << min(n, 62), 2 + 2 * small + 2 * FOLDS + 4 * (n // 2))
+def ridge(rows: SizedRows) -> QuadraticRidge:
+    """The quadratic surrogate, tuned on the first fold."""
+    return QuadraticRidge.tuned(rows.coalitions, rows.values, rows.fold == 0)
 
 
 INFO = EstimatorInfo(
@@ -95,7 +33,7 @@ INFO = EstimatorInfo(
     orders=tuple(range(1, LARGEST_SET + 1)),
     designs=("strata",),
     minimum=minimum,
-    make=Cells,
+    make=make,
     summary="every index of sets up to three players from one pool, cross-fitted quadratic surrogate with residual correction",
     source="after Kolpaczki et al., AISTATS 2024 (SVARM-IQ)",
     law=strata_law,

@@ -23,10 +23,10 @@ from xai_ray.estimators.gp_means import pair_means
 from xai_ray.estimators.gp_reads import BLOCK, cross, known, own_variance, prior_variance
 from xai_ray.estimators.gp_system import Covariance, Dense, System
 from xai_ray.estimators.gp_torch import numbers, split, tensor
-from xai_ray.estimators.keep_rates import mixture
+from xai_ray.estimators.keep_rates import Mixture, mixture
 from xai_ray.estimators.power_law import extrapolated
 from xai_ray.indices import Readout
-from xai_ray.types import Coalitions, Floats, Ints, Mask, Values
+from xai_ray.types import Coalitions, Floats, Ints, Values
 
 EXACT_WORK = 2e10
 """Triangular solves for standard errors, in multiplications, beyond which they are sampled over sets."""
@@ -113,10 +113,11 @@ class Process:
     def read(self, readout: Readout, sets: Ints, roughness: bool = False) -> Floats:
         """Posterior means of read-outs, shape (f, r, k), for sets of shape (f, s); of the smooth part alone without `roughness`."""
         if readout.size == 2 and not readout.block and len(sets) > FEW_PAIRS * readout.n_players:
-            nodes = mixture(readout)
-            pairs = pair_means(self.hyper, self.members, self.alpha, readout, nodes, roughness)
+            pairs = pair_means(self.hyper, self.members, self.alpha, readout, mixture(readout), roughness)
             return numbers(pairs[sets[:, 0], sets[:, 1]])
-        parts = [self._covariance(readout, at, roughness) @ self.alpha for at in self._chunks(readout, sets)]
+        nodes = mixture(readout)
+        chunks = self._chunks(readout, nodes, sets)
+        parts = [self._covariance(readout, nodes, at, roughness) @ self.alpha for at in chunks]
         return numbers(self._constant(readout) + torch.cat(parts))
 
     @one_thread()
@@ -133,7 +134,7 @@ class Process:
             means = self.read(readout, sets, roughness)
             sample = np.linspace(0, len(sets) - 1, SAMPLED_SETS).astype(np.int64)
             _, prior, explained = self._moments(readout, sets[sample], roughness)
-            every = numbers(self._prior(readout, tensor(sets).to(self.mean.device), roughness))
+            every = numbers(self._prior(readout, mixture(readout), tensor(sets).to(self.mean.device), roughness))
             variance = extrapolated(every, prior, _left(prior, explained))
         return means, np.sqrt(variance[..., None] * numbers(self.variance))
 
@@ -142,32 +143,33 @@ class Process:
         means: list[Tensor] = []
         priors: list[Tensor] = []
         explained: list[Tensor] = []
-        for at in self._chunks(readout, sets):
-            covariance = self._covariance(readout, at, roughness)
+        nodes = mixture(readout)
+        for at in self._chunks(readout, nodes, sets):
+            covariance = self._covariance(readout, nodes, at, roughness)
             means.append(covariance @ self.alpha)
-            priors.append(self._prior(readout, at, roughness))
+            priors.append(self._prior(readout, nodes, at, roughness))
             flat = covariance.reshape(-1, len(self.members)).T
             explained.append(self.system.explained(flat, priors[-1].reshape(-1)).reshape(len(at), -1))
         value = self._constant(readout) + torch.cat(means)
         return numbers(value), numbers(torch.cat(priors)), numbers(torch.cat(explained))
 
-    def _covariance(self, readout: Readout, at: Tensor, roughness: bool) -> Tensor:
-        smooth = cross(self.hyper, self.members, readout, mixture(readout), at)
+    def _covariance(self, readout: Readout, nodes: Mixture, at: Tensor, roughness: bool) -> Tensor:
+        smooth = cross(self.hyper, self.members, readout, nodes, at)
         if not roughness:
             return smooth
         return smooth + known(self.members, readout, at) * (self.hyper.nugget * self.hyper.weight(self.members) ** 2)
 
-    def _prior(self, readout: Readout, at: Tensor, roughness: bool) -> Tensor:
-        smooth = prior_variance(self.hyper, readout, mixture(readout), at)
+    def _prior(self, readout: Readout, nodes: Mixture, at: Tensor, roughness: bool) -> Tensor:
+        smooth = prior_variance(self.hyper, readout, nodes, at)
         return smooth + self.hyper.nugget * own_variance(self.hyper, readout).to(smooth) if roughness else smooth
 
-    def _chunks(self, readout: Readout, sets: Ints) -> tuple[Tensor, ...]:
-        columns, nodes = readout.weights.shape[0], len(mixture(readout).absent)
-        work = float(len(sets)) * columns * len(self.members) * nodes
+    def _chunks(self, readout: Readout, nodes: Mixture, sets: Ints) -> tuple[Tensor, ...]:
+        columns = readout.weights.shape[0]
+        work = float(len(sets)) * columns * len(self.members) * len(nodes.absent)
         if work > LARGEST_WORK:
             raise SpecError(
                 f"gp would read {len(sets):,} sets from {len(self.members):,} evaluations at {columns} context sizes and "
-                f"{nodes} nodes, about {work / 1e13:.0f} hours; ask for fewer contexts or pairs, or use 'cells'"
+                f"{len(nodes.absent)} nodes, about {work / 1e13:.0f} hours; ask for fewer contexts or pairs, or use 'cells'"
             )
         at = tensor(sets).to(self.mean.device)
         return split(at, max(1, BLOCK // (len(self.members) * readout.weights.shape[0])))
@@ -190,15 +192,3 @@ def _centred(values: Values) -> tuple[Values, Values]:
     constant = spread <= CONSTANT * size
     mean = np.where(constant, values[0], average)
     return np.where(constant, 0.0, values - mean), mean
-
-
-@dataclass(frozen=True)
-class ProcessFitter:
-    """Fits processes to subsets of rows, with parameters fitted once to all of them."""
-
-    coalitions: Coalitions
-    values: Values
-
-    def fit(self, train: Mask) -> Process:
-        """The process conditioned on the rows where `train` is true."""
-        return Process.of(self.coalitions[train], self.values[train])

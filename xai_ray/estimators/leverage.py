@@ -19,7 +19,7 @@ from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.large_leverage import LargeLeverage
 from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
-from xai_ray.estimators.realised import realised
+from xai_ray.estimators.realised import kernel_weights
 from xai_ray.indices import Question
 from xai_ray.types import Floats, Values
 
@@ -53,7 +53,7 @@ class Leverage(KeepsRows):
     def solve(self, pairs: Pairs, total: Values) -> tuple[Floats, Floats, float]:
         """Values and standard errors, each (n, k), and degrees of freedom; total is v(N) - v(empty), shape (k,)."""
         n, count = self.design.n_players, len(pairs.stratum)
-        weight, open_share = self._weights(pairs)
+        weight, open_share = kernel_weights(self.design, pairs.stratum)
         A = pairs.members - (pairs.stratum / n)[:, None]
         target = (pairs.inside - pairs.outside) / 2 - (pairs.stratum / n - 0.5)[:, None] * total
         gram = (A * weight[:, None]).T @ A
@@ -79,15 +79,6 @@ class Leverage(KeepsRows):
         if freedom < 1 and not exhausted:
             return solution + total / n, np.full_like(solution, np.nan), 0
         return solution + total / n, np.sqrt(variance), inf if exhausted else freedom
-
-    def _weights(self, pairs: Pairs) -> tuple[Floats, Floats]:
-        """Regression weight of each pair (kernel weight over inclusion probability), and the share of its stratum not drawn."""
-        n = self.design.n_players
-        counts, undrawn = realised(self.design, pairs.stratum)
-        sizes = pairs.stratum.astype(np.float64)
-        middle = 2 * pairs.stratum == n
-        weight = np.where(middle, 1.0, 2.0) / (sizes * (n - sizes) * counts[pairs.stratum])
-        return weight, undrawn[pairs.stratum]
 
 
 def minimum(n: int) -> int:

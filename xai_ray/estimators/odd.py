@@ -22,9 +22,10 @@ from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.fourier import characters, spectrum
 from xai_ray.estimators.groups import rotate
 from xai_ray.estimators.info import EstimatorInfo
+from xai_ray.estimators.leverage import minimum
 from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
 from xai_ray.estimators.odd_fit import penalties, ridge, tuned
-from xai_ray.estimators.realised import realised
+from xai_ray.estimators.realised import kernel_weights
 from xai_ray.estimators.sized import FOLDS
 from xai_ray.estimators.trees import Trees
 from xai_ray.indices import Question
@@ -52,12 +53,12 @@ class Odd(KeepsRows):
         rows = partial.rows()
         pairs = paired(rows)
         total = pairs.grand - pairs.empty
-        undrawn = realised(self.design, pairs.stratum)[1][pairs.stratum]
+        weight, undrawn = kernel_weights(self.design, pairs.stratum)
         if n == 1:
             values, errors = total[None], np.zeros((1, len(total)))
         else:
             try:
-                found = [self._solve(pairs, total, undrawn, k) for k in range(len(total))]
+                found = [self._solve(pairs, weight, undrawn, total, k) for k in range(len(total))]
             except np.linalg.LinAlgError:
                 raise NotEnoughSamples(
                     f"{self.name}: the {2 * len(pairs.stratum) + 2} evaluations drawn do not determine {n} players; "
@@ -71,11 +72,11 @@ class Odd(KeepsRows):
             self.question, tuple((i,) for i in range(n)), values, errors, self.name, len(rows.values), freedom
         )
 
-    def _solve(self, pairs: Pairs, total: Values, undrawn: Floats, k: int) -> tuple[Floats, Floats]:
+    def _solve(self, pairs: Pairs, weight: Floats, undrawn: Floats, total: Values, k: int) -> tuple[Floats, Floats]:
         n, count = self.design.n_players, len(pairs.stratum)
         if count < n - 1:
             raise np.linalg.LinAlgError
-        target, weight = (pairs.inside[:, k] - pairs.outside[:, k]) / 2, self._weights(pairs)
+        target = (pairs.inside[:, k] - pairs.outside[:, k]) / 2
         end = float(total[k]) / 2
         terms, seen = screened(pairs.members, target, end)
         fit = tuned(_characters(pairs.members, terms), target, weight, -end, n, seen)
@@ -86,11 +87,6 @@ class Odd(KeepsRows):
         plain = ridge(_characters(pairs.members, []), left, weight, 0.0, np.zeros(n))
         errors = 2.0 * np.sqrt((plain.reach.T**2) @ (undrawn * left**2))
         return values, errors
-
-    def _weights(self, pairs: Pairs) -> Floats:
-        n, sizes = self.design.n_players, pairs.stratum.astype(np.float64)
-        counts = realised(self.design, pairs.stratum)[0]
-        return np.where(2 * pairs.stratum == n, 1.0, 2.0) / (sizes * (n - sizes) * counts[pairs.stratum])
 
 
 def screened(members: Coalitions, target: Floats, end: float) -> tuple[list[Ints], Floats]:
@@ -138,11 +134,6 @@ def _to_players(n: int, terms: list[Ints]) -> Floats:
         block[sets.T, np.arange(len(sets))] = -2.0 / sets.shape[1]
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
-
-
-def minimum(n: int) -> int:
-    """Evaluations from which the players are determined for practically every seed."""
-    return 2 if n == 1 else min(1 << min(n, 62), 5 * n)
 
 
 INFO = EstimatorInfo(

@@ -6,8 +6,8 @@ from math import comb
 
 import numpy as np
 
-from xai_ray.coalitions.strata import uniform_law
 from xai_ray.estimators.cell_sums import pattern_shares
+from xai_ray.estimators.realised import by_strata
 from xai_ray.indices import Question, Readout, readouts
 from xai_ray.indices.sets import sets_of_size
 from xai_ray.types import Floats, Ints
@@ -45,7 +45,7 @@ def size_law(question: Question, n: int) -> Floats:
 
 
 def strata_law(question: Question, n: int) -> Floats:
-    """The same as weights of the pair strata 1..n//2, shape (n//2,), sum one .
+    """The same as weights of the pair strata 1..n//2, shape (n//2,), sum one.
 
     Where only single contexts are read, their strata get draws in proportion to their coalitions.
     """
@@ -54,11 +54,7 @@ def strata_law(question: Question, n: int) -> Floats:
         counts = np.array([pairs_in(n, h) if h <= small else 0 for h in range(1, n // 2 + 1)], dtype=np.float64)
         return counts / max(counts.sum(), 1.0)
     law = size_law(question, n)
-    folded = law[1 : n // 2 + 1] + law[n - 1 : (n - 1) // 2 : -1]
-    if n % 2 == 0:
-        folded[-1] = law[n // 2]
-    even = np.array(uniform_law(n))
-    return folded / folded.sum() if folded.sum() > 0 else even / max(even.sum(), 1.0)
+    return by_strata(law if law[1:n].any() else np.ones(n + 1))
 
 
 def read_strata(question: Question, n: int) -> Ints:

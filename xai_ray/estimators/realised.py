@@ -21,6 +21,17 @@ def realised(design: Strata, stratum: Ints) -> tuple[Ints, Floats]:
     return counts, undrawn
 
 
+def kernel_weights(design: Strata, stratum: Ints) -> tuple[Floats, Floats]:
+    """Weight of each pair in a Shapley regression (kernel weight over inclusion probability), and the share of its stratum not drawn.
+
+    Both of shape (p,). The binomials of 1 / (s (n-s) C(n,s)) and of the probability cancel.
+    """
+    n, sizes = design.n_players, stratum.astype(np.float64)
+    counts, undrawn = realised(design, stratum)
+    weight = np.where(2 * stratum == n, 1.0, 2.0) / (sizes * (n - sizes) * counts[stratum])
+    return weight, undrawn[stratum]
+
+
 def by_strata(sizes: Floats) -> Floats:
     """Weights of sizes, shape (n+1,), as weights of the pair strata 1..n//2, shape (n//2,), summing to one."""
     n = len(sizes) - 1

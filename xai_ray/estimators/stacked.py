@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xai_ray.coalitions import Strata
-from xai_ray.estimators import gp
-from xai_ray.estimators.boosted import BoostedTrees
+from xai_ray.estimators import gp, proxy
 from xai_ray.estimators.correction import Corrected, cross_fit
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.gp import Conditioned, enough
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed
-from xai_ray.estimators.proxy import corrected
 from xai_ray.estimators.remembered import LastFit
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.whole import assemble
@@ -49,7 +47,7 @@ class Stacked(KeepsRows):
         sized = SizedRows.of(rows, self.design)
         trees, weight = None, np.ones(rows.values.shape[1])
         if rows.values.shape[1] <= LARGEST_OUTPUTS and len(sized.pairs.stratum) >= FOLDS:
-            boosted = BoostedTrees(sized.coalitions, sized.values)
+            boosted = proxy.trees(sized)
             trees = _LAST.of(rows.coalitions, rows.values, self.design.stochastic, lambda: cross_fit(sized, boosted))
             weight = weights(process.process.left_out()[2:], _as_drawn(trees.held_out)[2:])
 
@@ -80,7 +78,7 @@ def _as_drawn(residuals: Values) -> Values:
 def _joined(
     trees: Corrected, weight: Floats, readout: Readout, sets: Ints, value: Floats, error: Floats
 ) -> tuple[Floats, Floats]:
-    other, spread = corrected(trees, readout, sets)
+    other, spread = trees.read_shrunk(readout, sets)
     # What the trees could not read (a size that was never drawn) stays with the process.
     share = np.where(np.isnan(other), 1.0, weight)
     other, spread = np.where(np.isnan(other), value, other), np.where(np.isnan(spread), error, spread)

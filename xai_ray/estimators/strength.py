@@ -17,14 +17,13 @@ import numpy as np
 
 from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples, SpecError
-from xai_ray.estimators import cells
+from xai_ray.estimators import adjusted, cells
 from xai_ray.estimators.cell_sums import differences, row_weights, subset_sums
 from xai_ray.estimators.correction import Corrected, cross_fit
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.groups import GROUPS, rotate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed
-from xai_ray.estimators.quadratic import QuadraticRidge
 from xai_ray.estimators.readouts import asked_sets, read_strata, strata_law
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.indices import Question, Readout, normalised_strength, readouts
@@ -53,7 +52,7 @@ class Strength(KeepsRows):
             raise NotEnoughSamples(
                 f"strength needs {minimum(self.question, n)} evaluations, has {2 * draws}; extend the budget"
             )
-        fitted = cross_fit(rows, QuadraticRidge.tuned(rows.coalitions, rows.values, rows.fold == 0))
+        fitted = cross_fit(rows, cells.ridge(rows))
         (readout,) = readouts(replace(self.question, index="MOI"), n)
         sets = asked_sets(self.question, n, 2)
         interactions = fitted.read(readout, sets)[0]
@@ -70,7 +69,7 @@ class Strength(KeepsRows):
         )
 
     def _exactly(self, partial: Observed) -> Estimate:
-        moi = cells.Cells(replace(self.question, index="MOI"), self.design).finish(partial)
+        moi = cells.make(replace(self.question, index="MOI"), self.design).finish(partial)
         summary = root_mean_square_strength if self.question.index == "J2" else strength_per_order
         values = summary(moi.values)[None]
         return Estimate(self.question, ((),), values, np.zeros_like(values), self.name, moi.evaluations)
@@ -186,7 +185,7 @@ def _over_inputs(replicates: Floats, like: Floats) -> Floats:
 
 def minimum(question: Question, n: int, stochastic: bool = False) -> int:
     """That of `cells` for the interactions."""
-    return cells.minimum(replace(question, index="MOI"), n, stochastic)
+    return adjusted.minimum(replace(question, index="MOI"), n, stochastic)
 
 
 INFO = EstimatorInfo(

@@ -12,9 +12,9 @@ from functools import partial as fixed
 
 from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples
+from xai_ray.estimators.adjusted import evaluations_for
 from xai_ray.estimators.cell_means import read_means
 from xai_ray.estimators.cell_sums import LARGEST_SET
-from xai_ray.estimators.cells import evaluations_for
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed

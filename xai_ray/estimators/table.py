@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import comb
 from typing import Any
 
@@ -77,63 +78,63 @@ def candidates(question: Question) -> list[str]:
     return [name for name, row in ESTIMATORS.items() if answers(row, question)]
 
 
-LARGEST_STACK = 10_000
-"""Evaluations above which `auto` leaves the Gaussian process: its system grows with their square."""
-
-LARGEST_READ = 1e10
-"""Sets x evaluations x players / 2 above which `auto` leaves it: what its closed forms cost; pairs, by matrix products, a sixteenth."""
-
-LARGEST_ODD = (200, 50_000)
-"""Players and evaluations up to which `auto` takes the odd regression for Shapley values."""
-
-LARGEST_PROXY = 50_000
-"""Sets above which `auto` takes the cells of a quadratic surrogate instead of trees."""
-
-
 def choose(question: Question, n: int, complete: bool, evaluations: int, design: str | None = None) -> str:
-    """`auto`, by the first line that fits:
+    """`auto`: `exact` when all coalitions are `complete`, else the first row of `AUTO` that answers the question and whose condition
+    holds. With `design`, only estimators that read that kind of design.
 
-    exact                       all coalitions are `complete`
-    stacked                     every read-out of order 1-3, while its work is affordable (the limits above, n <= 1,000)
-    odd                         Shapley values beyond that, at 20 to 200 evaluations a player, up to 200 players and 50,000 evaluations
-    leverage, permutation       Shapley values beyond that, up to and above 20,000 players
-    msr                         other first-order values
-    proxy, cells                sets of two or three players beyond that, up to and above 50,000 sets
-    strength, owen              J and J2, Owen values
-    runs                        multivariate interactions
-
-    With `design`, only estimators that read that kind of design. Raises SpecError when only `exact` knows the index and the budget
-    does not reach it.
+    Raises SpecError when only `exact` knows the index and the budget does not reach it.
     """
     if complete:
         return "exact"
-    for name in _AUTO:
+    for name, holds in AUTO.items():
         row = ESTIMATORS[name]
-        if answers(row, question) and (design is None or design in row.designs):
-            if name == "stacked" and not _affordable(question, n, evaluations):
-                continue
-            if name == "odd" and not (20 * n <= evaluations <= min(200 * n, LARGEST_ODD[1]) and n <= LARGEST_ODD[0]):
-                continue
-            if name == "proxy" and _sets(question, n) > LARGEST_PROXY:
-                continue
-            if row.largest is not None and n > row.largest and (design is None or name == "stacked"):
-                continue
+        fits = answers(row, question) and (row.largest is None or n <= row.largest)
+        if fits and (design is None or design in row.designs) and holds(question, n, evaluations):
             return name
     raise SpecError(_no_estimator(question, n, design))
 
 
-_AUTO = ("stacked", "odd", "leverage", "permutation", "msr", "proxy", "cells", "strength", "owen", "runs")
-
-
 def _affordable(question: Question, n: int, evaluations: int) -> bool:
+    """The system of `gp` grows with the square of the evaluations, its closed forms with sets x evaluations x players / 2; those of
+    pairs are matrix products and cost a sixteenth.
+    """
     gain = 16 if question.order == 2 else 1
-    return evaluations <= LARGEST_STACK and _sets(question, n) * evaluations * n / 2 <= gain * LARGEST_READ
+    return evaluations <= 10_000 and _sets(question, n) * evaluations * n / 2 <= gain * 1e10
+
+
+def _screened(question: Question, n: int, evaluations: int) -> bool:
+    """Terms are worth screening from 20 evaluations a player on; what is grown and fitted is affordable up to these sizes."""
+    return n <= 200 and 20 * n <= evaluations <= min(200 * n, 50_000)
+
+
+def _few_sets(question: Question, n: int, evaluations: int) -> bool:
+    """Trees read set by set; the quadratic surrogate of `cells` reads all pairs at once."""
+    return _sets(question, n) <= 50_000
+
+
+def _always(question: Question, n: int, evaluations: int) -> bool:
+    return True
 
 
 def _sets(question: Question, n: int) -> int:
     """Sets that a resolved question asks for, contexts counted apart."""
     sets = len(question.pairs) if question.pairs is not None else comb(n, question.order or 1)
     return sets * (len(question.contexts) if question.contexts is not None else 1)
+
+
+AUTO: dict[str, Callable[[Question, int, int], bool]] = {
+    "stacked": _affordable,
+    "odd": _screened,
+    "leverage": _always,
+    "permutation": _always,
+    "msr": _always,
+    "proxy": _few_sets,
+    "cells": _always,
+    "strength": _always,
+    "owen": _always,
+    "runs": _always,
+}
+"""What `auto` takes, in this order, where the condition on (question, players, evaluations) holds."""
 
 
 def _no_estimator(question: Question, n: int, design: str | None) -> str:
