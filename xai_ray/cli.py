@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from xai_ray import catalogue
 from xai_ray.errors import SpecError, StoreError
 from xai_ray.launch import Where, check_same_game, execute, last_budget, spec_of, unspent, with_budget
 from xai_ray.standing import job_row, job_status
 from xai_ray.stores import open_store
-from xai_ray.talk import endings, print_json, print_result, print_rows, say
+from xai_ray.talk import endings, print_json, print_result, say
 
 if TYPE_CHECKING:
     from xai_ray.reports import Result
@@ -311,70 +312,8 @@ def replay(
         raise typer.Exit(1)
 
 
-@app.command()
-def indices(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """The indices that can be asked, with their estimators and sources."""
-    from xai_ray.estimators.table import ESTIMATORS
-    from xai_ray.indices import INDICES
-
-    rows = [
-        {
-            "index": tag,
-            "name": row.name,
-            "order": row.order,
-            "estimators": [name for name, e in ESTIMATORS.items() if tag in e.indices],
-            "source": row.citation,
-        }
-        for tag, row in INDICES.items()
-    ]
-    print_rows(rows, as_json)
-
-
-@app.command()
-def estimators(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """The estimators, what each answers and from how many evaluations on (for 16 players)."""
-    from xai_ray.estimators.table import ESTIMATORS
-    from xai_ray.indices.example import example
-
-    rows = [
-        {
-            "estimator": name,
-            "indices": "every index" if name == "exact" else ", ".join(row.indices),
-            "design": row.designs[0],
-            "minimum (n = 16)": row.minimum(example(row.indices[0], 16), 16),
-            "summary": row.summary,
-            "source": row.source,
-        }
-        for name, row in ESTIMATORS.items()
-    ]
-    print_rows(rows, as_json)
-
-
-@app.command()
-def games(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Kinds of games, the known games with closed-form answers, players and behaviours."""
-    from xai_ray.build import describe_games
-
-    print_rows(describe_games(), as_json)
-
-
-@app.command()
-def removals(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """The removals: what stands where a player is absent."""
-    from xai_ray.games import REMOVALS
-
-    rows = [
-        {"removal": tag, "players": ", ".join(row.players), "source": row.citation} for tag, row in REMOVALS.items()
-    ]
-    print_rows(rows, as_json)
-
-
-@app.command()
-def schema() -> None:
-    """The JSON schema of a spec."""
-    from xai_ray.spec import Spec
-
-    print_json(Spec.model_json_schema())
+for command in (catalogue.indices, catalogue.estimators, catalogue.games, catalogue.removals, catalogue.schema):
+    app.command()(command)
 
 
 def _ask(found: Result, ask: str, order: int | None, estimator: str, contexts: str | None) -> Result:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.engine.job_games import Counting
 from xai_ray.api import explain
-from xai_ray.errors import BudgetTooSmall
+from xai_ray.errors import BudgetTooSmall, SpecError
 from xai_ray.estimators.table import ESTIMATORS, answers
 from xai_ray.indices import Question, resolve
 
@@ -34,4 +34,11 @@ def test_the_budget_is_never_exceeded(estimator: str, index: str, stochastic: bo
     game = Counting(7, stochastic=stochastic)
     with pytest.raises(BudgetTooSmall, match=rf"{need}"):
         explain(game, index, estimator=estimator, budget=need - 1)
+    assert game.rows == 0
+
+
+def test_kernel_iq_refuses_a_stochastic_game_before_anything_is_spent() -> None:
+    game = Counting(7, stochastic=True)
+    with pytest.raises(SpecError, match="stochastic game"):
+        explain(game, "SII", estimator="kernel_iq", budget=200)
     assert game.rows == 0

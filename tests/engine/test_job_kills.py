@@ -71,6 +71,8 @@ def speed(spec: Path, seconds: float) -> None:
 def started(spec: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     """A run in a process of its own, with everything it starts gone afterwards."""
     command = [sys.executable, "-m", "xai_ray.cli", *map(str, arguments)]
+    # A job in the background of a shell is started with Ctrl-C ignored, and its children would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(
         command,
         cwd=spec.parent,
@@ -79,6 +81,7 @@ def started(spec: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, before)
     try:
         yield child
     finally:

@@ -17,7 +17,7 @@ from xai_ray.types import Floats
 
 TAIL_FREEDOM = 15.0
 """Degrees of freedom of an estimator that states none (infinite). That is fair for one interval; the tails that many comparisons read
-are heavier than the normal law's: bands of 45 pairs by `cells` held all at once in 83-94 % of 150 seeds with it, in 94-99 % with 15."""
+are heavier than the normal law's (`tests/laws/test_stopping.py` holds bands of pairs by `cells` to their level)."""
 
 
 def quantiles(std_errors: Floats, freedom: float, level: float = 0.95, sides: int = 2) -> Floats:

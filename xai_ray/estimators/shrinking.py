@@ -21,7 +21,7 @@ from xai_ray.types import Floats, Ints
 LEAST_BIAS = 0.5
 """B is never taken below this share of U, so that at least a third of the correction is kept."""
 EFFICIENT = 0.5
-"""What counts of the jackknife variance of five folds, which overstates E; measured for ridge and trees on real games."""
+"""What counts of the jackknife variance of five folds, which overstates E, since folds share most of their rows."""
 _REFERENCE_SETS = 2_000
 
 

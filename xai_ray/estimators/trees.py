@@ -19,7 +19,7 @@ from xai_ray.types import Coalitions, Floats, Ints
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How trees are grown. The defaults are close to the best of 23 settings measured at 10 and 40 rows a player."""
+    """How trees are grown. The defaults suit 10 to 40 rows a player; `benchmarks/accuracy.py --ours proxy` measures a change."""
 
     trees: int = 300
     rate: float = 0.1
