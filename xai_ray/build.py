@@ -16,6 +16,7 @@ from xai_ray.coalitions import Strata
 from xai_ray.engine.job import manifest_of, unit_draws
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
+from xai_ray.game_spec import KnownGameSpec, TableGameSpec
 from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, known_game
 from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
@@ -57,9 +58,9 @@ def manifest_for(prepared: Prepared) -> Manifest:
 def game_of(spec: s.Spec, base: Path) -> Game:
     """The game of a spec."""
     game = spec.game
-    if isinstance(game, s.TableGameSpec):
+    if isinstance(game, TableGameSpec):
         return TableGame.load(base / game.path)
-    if isinstance(game, s.KnownGameSpec):
+    if isinstance(game, KnownGameSpec):
         try:
             return known_game(game.name, game.arguments)
         except (ArithmeticError, LookupError) as error:

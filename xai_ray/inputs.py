@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import InputError, UnknownName
-from xai_ray.spec import Background, BundledRow, TableRow, Text, TextRow
+from xai_ray.game_spec import Background, BundledRow, TableRow, Text, TextRow
 
 Array = npt.NDArray[Any]
 

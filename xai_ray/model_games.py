@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from xai_ray import game_spec as s
 from xai_ray import games
-from xai_ray import spec as s
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games.removals.filling import Removal
 from xai_ray.inputs import ReadInput, read_background, read_input
+from xai_ray.spec import Compute
 from xai_ray.zoo.model import ZooModel
 
 ALLOWED = "XAI_RAY_FACTORIES"
 """Environment variable: comma-separated prefixes of modules that factories may come from; unset allows every importable module."""
 
 
-def model_game(game: s.ModelGameSpec, compute: s.Compute, seed: int, base: Path) -> games.ModelGame:
+def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -> games.ModelGame:
     """Build the game. Raises InputError and SpecError that name the key."""
     made = _trusted_file(game.model, base) if isinstance(game.model, s.ModelFile) else _factory(game.model, base)
     found = read_input(game.input, base)

@@ -13,250 +13,23 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Discriminator,
     Field,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    Tag,
     ValidationError,
 )
 from typing_extensions import TypeAliasType
 
 from xai_ray.errors import InputError, SpecError
+from xai_ray.game_spec import Background, Behaviour, Frozen, GameSpec
 from xai_ray.spec_mistakes import Places, mistakes
 
 Grouping = TypeAliasType("Grouping", "tuple[NonNegativeInt | Grouping, ...]")  # pyright: ignore[reportInvalidTypeForm]
 """Players, and groups of them."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Factory(_Frozen):
-    """A model made by a function of an importable module, `package.module:function`; weights without code, if any."""
-
-    factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    arguments: dict[str, Any] = {}
-    weights: str | None = None
-    """A state dict: .safetensors, or .pt read with weights_only."""
-
-
-class ModelFile(_Frozen):
-    """A pickled or scripted model. Reading one runs code from the file, so it takes an explicit `trust = true`."""
-
-    file: str
-    trust: bool = False
-    outputs: Literal["logits", "probabilities", "raw"] | None = None
-
-
-class TableRow(_Frozen):
-    """One row of a table file (.csv, .parquet, .arrow, .npy, .npz)."""
-
-    table: str
-    row: NonNegativeInt
-    drop: tuple[str, ...] = ()
-    """Columns that are not inputs of the model (the label, say)."""
-
-
-class BundledRow(_Frozen):
-    """One row of a data set that scikit-learn bundles (`breast_cancer`, `diabetes`, `digits`, `iris`, `wine`)."""
-
-    sklearn: str
-    row: NonNegativeInt
-
-
-class Text(_Frozen):
-    """A text given here."""
-
-    text: str = Field(min_length=1)
-
-
-class TextRow(_Frozen):
-    """One line of a tab-separated file of texts, by row and column name."""
-
-    texts: str
-    row: NonNegativeInt
-    column: str = "text"
-
-
-def _input_kind(given: Any) -> str | None:
-    if isinstance(given, (str, TableRow, BundledRow, Text, TextRow)):
-        return type(given).__name__
-    keys = given if isinstance(given, dict) else {}
-    named = {"table": "TableRow", "sklearn": "BundledRow", "texts": "TextRow", "text": "Text"}
-    return next((name for key, name in named.items() if key in keys), None)
-
-
-def _model_kind(given: Any) -> str | None:
-    if isinstance(given, (Factory, ModelFile)):
-        return type(given).__name__
-    if not isinstance(given, dict):
-        return None
-    return "ModelFile" if "file" in given else "Factory"
-
-
-Model = Annotated[
-    Annotated[Factory, Tag("Factory")] | Annotated[ModelFile, Tag("ModelFile")],
-    Discriminator(_model_kind),
-]
-
-Input = Annotated[
-    Annotated[str, Tag("str")]
-    | Annotated[TableRow, Tag("TableRow")]
-    | Annotated[BundledRow, Tag("BundledRow")]
-    | Annotated[Text, Tag("Text")]
-    | Annotated[TextRow, Tag("TextRow")],
-    Discriminator(_input_kind),
-]
-
-
-class Patches(_Frozen):
-    """A grid of patches of an image."""
-
-    kind: Literal["patches"]
-    grid: tuple[PositiveInt, PositiveInt]
-
-
-class Regions(_Frozen):
-    """Superpixels: a label mask from a file (.npy or image), or `slic` with about this many segments."""
-
-    kind: Literal["regions"]
-    path: str | None = None
-    slic: PositiveInt | None = None
-
-
-class Columns(_Frozen):
-    """Each column of a row."""
-
-    kind: Literal["columns"]
-
-
-class Groups(_Frozen):
-    """Groups of columns, by name; every column exactly once."""
-
-    kind: Literal["groups"]
-    groups: dict[str, tuple[str | int, ...]]
-
-
-class Words(_Frozen):
-    """The words of a text."""
-
-    kind: Literal["words"]
-
-
-class Tokens(_Frozen):
-    """The tokens of a text, special ones left out."""
-
-    kind: Literal["tokens"]
-
-
-Players = Annotated[Patches | Regions | Columns | Groups | Words | Tokens, Field(discriminator="kind")]
-
-
-class Zeros(_Frozen):
-    """Removed parts become zero (in the model's own input scale)."""
-
-    kind: Literal["zeros"]
-
-
-class Constant(_Frozen):
-    """Removed parts become a constant."""
-
-    kind: Literal["constant"]
-    value: float
-
-
-class Mean(_Frozen):
-    """Removed parts become the mean of the image's channel, or of the background's column."""
-
-    kind: Literal["mean"]
-    background: Background | None = None
-
-
-class Blur(_Frozen):
-    """Removed parts show the blurred image."""
-
-    kind: Literal["blur"]
-    sigma: PositiveFloat = 10.0
-
-
-class MaskToken(_Frozen):
-    """Removed tokens become the tokenizer's mask token."""
-
-    kind: Literal["mask_token"]
-
-
-class Background(_Frozen):
-    """Rows of a table file or a bundled data set; `rows` is a slice like "0:100"."""
-
-    table: str | None = None
-    sklearn: str | None = None
-    rows: str | None = Field(default=None, pattern=r"^\d*:\d*(:\d+)?$")
-    drop: tuple[str, ...] = ()
-
-
-class Marginal(_Frozen):
-    """Removed columns come from background rows: all of them, or `samples` at a time (then their noise is in the standard errors)."""
-
-    kind: Literal["marginal"]
-    background: Background
-    samples: PositiveInt | None = None
-
-
-class Uniform(_Frozen):
-    """Removed columns are uniform over their range in the background, `samples` draws at a time."""
-
-    kind: Literal["uniform"]
-    background: Background
-    samples: PositiveInt = 32
-
-
-Removal = Annotated[Zeros | Constant | Mean | Blur | MaskToken | Marginal | Uniform, Field(discriminator="kind")]
-
-
-class Behaviour(_Frozen):
-    """Which number of the model's output is explained."""
-
-    kind: Literal["logit", "probability", "log_probability", "log_odds", "margin", "loss", "raw"]
-    target: Literal["predicted", "all"] | NonNegativeInt | tuple[NonNegativeInt, ...] = "predicted"
-    order: Literal["mean_then_behaviour", "behaviour_then_mean"] | None = None
-    names: dict[str, str] = {}
-    """Names of classes by number, for people; for models that come without."""
-
-
-class ModelGameSpec(_Frozen):
-    """Players x removal x behaviour of a model on one input."""
-
-    kind: Literal["model"]
-    model: Model
-    input: Input
-    players: Players
-    removal: Removal
-    behaviour: Behaviour
-
-
-class TableGameSpec(_Frozen):
-    """A stored value table: .npz with the key `values`, 2^n or (2^n, k) numbers, player i is bit i."""
-
-    kind: Literal["table"]
-    path: str
-
-
-class KnownGameSpec(_Frozen):
-    """A game with a closed-form answer; `xai-ray games` lists them."""
-
-    kind: Literal["known"]
-    name: str
-    arguments: dict[str, Any] = {}
-
-
-GameSpec = Annotated[ModelGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")]
-
-
-class AskSpec(_Frozen):
+class AskSpec(Frozen):
     """One question."""
 
     index: str
@@ -279,7 +52,7 @@ def _share(given: Any) -> Any:
     return {True: 1.0, False: None}[given] if isinstance(given, bool) else given
 
 
-class Budget(_Frozen):
+class Budget(Frozen):
     """How much to spend; not part of the job's identity, so it can be extended."""
 
     evaluations: PositiveInt | Literal["exact"]
@@ -297,7 +70,7 @@ class Budget(_Frozen):
     """Stop at the last boundary before a run has taken this long, whatever the precision."""
 
 
-class Compute(_Frozen):
+class Compute(Frozen):
     """What may move the last bits of a value: pinned here, part of the job's identity."""
 
     batch: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
@@ -306,7 +79,7 @@ class Compute(_Frozen):
     """Threads of one forward pass, the same on every worker."""
 
 
-class Spec(_Frozen):
+class Spec(Frozen):
     """A job."""
 
     name: str = Field(default="job", pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
@@ -360,13 +133,13 @@ def _places() -> Places:
         "behaviour": Behaviour,
         "background": Background,
     }
-    return Places(Spec, {m.__name__: m for m in _Frozen.__subclasses__()} | _tags(), nested)
+    return Places(Spec, {m.__name__: m for m in Frozen.__subclasses__()} | _tags(), nested)
 
 
-def _tags() -> dict[str, type[_Frozen]]:
+def _tags() -> dict[str, type[Frozen]]:
     """Models of the tagged unions, by the value of their `kind`."""
-    out: dict[str, type[_Frozen]] = {}
-    for model in _Frozen.__subclasses__():
+    out: dict[str, type[Frozen]] = {}
+    for model in Frozen.__subclasses__():
         kind = model.model_fields.get("kind")
         if kind is not None and get_origin(kind.annotation) is Literal and len(get_args(kind.annotation)) == 1:
             out[get_args(kind.annotation)[0]] = model

@@ -235,6 +235,6 @@ def asked_fields(questions: Sequence[Question], n: int, seed: int, stochastic: b
 
 
 def least(design: Any, n: int) -> int:
-    """Evaluations of one round, or of two where sizes are drawn; never more than the complete table of a deterministic game."""
-    need = int(design.first_rows + design.round_cost() * (2 if design.law else 1))
+    """Evaluations of two rounds, so that there is a spread; never more than the complete table of a deterministic game."""
+    need = int(design.first_rows + 2 * design.round_cost())
     return need if design.stochastic else min(1 << min(n, 62), need)

@@ -1,0 +1,234 @@
+"""The `game` part of a spec: model, input, players, removal and behaviour; a stored table; or a known game."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag
+
+
+class Frozen(BaseModel):
+    """Immutable; unknown keys are rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Factory(Frozen):
+    """A model made by a function of an importable module, `package.module:function`; weights without code, if any."""
+
+    factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    arguments: dict[str, Any] = {}
+    weights: str | None = None
+    """A state dict: .safetensors, or .pt read with weights_only."""
+
+
+class ModelFile(Frozen):
+    """A pickled or scripted model. Reading one runs code from the file, so it takes an explicit `trust = true`."""
+
+    file: str
+    trust: bool = False
+    outputs: Literal["logits", "probabilities", "raw"] | None = None
+
+
+class TableRow(Frozen):
+    """One row of a table file (.csv, .parquet, .arrow, .npy, .npz)."""
+
+    table: str
+    row: NonNegativeInt
+    drop: tuple[str, ...] = ()
+    """Columns that are not inputs of the model (the label, say)."""
+
+
+class BundledRow(Frozen):
+    """One row of a data set that scikit-learn bundles (`breast_cancer`, `diabetes`, `digits`, `iris`, `wine`)."""
+
+    sklearn: str
+    row: NonNegativeInt
+
+
+class Text(Frozen):
+    """A text given here."""
+
+    text: str = Field(min_length=1)
+
+
+class TextRow(Frozen):
+    """One line of a tab-separated file of texts, by row and column name."""
+
+    texts: str
+    row: NonNegativeInt
+    column: str = "text"
+
+
+def _input_kind(given: Any) -> str | None:
+    if isinstance(given, (str, TableRow, BundledRow, Text, TextRow)):
+        return type(given).__name__
+    keys = given if isinstance(given, dict) else {}
+    named = {"table": "TableRow", "sklearn": "BundledRow", "texts": "TextRow", "text": "Text"}
+    return next((name for key, name in named.items() if key in keys), None)
+
+
+def _model_kind(given: Any) -> str | None:
+    if isinstance(given, (Factory, ModelFile)):
+        return type(given).__name__
+    if not isinstance(given, dict):
+        return None
+    return "ModelFile" if "file" in given else "Factory"
+
+
+Model = Annotated[
+    Annotated[Factory, Tag("Factory")] | Annotated[ModelFile, Tag("ModelFile")],
+    Discriminator(_model_kind),
+]
+
+Input = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[TableRow, Tag("TableRow")]
+    | Annotated[BundledRow, Tag("BundledRow")]
+    | Annotated[Text, Tag("Text")]
+    | Annotated[TextRow, Tag("TextRow")],
+    Discriminator(_input_kind),
+]
+
+
+class Patches(Frozen):
+    """A grid of patches of an image."""
+
+    kind: Literal["patches"]
+    grid: tuple[PositiveInt, PositiveInt]
+
+
+class Regions(Frozen):
+    """Superpixels: a label mask from a file (.npy or image), or `slic` with about this many segments."""
+
+    kind: Literal["regions"]
+    path: str | None = None
+    slic: PositiveInt | None = None
+
+
+class Columns(Frozen):
+    """Each column of a row."""
+
+    kind: Literal["columns"]
+
+
+class Groups(Frozen):
+    """Groups of columns, by name; every column exactly once."""
+
+    kind: Literal["groups"]
+    groups: dict[str, tuple[str | int, ...]]
+
+
+class Words(Frozen):
+    """The words of a text."""
+
+    kind: Literal["words"]
+
+
+class Tokens(Frozen):
+    """The tokens of a text, special ones left out."""
+
+    kind: Literal["tokens"]
+
+
+Players = Annotated[Patches | Regions | Columns | Groups | Words | Tokens, Field(discriminator="kind")]
+
+
+class Zeros(Frozen):
+    """Removed parts become zero (in the model's own input scale)."""
+
+    kind: Literal["zeros"]
+
+
+class Constant(Frozen):
+    """Removed parts become a constant."""
+
+    kind: Literal["constant"]
+    value: float
+
+
+class Mean(Frozen):
+    """Removed parts become the mean of the image's channel, or of the background's column."""
+
+    kind: Literal["mean"]
+    background: Background | None = None
+
+
+class Blur(Frozen):
+    """Removed parts show the blurred image."""
+
+    kind: Literal["blur"]
+    sigma: PositiveFloat = 10.0
+
+
+class MaskToken(Frozen):
+    """Removed tokens become the tokenizer's mask token."""
+
+    kind: Literal["mask_token"]
+
+
+class Background(Frozen):
+    """Rows of a table file or a bundled data set; `rows` is a slice like "0:100"."""
+
+    table: str | None = None
+    sklearn: str | None = None
+    rows: str | None = Field(default=None, pattern=r"^\d*:\d*(:\d+)?$")
+    drop: tuple[str, ...] = ()
+
+
+class Marginal(Frozen):
+    """Removed columns come from background rows: all of them, or `samples` at a time (then their noise is in the standard errors)."""
+
+    kind: Literal["marginal"]
+    background: Background
+    samples: PositiveInt | None = None
+
+
+class Uniform(Frozen):
+    """Removed columns are uniform over their range in the background, `samples` draws at a time."""
+
+    kind: Literal["uniform"]
+    background: Background
+    samples: PositiveInt = 32
+
+
+Removal = Annotated[Zeros | Constant | Mean | Blur | MaskToken | Marginal | Uniform, Field(discriminator="kind")]
+
+
+class Behaviour(Frozen):
+    """Which number of the model's output is explained."""
+
+    kind: Literal["logit", "probability", "log_probability", "log_odds", "margin", "loss", "raw"]
+    target: Literal["predicted", "all"] | NonNegativeInt | tuple[NonNegativeInt, ...] = "predicted"
+    order: Literal["mean_then_behaviour", "behaviour_then_mean"] | None = None
+    names: dict[str, str] = {}
+    """Names of classes by number, for people; for models that come without."""
+
+
+class ModelGameSpec(Frozen):
+    """Players x removal x behaviour of a model on one input."""
+
+    kind: Literal["model"]
+    model: Model
+    input: Input
+    players: Players
+    removal: Removal
+    behaviour: Behaviour
+
+
+class TableGameSpec(Frozen):
+    """A stored value table: .npz with the key `values`, 2^n or (2^n, k) numbers, player i is bit i."""
+
+    kind: Literal["table"]
+    path: str
+
+
+class KnownGameSpec(Frozen):
+    """A game with a closed-form answer; `xai-ray games` lists them."""
+
+    kind: Literal["known"]
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+GameSpec = Annotated[ModelGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")]
