@@ -32,13 +32,14 @@ def check_estimator(
 
     whole = estimator.finish(part(0, draws))
     merged = estimator.empty()
+    kept = part(0, draws)
     for start, stop in cut:
-        before = estimator.finish(part(0, draws))
         merged = estimator.merge(merged, part(start, stop))
-        assert_same(before, whole, "observe and merge must not change what they were given")
     assert_same(estimator.finish(merged), whole, "merging parts in any cut and order must give one answer")
-    neutral = estimator.merge(part(0, draws), estimator.empty())
+    neutral = estimator.merge(kept, estimator.empty())
     assert_same(estimator.finish(neutral), whole, "the empty partial must be neutral")
+    estimator.merge(kept, part(0, 1))
+    assert_same(estimator.finish(kept), whole, "observe and merge must not change what they were given")
     sets, shape = len(whole.coalitions), whole.values.shape
     assert shape == whole.std_errors.shape, (
         f"values {shape} and standard errors {whole.std_errors.shape} differ in shape"
