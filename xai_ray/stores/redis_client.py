@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import redis
+from redis import exceptions
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
@@ -49,7 +50,7 @@ class RedisClient:
         def send(client: Any) -> Any:
             try:
                 return client.evalsha(script.sha, len(keys), *keys, *arguments)
-            except redis.exceptions.NoScriptError:
+            except exceptions.NoScriptError:
                 return client.eval(script.source, len(keys), *keys, *arguments)
 
         return self.patiently(send)
@@ -115,7 +116,7 @@ def check_server(client: RedisClient) -> dict[str, Any]:
     try:
         told: dict[str, Any] = client.patiently(lambda redis_: redis_.info("everything"))
     except StoreError as error:
-        if not isinstance(error.__cause__, redis.exceptions.NoPermissionError):
+        if not isinstance(error.__cause__, exceptions.NoPermissionError):
             raise
         return {
             "warnings": [

@@ -23,6 +23,7 @@ from xai_ray.coalitions import Unit
 from xai_ray.errors import CorruptRecord
 from xai_ray.stores.canonical import canonical
 from xai_ray.stores.protocol import Record, Segment
+from xai_ray.types import Values
 
 FORMAT = 1
 
@@ -120,8 +121,20 @@ def encode_fold(job: str, records: list[Record]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def decode_fold(data: bytes, job: str, fold: str, where: str) -> dict[Unit, Record]:
-    """The records of a fold by unit, in order. Raises CorruptRecord, naming `where`."""
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The records of a fold by unit, in order."""
+
+    _parts: dict[Unit, tuple[Values, str]]
+
+    def record(self, unit: Unit) -> Record:
+        """Values and facts are the caller's own."""
+        values, facts = self._parts[unit]
+        return Record(unit, values.astype(np.float64), json.loads(facts))
+
+
+def decode_fold(data: bytes, job: str, fold: str, where: str) -> Folded:
+    """What `encode_fold` wrote. Raises CorruptRecord, naming `where`, on any damage."""
     try:
         return _read(data, job, fold)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, MemoryError) as error:
@@ -139,7 +152,7 @@ def _group(number: int, segment: Segment, index: int) -> Group:
     return Group(f"group:{number}:{index}", tuple(Segment(start, stop, segment.unit).units()))
 
 
-def _read(data: bytes, job: str, fold: str) -> dict[Unit, Record]:
+def _read(data: bytes, job: str, fold: str) -> Folded:
     with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
         metadata = {key.decode(): text.decode() for key, text in (reader.schema.metadata or {}).items()}
         (batch,) = list(reader)
@@ -157,10 +170,7 @@ def _read(data: bytes, job: str, fold: str) -> dict[Unit, Record]:
     if _checksum(metadata, rows.tobytes(), "\n".join(facts), values.tobytes()) != sha:
         raise ValueError("the checksum does not fit")
     parts = np.split(values.reshape(-1, outputs), np.cumsum(rows)[:-1])
-    return {
-        unit: Record(unit, part.astype(np.float64), json.loads(fact))
-        for unit, part, fact in zip(units, parts, facts, strict=True)
-    }
+    return Folded(dict(zip(units, zip(parts, facts, strict=True), strict=True)))
 
 
 def _offsets(lengths: Any) -> Any:

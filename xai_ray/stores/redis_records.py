@@ -11,7 +11,7 @@ from xai_ray.errors import CorruptRecord
 from xai_ray.stores import redis_scripts as scripts
 from xai_ray.stores.protocol import Record
 from xai_ray.stores.records import decode, encode
-from xai_ray.stores.redis_folding import Group, decode_fold, encode_fold, fold_name, foldable, units_of
+from xai_ray.stores.redis_folding import Folded, Group, decode_fold, encode_fold, fold_name, foldable, units_of
 from xai_ray.stores.redis_jobs import RedisJobs
 from xai_ray.stores.redis_spill import Spill, is_pointer
 from xai_ray.stores.refusals import fenced, missing_record
@@ -60,7 +60,7 @@ class RedisRecords:
 
     def read(self, job: str, units: list[Unit]) -> Iterator[Record]:
         """See `Store.records`. Asks for many units at a time."""
-        folds: dict[str, dict[Unit, Record] | None] = {}
+        folds: dict[str, Folded | None] = {}
         at = 0
         while at < len(units):
             asked = units[at : at + _ASKED]
@@ -75,7 +75,7 @@ class RedisRecords:
                     found = self._folded(job, fold, folds)
                     if found is None:
                         break  # taken apart since the question: ask again where the unit is now
-                    yield _copy(found[unit])
+                    yield found.record(unit)
                 at += 1
 
     def fold(self, job: str, group: Group) -> None:
@@ -106,7 +106,7 @@ class RedisRecords:
         fields = map(_field, units)
         self._jobs.run(scripts.FOLD, job, discards, fold_name(units), blob, units[0].start, group.counter, *fields)
 
-    def _folded(self, job: str, fold: str, cached: dict[str, dict[Unit, Record] | None]) -> dict[Unit, Record] | None:
+    def _folded(self, job: str, fold: str, cached: dict[str, Folded | None]) -> Folded | None:
         """The records of a fold, or None if it is there no more."""
         if cached.get(fold) is None:
             blob = self._jobs.run(scripts.READ_FOLD, job, fold)
@@ -125,7 +125,7 @@ class RedisRecords:
         for other in units_of(fold):
             if other != unit:
                 yield _field(other)
-                yield b"from a damaged fold" if records is None else encode(job, records[other])
+                yield b"from a damaged fold" if records is None else encode(job, records.record(other))
 
     def _decoded(self, job: str, unit: Unit, stored: bytes) -> Record:
         data = self._spill.fetch(stored, job, unit) if is_pointer(stored) else stored
@@ -150,7 +150,3 @@ def _field(unit: Unit) -> str:
 
 def _flat(units: Iterable[Unit]) -> list[int]:
     return [number for unit in units for number in (unit.start, unit.stop)]
-
-
-def _copy(record: Record) -> Record:
-    return Record(record.unit, record.values.copy(), dict(record.facts))
