@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _SECONDS = 30.0
 
@@ -82,7 +84,7 @@ class Server:
 
     def admin(self, **credentials: str) -> redis.Redis:
         """A client for the test itself."""
-        return redis.Redis(unix_socket_path=str(self.socket), protocol=2, **credentials)
+        return redis.Redis(unix_socket_path=str(self.socket), protocol=2, retry=Retry(NoBackoff(), 0), **credentials)
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed."""

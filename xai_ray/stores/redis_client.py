@@ -12,7 +12,7 @@ from redis import exceptions
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
-from xai_ray.errors import StoreError
+from xai_ray.errors import SpecError, StoreError
 from xai_ray.stores.redis_failures import FAILURES, in_words, may_pass
 from xai_ray.stores.redis_place import Place
 from xai_ray.stores.redis_scripts import Script
@@ -93,6 +93,11 @@ def _connect(place: Place) -> Any:
     address: dict[str, Any] = {"host": place.host, "port": place.port, "socket_keepalive": True}
     if not place.tls:
         return _single(place, redis.Connection, address)
+    for name, path in place.certificates:
+        if not os.path.isfile(path):
+            raise SpecError(
+                f"store {place.url!r}: {name} names {path}, which is no file here; every worker needs it there"
+            )
     return _single(place, redis.SSLConnection, {**address, **dict(place.certificates), "ssl_cert_reqs": "required"})
 
 

@@ -29,7 +29,6 @@ _SAID = (
         "the server's certificate is not trusted; name its authority with ?ssl_ca_certs=FILE; ",
     ),
     ("WRONG_VERSION_NUMBER", "the server does not speak TLS on this port; use redis:// or its TLS port; "),
-    ("Connection closed by server", "the server closed the connection; a TLS port needs rediss://; "),
 )
 
 _PERMISSION = (
@@ -50,7 +49,7 @@ _TRANSIENT = (
     exceptions.RedisClusterException,
 )
 _FINAL = (exceptions.AuthenticationError, exceptions.AuthorizationError)
-_FINAL_WORDS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "invalid DB index", "No such file or directory:")
+_FINAL_WORDS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "invalid DB index")
 
 FAILURES = (exceptions.RedisError, exceptions.RedisClusterException)
 """What redis-py raises."""
@@ -83,7 +82,8 @@ def in_words(error: Exception, place: Place, waited: float) -> StoreError:
         return StoreError(f"{place.url}: after {waited:.0f} s the server still loads its data; try again; {_STAYS}")
     if may_pass(error):
         return StoreError(
-            f"{place.url}: no answer within {waited:.0f} s ({said}); check that the server runs and the address is right; {_STAYS}"
+            f"{place.url}: no answer within {waited:.0f} s ({said}); check that the server runs and the address is right"
+            f"{'' if place.tls or place.path else ' (a TLS port needs rediss://)'}; {_STAYS}"
         )
     return StoreError(f"{place.url}: the server refused a command ({said}); {_STAYS}")
 

@@ -41,7 +41,17 @@ class Group:
 
     counter: str
     """Field of the job's status that counts its records."""
-    units: tuple[Unit, ...]
+    part: Segment
+    """Their draws."""
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return -(-(self.part.stop - self.part.start) // self.part.unit)
+
+    def units(self) -> list[Unit]:
+        """In canonical order."""
+        return list(self.part.units())
 
 
 def group_of(segments: list[Segment], unit: Unit) -> Group | None:
@@ -71,7 +81,7 @@ def foldable(group: Group, sizes: list[int]) -> list[list[Unit]]:
     if 0 in sizes:
         return []
     total = 0
-    for unit, size in zip(group.units, sizes, strict=True):
+    for unit, size in zip(group.units(), sizes, strict=True):
         fits = 0 < size <= LARGEST_RECORD
         if not fits or total + size > LARGEST_FOLD:
             runs.append([])
@@ -149,7 +159,7 @@ def decode_fold(data: bytes, job: str, fold: str, where: str) -> Folded:
 def _group(number: int, segment: Segment, index: int) -> Group:
     start = segment.start + index * GROUP * segment.unit
     stop = min(start + GROUP * segment.unit, segment.stop)
-    return Group(f"group:{number}:{index}", tuple(Segment(start, stop, segment.unit).units()))
+    return Group(f"group:{number}:{index}", Segment(start, stop, segment.unit))
 
 
 def _read(data: bytes, job: str, fold: str) -> Folded:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import groupby
 
 from xai_ray.coalitions import Unit
-from xai_ray.errors import CorruptRecord
+from xai_ray.errors import CorruptRecord, StoreError
 from xai_ray.stores import redis_scripts as scripts
 from xai_ray.stores.protocol import Record
 from xai_ray.stores.records import decode, encode
@@ -36,7 +37,7 @@ class RedisRecords:
         unit = record.unit
         stored = self._spill.park(job, unit, encode(job, record))
         head = [_field(unit), stored, unit.start, unit.stop, epoch, len(record.values), secrets.token_hex(8)]
-        tail = [group.counter, len(group.units)] if group else ["", 0]
+        tail = [group.counter, group.size] if group else ["", 0]
         put, full = self._jobs.run(scripts.COMMIT, job, *head, *tail)
         if put != 1:
             self._drop_unless_held(job, unit, stored)
@@ -79,13 +80,12 @@ class RedisRecords:
                 at += 1
 
     def fold(self, job: str, group: Group) -> None:
-        """Fold the records of a group that is complete; nothing happens if it is not, or somebody else folds it meanwhile."""
-        discards, sizes = self._jobs.run(scripts.SIZES, job, *_flat(group.units))
-        for run in foldable(group, sizes):
-            for _, same in groupby(self.read(job, run), lambda record: record.values.shape[1]):
-                records = list(same)
-                if len(records) > 1:
-                    self._put_fold(job, group, discards, records)
+        """Fold the records of a group that is complete; nothing happens if it is not, or somebody else folds it meanwhile.
+
+        Folding saves memory and may wait: what hinders it (a full server, a damaged record) is left to whoever meets it next.
+        """
+        with suppress(StoreError):
+            self._fold(job, group)
 
     def discard(self, job: str, unit: Unit) -> None:
         """See `Store.discard`. A fold that holds the unit is taken apart."""
@@ -99,6 +99,14 @@ class RedisRecords:
             fold, discards = held[0].decode(), held[1]
             if self._jobs.run(scripts.UNFOLD, job, discards, fold, *self._without(job, fold, unit)):
                 return
+
+    def _fold(self, job: str, group: Group) -> None:
+        discards, sizes = self._jobs.run(scripts.SIZES, job, *_flat(group.units()))
+        for run in foldable(group, sizes):
+            for _, same in groupby(self.read(job, run), lambda record: record.values.shape[1]):
+                records = list(same)
+                if len(records) > 1:
+                    self._put_fold(job, group, discards, records)
 
     def _put_fold(self, job: str, group: Group, discards: bytes, records: list[Record]) -> None:
         units = [record.unit for record in records]

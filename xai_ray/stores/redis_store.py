@@ -30,11 +30,10 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from xai_ray.coalitions import Unit
-from xai_ray.errors import CorruptRecord, StoreError
+from xai_ray.errors import CorruptRecord
 from xai_ray.stores import redis_scripts as scripts
 from xai_ray.stores.canonical import canonical, seal, unseal
 from xai_ray.stores.protocol import Manifest, Record, Segment
@@ -140,7 +139,7 @@ class RedisStore:
         """Fold every group of units that is complete and was not folded, because whoever committed its last unit was killed."""
         alone = self._records.alone(job)
         for group in groups(self.segments(job)):
-            if alone.issuperset(group.units):
+            if alone.issuperset(group.units()):
                 self._records.fold(job, group)
 
     def append(self, job: str, event: dict[str, Any]) -> None:
@@ -163,8 +162,7 @@ class RedisStore:
         """See `Store.close`. A job that is done expires where XAI_RAY_REDIS_EXPIRE says so."""
         state = str(outcome.get("state", ""))
         self._jobs.run(scripts.CLOSE, job, seal(outcome, f"the outcome of job {job!r}"), canonical(state, "the state"))
-        with suppress(StoreError):  # the outcome is written; folding saves memory and may wait
-            self.fold(job)
+        self.fold(job)
         if state == "done" and self._client.place.expire:
             self.expire(job, self._client.place.expire)
 
