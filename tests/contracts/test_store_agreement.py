@@ -124,5 +124,5 @@ def test_redis_agrees(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_folding, "GROUP", 2)
     with running(kind) as RedisAgrees.server:
         run_state_machine_as_test(
-            RedisAgrees, settings=settings(max_examples=30, stateful_step_count=25, deadline=None)
+            RedisAgrees, settings=settings(max_examples=20, stateful_step_count=25, deadline=None)
         )

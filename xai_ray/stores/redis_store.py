@@ -37,7 +37,8 @@ from xai_ray.errors import CorruptRecord
 from xai_ray.stores import redis_scripts as scripts
 from xai_ray.stores.canonical import canonical, seal, unseal
 from xai_ray.stores.protocol import Manifest, Record, Segment
-from xai_ray.stores.redis_client import RedisClient, check_server
+from xai_ray.stores.redis_client import RedisClient
+from xai_ray.stores.redis_facts import check_server
 from xai_ray.stores.redis_folding import Group, group_of, groups
 from xai_ray.stores.redis_jobs import RedisJobs
 from xai_ray.stores.redis_place import parse_place
