@@ -426,6 +426,9 @@ def test_a_damaged_fold_is_never_read_and_its_units_can_be_computed_again(server
             admin.hset(KEYS["folds"], "0:256:1", bytes(damaged))
             with pytest.raises(CorruptRecord, match=r"fold 0:256:1.*\[0, 256\).*--recompute"):
                 list(store.records(JOB, [Unit(5, 6)]))
+        admin.hdel(KEYS["folds"], "0:256:1")
+        with pytest.raises(CorruptRecord, match=r"fold 0:256:1.*0 bytes"):
+            list(store.records(JOB, [Unit(5, 6)]))
         assert [r.unit.start for r in store.records(JOB, [Unit(256, 257), Unit(299, 300)])] == [256, 299]
         for start in range(256):
             with pytest.raises(CorruptRecord):

@@ -38,8 +38,8 @@ def check_server(client: RedisClient) -> dict[str, Any]:
 
 def _told(client: RedisClient) -> list[dict[str, Any]]:
     if not client.cluster:
-        return [client.patiently(lambda redis: redis.info("everything"))]
-    nodes = client.patiently(lambda redis: redis.info("everything", target_nodes="primaries"))
+        return [client.patiently(lambda redis: redis.info())]
+    nodes = client.patiently(lambda redis: redis.info(target_nodes="primaries"))
     return [nodes] if "maxmemory" in nodes else list(nodes.values())
 
 

@@ -61,11 +61,14 @@ class RedisRecords:
 
     def read(self, job: str, units: list[Unit]) -> Iterator[Record]:
         """See `Store.records`. Asks for many units at a time."""
-        folds: dict[str, Folded | None] = {}
-        at = 0
+        folds: dict[str, Folded] = {}
+        at, discards = 0, b""
         while at < len(units):
             asked = units[at : at + _ASKED]
-            answers = self._jobs.run(scripts.READ, job, _ANSWERED, *_flat(asked))
+            now, *answers = self._jobs.run(scripts.READ, job, _ANSWERED, *_flat(asked))
+            if now != discards:  # a fold may have been taken apart, and folded again with another record
+                folds.clear()
+                discards = now
             for unit, answer in zip(asked, answers, strict=False):
                 if answer == 0:
                     raise missing_record(job, unit, self._jobs.url)
@@ -114,13 +117,15 @@ class RedisRecords:
         fields = map(_field, units)
         self._jobs.run(scripts.FOLD, job, discards, fold_name(units), blob, units[0].start, group.counter, *fields)
 
-    def _folded(self, job: str, fold: str, cached: dict[str, Folded | None]) -> Folded | None:
+    def _folded(self, job: str, fold: str, cached: dict[str, Folded]) -> Folded | None:
         """The records of a fold, or None if it is there no more."""
-        if cached.get(fold) is None:
+        if fold not in cached:
             blob = self._jobs.run(scripts.READ_FOLD, job, fold)
+            if blob is None:
+                return None
             while len(cached) >= _CACHED:
                 cached.pop(next(iter(cached)))
-            cached[fold] = None if blob is None else decode_fold(blob, job, fold, self._where(job, f"fold {fold}"))
+            cached[fold] = decode_fold(blob, job, fold, self._where(job, f"fold {fold}"))
         return cached[fold]
 
     def _without(self, job: str, fold: str, unit: Unit) -> Iterator[str | bytes]:
@@ -141,7 +146,7 @@ class RedisRecords:
 
     def _drop_unless_held(self, job: str, unit: Unit, stored: bytes) -> None:
         """Remove the file that a record spilled to for nothing. It is ours alone: its name has the digest of its content."""
-        if is_pointer(stored) and self._jobs.run(scripts.READ, job, 1, unit.start, unit.stop)[0] != stored:
+        if is_pointer(stored) and self._jobs.run(scripts.READ, job, 1, unit.start, unit.stop)[1:] != [stored]:
             self._spill.drop(stored)
 
     def _where(self, job: str, what: str) -> str:

@@ -34,7 +34,7 @@ JOBS = "xr:jobs"
 
 COMMANDS = (
     "eval evalsha exists get set del pttl persist pexpire hget hset hsetnx hdel hexists hkeys hlen hstrlen hincrby "
-    "lindex rpush lrange zadd zrem zrange zrevrangebyscore xadd xrange xrevrange info"
+    "lindex rpush lrange zadd zrem zrange zrevrangebyscore xadd xrange xrevrange zscore info"
 )
 """All that the store asks of a server: what an ACL must allow, on the keys ~xr:*, besides @connection."""
 
@@ -127,7 +127,7 @@ COMMIT = _script(
 local unit, record, start, stop, epoch, rows, token, group, full = unpack(ARGV)
 if tonumber(epoch) > 0 and tonumber(epoch) < tonumber(redis.call('HGET', status, 'epoch') or 0) then return {-1, 0} end
 if fold_of(start, stop) or redis.call('HSETNX', units, unit, record) == 0 then
-  return {put_by_this_call(commits, token, 256) and 1 or 0, 0}
+  return {put_by_this_call(commits, token, 1000) and 1 or 0, 0}
 end
 redis.call('HINCRBY', status, 'units', 1)
 redis.call('HINCRBY', status, 'evaluations', rows)
@@ -146,7 +146,7 @@ COMMITTED = _script("return {redis.call('HKEYS', units), redis.call('ZRANGE', in
 
 READ = _script(
     """
-local answer, bytes, budget = {}, 0, tonumber(ARGV[1])
+local answer, bytes, budget = {redis.call('HGET', status, 'discards') or '0'}, 0, tonumber(ARGV[1])
 for at = 2, #ARGV, 2 do
   if bytes > budget then break end
   local record = redis.call('HGET', units, ARGV[at] .. '-' .. ARGV[at + 1])
@@ -161,10 +161,14 @@ end
 return answer
 """
 )
-"""ARGV: bytes after which to stop, then start and stop of units. For each unit, as far as it goes: record, {fold} or 0."""
+"""ARGV: bytes after which to stop, then start and stop of units. Discards, and for each unit, as far as it goes: record, {fold} or 0."""
 
-READ_FOLD = _script("return redis.call('HGET', folds, ARGV[1])")
-"""ARGV: fold. Its blob, or nil if it was taken apart meanwhile."""
+READ_FOLD = _script(
+    """
+return redis.call('HGET', folds, ARGV[1]) or (redis.call('ZSCORE', index, ARGV[1]) and '')
+"""
+)
+"""ARGV: fold. Its blob, nil if it was taken apart meanwhile, empty if it is lost."""
 
 SIZES = _script(
     """
@@ -186,6 +190,14 @@ return {redis.call('HGET', status, 'discards') or '0', sizes}
 
 FOLD = _script(
     """
+local first, last, size = string.match(ARGV[2], '^(%d+):(%d+):(%d+)$')
+local known = false
+for _, segment in ipairs(redis.call('LRANGE', segments, 0, -1)) do
+  local start, stop, unit = string.match(segment, '^(%d+):(%d+):(%d+)$')
+  start, stop = tonumber(start), tonumber(stop)
+  known = known or unit == size and first - start >= 0 and last - stop <= 0 and (first - start) % unit == 0
+end
+if not known then return 0 end
 if (redis.call('HGET', status, 'discards') or '0') ~= ARGV[1] then return 0 end
 for at = 6, #ARGV do
   if redis.call('HEXISTS', units, ARGV[at]) == 0 then return 0 end
@@ -203,7 +215,8 @@ return 1
 )
 """ARGV: discards when the records were read, fold, blob, start, counter of the group, units. 1, or 0 if they changed meanwhile.
 
-A record is put once and changes only by a discard, so the same count of discards means the same records."""
+A record is put once and changes only by a discard, so the same count of discards means the same records. Only units of a segment are
+folded: they do not overlap, so a unit is looked for in one fold. (Whoever remembers segments of a job that expired is refused here.)"""
 
 DISCARD = _script(
     """
@@ -222,7 +235,7 @@ return fold and {fold, redis.call('HGET', status, 'discards') or '0'} or 0
 UNFOLD = _script(
     """
 if (redis.call('HGET', status, 'discards') or '0') ~= ARGV[1] then return 0 end
-if redis.call('HEXISTS', folds, ARGV[2]) == 0 then return 0 end
+if not redis.call('ZSCORE', index, ARGV[2]) then return 0 end
 for at = 3, #ARGV, 2 do redis.call('HSET', units, ARGV[at], ARGV[at + 1]) end
 redis.call('ZREM', index, ARGV[2])
 redis.call('HDEL', folds, ARGV[2])
