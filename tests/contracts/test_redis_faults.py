@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from xai_ray.stores import Segment, open_store
 from xai_ray.stores import redis_scripts as scripts
 from xai_ray.stores.redis_client import RedisClient
 from xai_ray.stores.redis_folding import groups
+from xai_ray.stores.redis_recent import Recent
 from xai_ray.stores.redis_store import RedisStore
 from xai_ray.testing.stores import JOB, a_manifest, a_record, same_record
 
@@ -72,6 +74,43 @@ def test_a_server_that_is_killed_and_restarted_ends_no_run(kind: str) -> None:
         assert_whole(RedisStore(server.url), units)
         with server.admin() as client:
             assert client.hget(scripts.keys_of(JOB)[1], "units") == str(units).encode()
+
+
+def test_what_a_killed_server_forgot_is_put_again_by_who_committed_it(kind: str) -> None:
+    """The end of the append-only file is cut off, as by a kill while the disk was busy."""
+    with running(kind, appendfsync="always") as server:
+        store, other = opened(server.url, 100), RedisStore(server.url)
+        for start in range(20):
+            store.commit(JOB, a_record(start, start + 1))
+        kept = _append_only(server.folder).stat().st_size
+        for start in range(20, 60):
+            store.commit(JOB, a_record(start, start + 1))
+        store.discard(JOB, Unit(59, 60))
+        server.kill()
+        os.truncate(_append_only(server.folder), kept)
+        server.start()
+        assert other.committed(JOB) == {Unit(start, start + 1) for start in range(20)}
+        assert store.committed(JOB) == {Unit(start, start + 1) for start in range(59)}
+        assert_whole(other, 59)
+        server.kill()
+        os.truncate(_append_only(server.folder), kept)
+        server.start()
+        assert store.commit(JOB, a_record(59, 60))
+        assert_whole(other, 60)
+
+
+def test_what_is_remembered_for_a_server_that_forgets_is_bounded(kind: str) -> None:
+    now = [0.0]
+    recent = Recent(lambda: now[0])
+    for number in range(100):
+        recent.keep("job", [number], 1 << 20)
+    assert [arguments for _, arguments in recent.commits()] == [[number] for number in range(84, 100)]
+    recent.forget("job", 90)  # type: ignore[arg-type]
+    assert len(recent.commits()) == 15
+    now[0] = 11.0
+    recent.keep("job", ["new"], 10)
+    assert recent.commits() == [("job", ["new"])]
+    assert pickle.loads(pickle.dumps(recent)).commits() == []
 
 
 def test_a_server_that_never_comes_back_is_named(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,15 +190,15 @@ class _LosesFirst:
     def __init__(self, owner: Forgetful, client: Any) -> None:
         self._owner, self._client = owner, client
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
     def evalsha(self, *arguments: Any) -> Any:
         answer = self._client.evalsha(*arguments)
         self._owner.lost += 1
         if self._owner.lost % 2:
             raise exceptions.ConnectionError("the answer got lost")
         return answer
-
-    def eval(self, *arguments: Any) -> Any:
-        return self._client.eval(*arguments)
 
 
 def test_a_lost_answer_is_asked_for_again_and_changes_nothing(kind: str) -> None:
@@ -294,7 +333,7 @@ def test_an_append_only_file_with_a_torn_end_loads(kind: str) -> None:
         torn = before + (after - before) * 2 // 3
         os.truncate(_append_only(server.folder), torn)
         server.start()
-        there = {unit.start for unit in store.committed(JOB)}
+        there = {unit.start for unit in RedisStore(server.url).committed(JOB)}
         assert there in (set(range(255)), set(range(256)))
         store.commit(JOB, a_record(255, 256))
         assert_whole(store, 256)

@@ -37,6 +37,8 @@ class RedisClient:
         self.place = place
         self.cluster = False
         """Whether the place is a node of a Redis Cluster; found out by asking."""
+        self.connects = 0
+        """How many connections were made."""
         self._met = False
         self._owner = 0
         self._client: Any = None
@@ -81,6 +83,19 @@ class RedisClient:
                 self._met = True
                 return result
 
+    def server_processes(self) -> frozenset[str]:
+        """The run ids of the server, or of a cluster's primaries; empty where INFO is not allowed."""
+        try:
+            if not self.cluster:
+                return frozenset({str(self.patiently(lambda redis: redis.info("server"))["run_id"])})
+            told = self.patiently(lambda redis: redis.info("server", target_nodes="primaries"))
+        except StoreError as error:
+            if isinstance(error.__cause__, exceptions.NoPermissionError):
+                return frozenset()
+            raise
+        nodes = [told] if "run_id" in told else list(told.values())
+        return frozenset(str(node["run_id"]) for node in nodes)
+
     def use_cluster(self) -> None:
         """From now on, ask the node for the others and send every command to the node that has its keys."""
         if self.place.path:
@@ -99,13 +114,23 @@ class RedisClient:
     def _connected(self) -> Any:
         if self._client is None or self._owner != os.getpid():
             connect = _cluster if self.cluster else _single
-            self._client, self._owner = connect(self.place), os.getpid()
+            self._client, self._owner = connect(self.place, self._connecting), os.getpid()
         return self._client
 
+    def _connecting(self, connection: Any) -> None:
+        self.connects += 1
+        if not self.cluster:  # the client of a cluster greets by itself
+            connection.on_connect()
 
-def _single(place: Place) -> Any:
+
+def _single(place: Place, connecting: Callable[[Any], None]) -> Any:
     """A client of one server; nothing is sent yet."""
-    common: dict[str, Any] = {**_login(place), "db": place.db, "retry": Retry(NoBackoff(), 0)}
+    common: dict[str, Any] = {
+        **_login(place),
+        "redis_connect_func": connecting,
+        "db": place.db,
+        "retry": Retry(NoBackoff(), 0),
+    }
     if place.path:
         socket: Any = redis.UnixDomainSocketConnection
         pool = redis.ConnectionPool(connection_class=socket, path=place.path, **common)
@@ -118,10 +143,10 @@ def _single(place: Place) -> Any:
     return redis.Redis(connection_pool=pool)
 
 
-def _cluster(place: Place) -> Any:
+def _cluster(place: Place, connecting: Callable[[Any], None]) -> Any:
     """A client of all nodes; the one at the place is asked for the others now."""
     tls = {"ssl": True, **_certificates(place)} if place.tls else {}
-    return RedisCluster(host=place.host, port=place.port, **_login(place), **tls)
+    return RedisCluster(host=place.host, port=place.port, **_login(place), **tls, redis_connect_func=connecting)
 
 
 def _login(place: Place) -> dict[str, Any]:

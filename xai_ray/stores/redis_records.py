@@ -14,6 +14,7 @@ from xai_ray.stores.protocol import Record
 from xai_ray.stores.records import decode, encode
 from xai_ray.stores.redis_folding import Folded, Group, decode_fold, encode_fold, fold_name, foldable, units_of
 from xai_ray.stores.redis_jobs import RedisJobs
+from xai_ray.stores.redis_recent import Recent
 from xai_ray.stores.redis_spill import Spill, is_pointer
 from xai_ray.stores.refusals import fenced, missing_record
 
@@ -31,6 +32,7 @@ class RedisRecords:
     def __init__(self, jobs: RedisJobs) -> None:
         self._jobs = jobs
         self._spill = Spill(jobs.client.place.spill, jobs.client.place.spill_above)
+        self._recent = Recent()
 
     def commit(self, job: str, record: Record, epoch: int, group: Group | None) -> bool:
         """See `Store.commit`. Folds the group when this record was its last."""
@@ -39,6 +41,9 @@ class RedisRecords:
         head = [_field(unit), stored, unit.start, unit.stop, epoch, len(record.values), secrets.token_hex(8)]
         tail = [group.counter, group.size] if group else ["", 0]
         put, full = self._jobs.run(scripts.COMMIT, job, *head, *tail)
+        if put == 1:
+            self._recent.keep(job, [*head, *tail], len(stored))
+        self._put_again()
         if put != 1:
             self._drop_unless_held(job, unit, stored)
         if put == -1:
@@ -49,6 +54,8 @@ class RedisRecords:
 
     def committed(self, job: str) -> set[Unit]:
         """See `Store.committed`."""
+        self._jobs.client.patiently(lambda redis: redis.ping())
+        self._put_again()
         alone, folds = self._jobs.run(scripts.COMMITTED, job)
         found = _units(alone)
         for fold in folds:
@@ -92,6 +99,7 @@ class RedisRecords:
 
     def discard(self, job: str, unit: Unit) -> None:
         """See `Store.discard`. A fold that holds the unit is taken apart."""
+        self._recent.forget(job, _field(unit))
         while True:
             held = self._jobs.run(scripts.DISCARD, job, _field(unit), unit.start, unit.stop)
             if isinstance(held, bytes):
@@ -102,6 +110,22 @@ class RedisRecords:
             fold, discards = held[0].decode(), held[1]
             if self._jobs.run(scripts.UNFOLD, job, discards, fold, *self._without(job, fold, unit)):
                 return
+
+    def _put_again(self) -> None:
+        """After a reconnection: if another server process answers now, put what it may not know."""
+        client, recent = self._jobs.client, self._recent
+        connects = client.connects
+        if connects == recent.connects:
+            return
+        try:
+            before, now = recent.server, client.server_processes()
+        except StoreError:
+            return  # the server is away again; what was asked for is done, and the next call looks again
+        if (before is not None and now != before) or not now:
+            for job, arguments in recent.commits():
+                with suppress(StoreError):  # of a job that is gone, or was taken over; the others still count
+                    self._jobs.run(scripts.COMMIT, job, *arguments)
+        recent.server, recent.connects = now, connects
 
     def _fold(self, job: str, group: Group) -> None:
         discards, sizes = self._jobs.run(scripts.SIZES, job, *_flat(group.units()))

@@ -7,9 +7,10 @@ XAI_RAY_REDIS_PASSWORD_FILE (a file that holds it) and XAI_RAY_REDIS_USERNAME, b
 on the machine. TLS takes `?ssl_ca_certs=FILE` and, for a certificate of our own, `ssl_certfile` and `ssl_keyfile`.
 
 Server. `maxmemory` with `maxmemory-policy noeviction` (anything else would lose records without a word, and is refused) and
-`appendonly yes` with `appendfsync everysec`: a server that is killed loses nothing; a machine that loses power may lose the last
-second, which is computed again. `facts()` says what the server lacks. A user of its own needs `~xr:*` and the commands of
-`redis_scripts.COMMANDS`; a refusal prints the `ACL SETUSER` line. Redis Cluster works: all keys of a job lie in one slot.
+`appendonly yes` with `appendfsync everysec`: a server that is killed, or whose machine loses power, may come back without the last one
+or two seconds. What it forgot is put again by the processes that committed it (redis_recent.py), and computed again where they died
+too; `appendfsync always` forgets nothing, and takes a disk's time for every commit. `facts()` says what the server lacks. A user of
+its own needs `~xr:*` and the commands of `redis_scripts.COMMANDS`; a refusal prints the `ACL SETUSER` line. Redis Cluster works: all keys of a job lie in one slot.
 
 Settings, from the environment of the process that opens the store (they travel with it to its workers):
 
