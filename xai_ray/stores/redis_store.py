@@ -10,7 +10,8 @@ Server. `maxmemory` with `maxmemory-policy noeviction` (anything else would lose
 `appendonly yes` with `appendfsync everysec`: a server that is killed, or whose machine loses power, may come back without the last one
 or two seconds. What it forgot is put again by the processes that committed it (redis_recent.py), and computed again where they died
 too; `appendfsync always` forgets nothing, and takes a disk's time for every commit. `facts()` says what the server lacks. A user of
-its own needs `~xr:*` and the commands of `redis_scripts.COMMANDS`; a refusal prints the `ACL SETUSER` line. Redis Cluster works: all keys of a job lie in one slot.
+its own needs `~xr:*` and the commands of `redis_scripts.COMMANDS`; a refusal prints the `ACL SETUSER` line. Redis Cluster works:
+all keys of a job lie in one slot.
 
 Settings, from the environment of the process that opens the store (they travel with it to its workers):
 
