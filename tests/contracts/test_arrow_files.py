@@ -62,7 +62,6 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("redis://host:6379/0", "redis:// is not available in this version"),
         ("s3://bucket", "unknown scheme s3://"),
         ("memory://x", "takes no path"),
         ("file://", "names no directory"),
