@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xai_ray.coalitions import Unit
+from xai_ray.engine.crew import WINDOW
 from xai_ray.engine.events import (
     AddUnits,
     Assign,
@@ -35,7 +36,6 @@ from xai_ray.engine.events import (
     from_document,
     to_document,
 )
-from xai_ray.engine.crew import WINDOW
 from xai_ray.engine.ledger import Ledger
 
 
