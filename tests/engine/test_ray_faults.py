@@ -124,23 +124,6 @@ def test_four_actors_share_two_gpus_by_halves(tmp_path: Path) -> None:
     assert {r.values[0, 1] for r in records} == {1}
 
 
-@pytest.mark.parametrize(
-    ("engine", "units", "expected"),
-    [
-        (RayEngine(), 99, (2, 1.0)),
-        (RayEngine(gpus_per_actor=0), 99, (4, 0)),
-        (RayEngine(gpus_per_actor=0), 3, (3, 0)),
-        (RayEngine(gpus_per_actor=0.4), 99, (4, 0.4)),
-        (RayEngine(gpus_per_actor=0.25, cpus_per_actor=0.5), 99, (8, 0.25)),
-        (RayEngine(gpus_per_actor=2), 99, (1, 2)),
-        (RayEngine(cpus_per_actor=1.5, gpus_per_actor=0), 99, (2, 0)),
-        (RayEngine(actors=9, gpus_per_actor=0), 99, (9, 0)),
-    ],
-)
-def test_the_pool_is_sized_from_the_cluster(engine: RayEngine, units: int, expected: tuple[int, float]) -> None:
-    assert engine._pool(units) == expected
-
-
 def test_what_fits_nowhere_is_refused() -> None:
     with pytest.raises(EngineError, match="an actor needs 64 CPUs and 0 GPUs, the cluster has 4 CPUs and 2 GPUs"):
         RayEngine(cpus_per_actor=64, gpus_per_actor=0).run(SumOfProducts(), DESIGN, UNITS, print, never)
@@ -234,7 +217,7 @@ def test_a_cluster_out_of_reach_is_named() -> None:
 def test_a_local_ray_writes_no_token_into_the_home_directory(tmp_path: Path) -> None:
     import subprocess
 
-    code = "from xai_ray.engine.ray_engine import connected\nwith connected(None, 1): pass"
+    code = "from xai_ray.engine.ray_connection import connected\nwith connected(None, 1): pass"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""
