@@ -7,7 +7,7 @@ import pytest
 from xai_ray.errors import EngineError
 
 pytest.importorskip("ray")
-from xai_ray.engine.ray_sizing import sizing_of  # noqa: E402
+from xai_ray.engine.ray_sizing import sizing_of
 
 NODE = {"CPU": 4.0, "GPU": 2.0}
 
@@ -41,5 +41,7 @@ def test_the_part_of_the_cluster_that_an_actor_takes() -> None:
 
 
 def test_what_fits_nowhere_is_refused_with_the_remedy() -> None:
-    with pytest.raises(EngineError, match=r"needs 64 CPUs and 0 GPUs, the cluster has 4 CPUs and 2 GPUs.*name the number"):
+    with pytest.raises(
+        EngineError, match=r"needs 64 CPUs and 0 GPUs, the cluster has 4 CPUs and 2 GPUs.*name the number"
+    ):
         sizing_of(None, 64, 0, [NODE])

@@ -6,10 +6,7 @@ spread over any number of workers ends with the same bits.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import os
-import platform
 import socket
 import time
 from collections.abc import Callable
@@ -20,17 +17,15 @@ from typing import Any
 from xai_ray.coalitions import Design, Unit
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
+from xai_ray.engine.identity import FORMAT, manifest_of, versions
 from xai_ray.engine.protocol import Engine
 from xai_ray.engine.reading import committed_prefix, convergence, design_of, read_pool, values_of
 from xai_ray.engine.rounds import Rounds
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, StoreError
-from xai_ray.estimators import Ask, Estimate, Plan, Pool, Stop
-from xai_ray.estimators.plan import describe_question
+from xai_ray.estimators import Ask, Estimate, Pool, Stop
 from xai_ray.games.protocol import Game
-from xai_ray.games.view import View
 from xai_ray.stores import Manifest, Record, Segment, Store
-from xai_ray.stores.canonical import canonical
 
 __all__ = [
     "FORMAT",
@@ -45,14 +40,10 @@ __all__ = [
     "versions",
 ]
 
-FORMAT = 1
-"""Of manifests. A change that moves bits of results raises it, so that old jobs are not continued with other bits."""
-
 _UNITS = 128
 _SMALLEST_FREE = 256
 _LARGEST_UNIT_BLOCKS = 16
 _LARGEST_UNIT_ROWS = 16_384
-_LIBRARIES = ("numpy", "torch", "xai-ray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,45 +65,6 @@ class Finished:
     def precise(self) -> bool:
         """False when a precision was asked for and budget or time ended before it was reached."""
         return bool(self.ending.get("precise", True))
-
-
-def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> Manifest:
-    """The identity of a job: game, design and questions. `document` adds what a door wants to find again (spec, base folder, seed)."""
-    asks = [{"question": describe_question(a.question), "estimator": a.estimator} for a in plan.asks]
-    # Batch shape and threads may move the last bits of a forward pass, so they belong to the identity; the device does not.
-    numerics = {"block": game.block, "threads": getattr(game, "threads", 1)}
-    identity = {
-        "format": FORMAT,
-        "game": game.digest,
-        "numerics": numerics,
-        "design": plan.design.describe(),
-        "asks": asks,
-    }
-    digest = hashlib.sha256(canonical(identity, "identity of the job")).hexdigest()
-    view = getattr(game, "view", None)
-    return Manifest(
-        job=f"{name}-{digest[:10]}",
-        digest=digest,
-        document={
-            **document,
-            "identity": identity,
-            "players": list(game.player_names),
-            "outputs": list(game.output_names),
-            "versions": versions(),
-            "view": view.document() if isinstance(view, View) else None,
-        },
-    )
-
-
-def versions() -> dict[str, str]:
-    """Versions that may move the last bits of a value."""
-    out = {"python": platform.python_version(), "machine": platform.machine()}
-    for library in _LIBRARIES:
-        try:
-            out[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return out
 
 
 @dataclass
@@ -250,7 +202,8 @@ class Run:
         )
         while pending:
             try:
-                return self.engine.run(self.game, design, pending, commit, stopped, ties)
+                self.engine.run(self.game, design, pending, commit, stopped, ties)
+                return
             except KillerUnit as killer:
                 pending = self._without(killer, pending, progress)
 
@@ -262,11 +215,12 @@ class Run:
         draws = progress.shorten(unit.start) if self.skip_killers else None
         if draws is None:
             raise told from None
-        said = f"unit {number}, draws [{unit.start}, {unit.stop}), killed its workers and was left out: answers are from the first {draws} draws"
-        self._notes = [said]
-        self.store.append(
-            job, {"event": "left out", "at": time.time(), "unit": number, "draws": draws, "reason": str(told)}
-        )
+        self._notes = [
+            f"unit {number}, draws [{unit.start}, {unit.stop}), killed its workers and was left out: the answers are from "
+            f"the first {draws} draws"
+        ]
+        event = {"event": "left out", "at": time.time(), "unit": number, "draws": draws, "reason": str(told)}
+        self.store.append(job, event)
         progress.look()
         return [u for u in pending if u not in progress and u.start < draws]
 

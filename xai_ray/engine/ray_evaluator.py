@@ -87,4 +87,5 @@ class Evaluator:
 
 def actor_class() -> Any:
     """The class for Ray, with a thread of its own for control."""
-    return ray.remote(concurrency_groups={CONTROL: 1})(Evaluator)
+    remote: Any = ray.remote
+    return remote(concurrency_groups={CONTROL: 1})(Evaluator)
