@@ -127,6 +127,16 @@ def test_workers_at_rest_for_half_a_minute_are_released() -> None:
     assert ledger.handle(Tick(36.0)) == [Assign(B, 1), Release(2)]  # the third was never needed
 
 
+def test_one_worker_stays_at_rest_to_take_over_from_one_that_hangs() -> None:
+    ledger = after(3, AddUnits((A, B, C, D)), WorkerReady(0), WorkerReady(1), Tick(20.0))
+    # Units take 20 s, so a stall is noticed after 80.
+    for event in (UnitDone(A, 0), UnitDone(C, 1), UnitDone(D, 1), WorkerReady(2)):
+        ledger.handle(event)
+    assert ledger.handle(Tick(50.0)) == [Release(1)]
+    assert ledger.handle(Tick(99.0)) == []
+    assert ledger.handle(Tick(100.5)) == [Assign(B, 2)]
+
+
 def test_a_unit_that_was_left_behind_is_free_again() -> None:
     ledger = after(1, AddUnits((A, B, C)), WorkerReady(0))
     assert ledger.handle(UnitLeft(A, 0)) == [Assign(A, 0)]

@@ -174,8 +174,10 @@ class Crew:
         return [w for w, since in found if since is not None and now - since >= PROBE_SECONDS]
 
     def rested(self, now: float) -> list[int]:
-        """Workers at rest, or asked for in vain, for so long that they are not needed."""
-        idle = [*self.room[0], *self.asked]
+        """Workers at rest, or asked for in vain, for so long that they are not needed; but for one at rest, which is to
+        take over from a worker that hangs.
+        """
+        idle = [*list(self.room[0])[:-1], *self.asked]
         return [w for w in idle if now - self.workers[w].since >= REST_SECONDS]
 
     def surplus(self) -> list[int]:

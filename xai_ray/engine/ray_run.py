@@ -144,10 +144,13 @@ class RayRun:
             return
         nodes = list(alive_nodes().values())
         open_units = self.ledger.open + len(self.units) - self.fed
-        target = min(open_units, self.pool.sizing.target(nodes))
+        target = self.pool.sizing.target(nodes)
         if self.share is not None:
-            self.share.pulse(target, self.pool.sizing.share(nodes))
-            target = target if self.share.target is None else min(target, self.share.target)
+            # One more than there are units: whoever is at rest takes over from a worker that hangs.
+            demand = min(target, open_units + 1)
+            self.share.pulse(demand, self.pool.sizing.share(nodes))
+            if self.share.target is not None and self.share.target < demand:
+                target = self.share.target
         if target != self.ledger.crew.target:
             LOGGER.info("%d actors from now on", target, extra=fields(self.ties.job))
             self._send(Resize(target))
