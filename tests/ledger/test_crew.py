@@ -152,6 +152,21 @@ def test_leaving_a_copy_makes_room_at_once() -> None:
     assert ledger.handle(UnitLeft(A, 0)) == [Assign(F, 0)]
 
 
+def test_a_worker_that_cannot_leave_an_unwanted_unit_is_given_up_after_half_a_minute() -> None:
+    ledger = after(2, AddUnits((A, B, C)), WorkerReady(0), WorkerReady(1), Tick(1.0), UnitDone(C, 1), Tick(6.0))
+    assert ledger.handle(UnitDone(A, 1)) == [Commit(A, 1), Leave(A, 0)]
+    assert ledger.handle(Tick(35.0)) == [Assign(B, 1)]
+    assert ledger.handle(Tick(36.0)) == [Release(0)]
+    assert ledger.state(B) == "leased"
+
+
+def test_a_worker_is_not_given_up_for_a_unit_that_waits_behind_another() -> None:
+    ledger = after(2, AddUnits((A, B, C)), WorkerReady(0), WorkerReady(1), Tick(1.0), UnitDone(C, 1), Tick(6.0))
+    ledger.handle(UnitLeft(A, 1))
+    assert ledger.handle(UnitDone(B, 0)) == [Commit(B, 0)]
+    assert ledger.handle(Tick(99.0)) == [Assign(A, 1)]
+
+
 def test_a_node_on_which_three_workers_died_is_avoided() -> None:
     ledger = after(2, AddUnits(tuple(Unit(i, i + 1) for i in range(20))))
     busy = ledger.handle(WorkerReady(0, "good"))

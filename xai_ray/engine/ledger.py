@@ -194,7 +194,7 @@ class Ledger:
             self._lost_since_done = 0
             actions.append(Commit(unit, worker))
             # A copy elsewhere keeps its slot until it comes back.
-            actions.extend(Leave(unit, other) for other in holders if other != worker)
+            actions.extend(Leave(unit, other) for other in self._crew.tell(holders, unit, self._now))
             self._settle(actions)
         self._go_on(worker, actions)
 

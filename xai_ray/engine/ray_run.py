@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,7 @@ from xai_ray.engine.ray_metrics import Metrics
 from xai_ray.engine.ray_pool import Call, Pool
 from xai_ray.engine.ray_shares import Share
 from xai_ray.engine.ray_sizing import alive_nodes
-from xai_ray.errors import EngineError
+from xai_ray.errors import EngineError, StoreError
 from xai_ray.stores.protocol import Record
 
 _POLL_SECONDS = 0.1
@@ -103,7 +104,9 @@ class RayRun:
             if self.share is not None:
                 self.share.close()
             if self.journal is not None:
-                self.journal.flush()
+                # The error under way says why the store cannot take it, if it cannot.
+                with suppress(StoreError):
+                    self.journal.flush()
 
     def _loop(self) -> None:
         self._send(Tick(0.0))
