@@ -18,13 +18,18 @@ from xai_ray.coalitions import Exhaustive
 from xai_ray.engine import InlineEngine
 from xai_ray.engine.committing import Ties
 from xai_ray.engine.replay import replay_log
+from xai_ray.engine.shipping import shipped
 from xai_ray.stores.protocol import Record, Segment
 from xai_ray.types import Coalitions, Ints, Values
 
 ray = pytest.importorskip("ray")
+from ray.cloudpickle.cloudpickle import dumps  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from xai_ray.engine.ray_engine import RayEngine  # noqa: E402
+from xai_ray.engine.ray_evaluator import Loaded  # noqa: E402
+from xai_ray.engine.ray_pool import Pool  # noqa: E402
+from xai_ray.engine.ray_sizing import Sizing, alive_nodes  # noqa: E402
 
 pytestmark = pytest.mark.ray
 
@@ -99,3 +104,26 @@ def test_a_node_joins_midway_and_its_raylet_is_killed(
     assert told.ended == "finished"
     assert told.events["Resize"] >= 1
     assert told.events["WorkerDoubtful"] + told.events["WorkerLost"] >= 1
+
+
+def test_a_bad_node_is_avoided_as_long_as_there_is_another(cluster: Cluster) -> None:
+    cluster.add_node(num_cpus=1)
+    until(lambda: len(alive_nodes()) == 2)
+    head = ray.get_runtime_context().get_node_id()
+    (other,) = set(alive_nodes()) - {head}
+    game = ray.put(shipped(SumOfProducts(), DESIGN, dumps))
+    for avoid, expected in (({head}, other), ({other}, head)):
+        pool = Pool(Sizing(1, 0), game, None)
+        try:
+            pool.start(0, avoid)
+            (call,) = pool.calls
+            assert ray.get(call, timeout=120) == Loaded(expected)
+        finally:
+            pool.close()
+    pool = Pool(Sizing(1, 0), game, None)
+    try:
+        pool.start(0, set(alive_nodes()))
+        (call,) = pool.calls
+        assert ray.get(call, timeout=120).node in {head, other}
+    finally:
+        pool.close()

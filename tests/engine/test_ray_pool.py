@@ -18,6 +18,7 @@ import pytest
 from tests.engine.engine_games import SumOfProducts
 from xai_ray.coalitions import Exhaustive
 from xai_ray.engine.committing import Ties
+from xai_ray.engine.events import WorkerLost
 from xai_ray.engine.replay import replay_log
 from xai_ray.stores.protocol import Record, Segment
 from xai_ray.types import Coalitions, Ints, Values
@@ -98,6 +99,7 @@ def test_a_job_that_comes_later_gets_its_share(tmp_path: Path) -> None:
     assert [sorted(r.unit for r in records[name]) for name in ("long", "short")] == [UNITS, UNITS]
     (told,) = replay_log(log)
     assert told.events["Resize"] >= 1
+    assert told.events["UnitFailed"] == 0  # nobody gave up waiting
     assert told.ended == "finished"
 
 
@@ -112,27 +114,32 @@ def test_a_stop_does_not_wait_for_units(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Terminated(SumOfProducts):
-    """Its process gets SIGTERM at code 20, the first three times."""
+    """Its process gets SIGTERM at code 20, the first time; code 127 waits until that has happened."""
 
     folder: str = ""
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
-        if (coalitions @ (1 << np.arange(7)) == 20).any() and pids(Path(self.folder)) < 3:
-            Path(self.folder, f"pid-{os.getpid()}").touch()
+        codes = coalitions @ (1 << np.arange(7))
+        if (codes == 20).any() and not pids(Path(self.folder)):
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(60)
+            Path(self.folder, f"pid-{os.getpid()}").touch()
+            time.sleep(1.0)
+        if (codes == 127).any():
+            until(lambda: pids(Path(self.folder)))
         return super().values(coalitions, context)
 
 
-def test_a_worker_that_is_told_to_stop_gives_its_units_back_and_is_not_to_blame(tmp_path: Path) -> None:
+def test_a_worker_that_is_told_to_stop_is_replaced_and_not_to_blame(tmp_path: Path) -> None:
     records: list[Record] = []
     log: list[dict[str, Any]] = []
     game = Terminated(folder=str(tmp_path))
-    RayEngine(actors=2, gpus_per_actor=0).run(game, DESIGN, UNITS, records.append, lambda: False, Ties(log=log.append))
+    RayEngine(actors=1, gpus_per_actor=0).run(game, DESIGN, UNITS, records.append, lambda: False, Ties(log=log.append))
     assert sorted(r.unit for r in records) == UNITS
-    assert pids(tmp_path) == 3
+    assert sum(r.facts["evaluations"] for r in records) == 128
     (told,) = replay_log(log)
-    assert told.events["WorkerLost"] >= 3
+    (lost,) = [event for _, event, _ in told.steps if isinstance(event, WorkerLost)]
+    assert not lost.blame
+    assert "SIGTERM" in lost.reason
 
 
 def test_the_numbers_of_a_run_reach_prometheus() -> None:
