@@ -123,7 +123,9 @@ def open_result(job: str, store: Store | str, *, partial: bool = False) -> Resul
     asks = asks_of(manifest)
     estimates = tuple(pool.answer(a.question, a.estimator) for a in asks)
     curve = convergence(pool, asks[0], {design_draws: estimates[0]})
-    finished = Finished(manifest, pool, estimates, curve, dict(outcome.get("stop", {})), 0)
+    finished = Finished(
+        manifest, pool, estimates, curve, dict(outcome.get("stop", {})), 0, tuple(outcome.get("notes", ()))
+    )
     return result_of(finished, store=place.url)
 
 
@@ -138,6 +140,7 @@ def result_of(finished: Finished, **facts: Any) -> Result:
         "evaluations": len(pool.values),
         "precise": finished.precise,
         "stop": finished.ending,
+        **({"notes": list(finished.notes)} if finished.notes else {}),
         **facts,
     }
     return Result(
@@ -165,14 +168,16 @@ def question_from(document: dict[str, Any]) -> Question:
     return Question(**{key: _tupled(value) for key, value in document.items()})
 
 
-def engine_of(engine: Engine | str, actors: int | None = None, address: str | None = None) -> Engine:
-    """An engine by name. Ray is imported only for "ray"."""
+def engine_of(
+    engine: Engine | str, actors: int | None = None, address: str | None = None, priority: float = 1.0
+) -> Engine:
+    """An engine by name; jobs on one cluster share it in proportion to `priority`. Ray is imported only for "ray"."""
     if engine == "inline":
         return InlineEngine()
     if engine == "ray":
         from xai_ray.engine import RayEngine
 
-        return RayEngine(actors=actors, address=address)
+        return RayEngine(actors=actors, address=address, priority=priority)
     if isinstance(engine, str):
         raise SpecError(f"unknown engine {engine!r}; known: inline, ray")
     return engine
