@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xai_ray.api import explain as explain
     from xai_ray.api import open_result as open_result
+    from xai_ray.client import Client as Client
+    from xai_ray.client import JobHandle as JobHandle
     from xai_ray.engine import InlineEngine as InlineEngine
     from xai_ray.engine.ray_engine import RayEngine as RayEngine
     from xai_ray.estimators import Ask as Ask
@@ -93,6 +95,8 @@ _GAMES = [
 _PLACES: dict[str, str] = {
     **dict.fromkeys(_GAMES, "xai_ray.games"),
     "Ask": "xai_ray.estimators",
+    "Client": "xai_ray.client",
+    "JobHandle": "xai_ray.client",
     "mean_strength": "xai_ray.estimators",
     "Estimate": "xai_ray.estimators",
     "INDICES": "xai_ray.indices",
