@@ -7,6 +7,7 @@ its SHA-256, so a driver unpickles what its own submission named and nothing els
 from __future__ import annotations
 
 import hashlib
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,10 @@ def dump(game: Game, folder: Path, trust: bool) -> str:
             "a game of Python objects is sent as a pickle, which runs code where it is read; say trust=True if the cluster is "
             "yours alone, or submit a spec that names the model by its factory (package.module:function)"
         )
-    from ray import cloudpickle
+    from ray.cloudpickle.cloudpickle import dumps
 
     try:
-        data: bytes = cloudpickle.dumps(game)
+        data: bytes = dumps(game)
     except Exception as error:
         raise InputError(
             f"the game cannot be pickled ({type(error).__name__}: {error}); submit a spec that names the model by its factory"
@@ -46,10 +47,8 @@ def load(folder: Path, digest: str) -> Game:
         raise InputError(f"the submitted game is not beside the driver ({error}); submit it again") from None
     if hashlib.sha256(data).hexdigest() != digest:
         raise DigestMismatch(f"{NAME} is not the game that was submitted; submit it again")
-    from ray import cloudpickle
-
     try:
-        return cloudpickle.loads(data)
+        return pickle.loads(data)
     except Exception as error:
         raise InputError(
             f"the submitted game cannot be read here ({type(error).__name__}: {error}); the modules it needs must be on the "

@@ -1,0 +1,164 @@
+"""Jobs on a real cluster: the same bits as at home, once however often submitted, and resumed after their driver was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+import xai_ray as xr
+from tests.cli.conftest import cli as cli  # noqa: PLC0414
+from tests.cli.runs import Cli, airport, glove, written
+from tests.cluster.running import Head, gated_folder, until
+from xai_ray.errors import Cancelled, InputError, SpecError
+from xai_ray.games import GloveGame
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def client(door: Head, tmp_path: Path) -> xr.Client:
+    return xr.Client(door.address, f"file://{tmp_path}/shared")
+
+
+def at_home(cli: Cli, spec: Path, *options: object) -> bytes:
+    """`result.json` of the same spec, run here."""
+    assert cli("run", spec, "--store", "home", "--out", "home-out", "--quiet", *options).code == 0
+    return Path("home-out/result.json").read_bytes()
+
+
+def started(client: xr.Client, job: str) -> list[dict]:
+    return [e for e in client.store.events(job) if e["event"] == "started"]
+
+
+def test_submit_watch_and_submit_again(cli: Cli, door: Head, client: xr.Client, tmp_path: Path) -> None:
+    spec, where = written(tmp_path, glove()), ("--address", door.address, "--store", client.store.url)
+    ended = cli("submit", spec, *where, "--actors", 1)
+    assert ended.code == 0, ended.err
+    job = ended.text.strip()
+    assert job.startswith("glove-")
+    ended = cli("watch", job, *where, "--every", 0.3, "--out", "out")
+    assert ended.code == 0, ended.err
+    assert ended.text.splitlines()[-1].endswith("done")
+    assert Path("out/result.json").read_bytes() == at_home(cli, spec)
+    again = cli("submit", spec, *where)
+    assert (again.code, again.text.strip()) == (0, job)
+    assert "finished already" in again.err
+    assert len(started(client, job)) == 1
+    (row,) = cli("list", *where, "--json").json
+    assert (row["job"], row["state"], row["submission"]) == (job, "done", f"xr-{job}-a1")
+    facts = cli("status", job, *where, "--json").json
+    assert [e["event"] for e in facts["events"]] == ["submitted", "started", "done", "driver ended"]
+    until(lambda: client.job(job).status()["cluster"] == "succeeded", "Ray to see the driver's end")
+    nothing_secret(door, client, job)
+
+
+def nothing_secret(door: Head, client: xr.Client, job: str) -> None:
+    """Neither what Ray shows of the job nor what it logged nor the store holds the token."""
+    headers = {"Authorization": f"Bearer {door.token}"}
+    shown = requests.get(f"{door.address}/api/jobs/xr-{job}-a1", headers=headers, timeout=30).json()
+    assert shown["entrypoint"].startswith("python -m xai_ray.remote_job --job ")
+    assert set(shown["metadata"]) == {"xai_ray_job", "digest", "attempt"}
+    logs = client.job(job).logs()
+    assert "evaluations" in logs
+    said = json.dumps([shown, client.store.manifest(job).document, client.store.events(job)]) + logs
+    assert door.token not in said
+    assert str(door.token_path) not in said
+
+
+def test_a_killed_driver_is_resumed_to_the_same_bits(cli: Cli, client: xr.Client, tmp_path: Path) -> None:
+    spec = gated_folder(tmp_path / "code")
+    handle = client.submit(spec, actors=1)
+    job = handle.job
+    until(lambda: handle.status()["units"] >= 1, "a first unit")
+    assert handle.status()["state"] == "running"
+    joined = client.submit(spec).submitted
+    assert joined is not None
+    assert (joined.how, joined.attempt) == ("joined", 1)
+    with pytest.raises(SpecError, match="running with another budget"):
+        handle.extend(800)
+    os.kill(started(client, job)[0]["pid"], signal.SIGKILL)
+    until(lambda: handle.status()["state"] == "lost", "the loss to be seen")
+    assert "xai-ray resume" in handle.status()["reason"]
+    had = handle.status()["evaluations"]
+    assert 0 < had < 400
+    (tmp_path / "code" / "gate").touch()
+    again = handle.resume()
+    assert again.submitted is not None
+    assert again.submitted.attempt == 2
+    running = list(again.follow(every=0.1))
+    assert running[-1].evaluations == 400
+    assert [r.evaluations for r in running] == sorted({r.evaluations for r in running})
+    assert np.isfinite(running[-1].std_errors).all()
+    again.result().save(tmp_path / "out")
+    assert (tmp_path / "out" / "result.json").read_bytes() == at_home(cli, spec)
+    assert started(client, job)[-1]["pending"] < started(client, job)[0]["pending"]
+
+
+def test_cancel_resume_extend_from_the_command_line(cli: Cli, door: Head, client: xr.Client, tmp_path: Path) -> None:
+    spec = gated_folder(tmp_path / "code")
+    where = ("--address", door.address, "--store", client.store.url)
+    job = cli("submit", spec, *where, "--actors", 1).text.strip()
+    until(lambda: client.job(job).status()["units"] >= 1, "a first unit")
+    ended = cli("cancel", job, *where, "--grace", 3)
+    assert ended.code == 0, ended.err
+    until(lambda: client.job(job).status()["state"] in ("cancelled", "interrupted", "lost"), "the end of the run")
+    with pytest.raises((Cancelled, xr.errors.EngineError)):
+        client.job(job).result()
+    (tmp_path / "code" / "gate").touch()
+    assert cli("resume", job, *where).code == 0
+    assert cli("watch", job, *where, "--every", 0.3).code == 0
+    assert cli("extend", job, "--evaluations", 480, *where).code == 0
+    assert cli("watch", job, *where, "--every", 0.3, "--out", "out").code == 0
+    spec.write_text(spec.read_text().replace("400", "480"))
+    assert Path("out/result.json").read_bytes() == at_home(cli, spec)
+    refused = cli("extend", job, "--evaluations", 100, *where)
+    assert refused.code == 2
+    assert "must be larger" in refused.err
+
+
+def test_a_job_out_of_budget_ends_with_4_and_an_answer(cli: Cli, door: Head, client: xr.Client, tmp_path: Path) -> None:
+    spec = written(tmp_path, airport(8, 60, {"index": "SV", "estimator": "leverage"}, std_error=1e-9))
+    where = ("--address", door.address, "--store", client.store.url)
+    job = cli("submit", spec, *where).text.strip()
+    ended = cli("watch", job, *where, "--every", 0.3, "--out", "out")
+    assert ended.code == 4
+    assert "extend" in ended.err
+    assert json.loads(Path("out/result.json").read_text())["evaluations"] == 60
+
+
+def test_a_module_that_stays_behind_is_named(client: xr.Client, tmp_path: Path) -> None:
+    spec = gated_folder(tmp_path / "code")
+    (tmp_path / "code" / ".rayignore").write_text("gated_model.py\n")
+    handle = client.submit(spec)
+    with pytest.raises(InputError, match="cannot import 'gated_model'"):
+        handle.result(timeout=120)
+    assert handle.status()["state"] == "failed"
+
+
+def test_python_objects_travel_only_on_trust(client: xr.Client, tmp_path: Path) -> None:
+    game, asks = GloveGame(2, 3), [xr.Ask(xr.Question("SV")), xr.Ask(xr.Question("SII"))]
+    with pytest.raises(SpecError, match="trust=True"):
+        client.submit_game(game, asks, budget="exact")
+    assert not (tmp_path / "shared").exists()
+    handle = client.submit_game(game, asks, budget="exact", trust=True)
+
+    async def wait() -> xr.Result:
+        """In a running loop, as in a notebook."""
+        return handle.result(timeout=120)
+
+    found = asyncio.run(wait())
+    assert found.to_document() == xr.explain(game, asks=asks, budget="exact").to_document()
+    again = client.submit_game(game, asks, budget="exact", trust=True).submitted
+    assert again is not None
+    assert again.how == "finished"
+    with pytest.raises(SpecError, match="submit_game"):
+        handle.resume()
+    held = [path for path in (tmp_path / "shared").rglob("*") if path.suffix in (".pickle", ".pkl")]
+    assert not held
