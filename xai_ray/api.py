@@ -173,8 +173,12 @@ def engine_of(engine: Engine | str, actors: int | None = None, address: str | No
         from xai_ray.engine import RayEngine
 
         return RayEngine(actors=actors, address=address)
+    if engine == "warm":
+        from xai_ray.engine.ray_warm import WarmEngine
+
+        return WarmEngine(address)
     if isinstance(engine, str):
-        raise SpecError(f"unknown engine {engine!r}; known: inline, ray")
+        raise SpecError(f"unknown engine {engine!r}; known: inline, ray, warm")
     return engine
 
 

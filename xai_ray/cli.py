@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from xai_ray import catalogue
 from xai_ray.commands import cluster, jobs, results, running
+from xai_ray.commands.serve import serve
 from xai_ray.talk import endings
 
 
@@ -57,6 +58,7 @@ _COMMANDS = {
 
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(serve, name="serve")
 
 
 def main() -> None:

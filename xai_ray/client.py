@@ -14,7 +14,7 @@ from xai_ray.api import open_result
 from xai_ray.errors import EngineError, SpecError
 from xai_ray.following import Look, ended_as, looks
 from xai_ray.jobs_api import Cluster, RayJob
-from xai_ray.launch import extended, last_budget, write_report
+from xai_ray.launch import extended, last_budget, new_run, run_to_end, write_report
 from xai_ray.standing import ENDED, job_row, job_status, on_cluster
 from xai_ray.stores import Manifest, Store, open_store
 from xai_ray.submission import Submitted, check_store, code_of, needs_folder, submit
@@ -37,6 +37,8 @@ class Client:
     """
 
     def __init__(self, address: str, store: str | Store) -> None:
+        if isinstance(store, str):
+            check_store(store)
         self.store = open_store(store) if isinstance(store, str) else store
         check_store(self.store.url)
         self.cluster = Cluster(address)
@@ -132,6 +134,21 @@ class Client:
             digest = dump(game, Path(folder), trust)
             wish = w.Wanted(wanted, ".", actors, priority, pickle=digest)
             return self._submit(manifest, _with_code(wish, folder, py_modules))
+
+    def explain(
+        self, spec: str | Path | dict[str, Any] | Spec, *, base: str | Path | None = None, join: str | None = None
+    ) -> Result:
+        """Answer a spec at once, on the warm pool that has its game; the run's coordinator is this process, its values go to the store.
+
+        Needs a process that can join the cluster: on one of its nodes, or with `join` = HOST:6379 (default: RAY_ADDRESS, or the Ray
+        that this process is connected to, which saves joining at each call). Raises EngineError when no pool has the game.
+        """
+        from xai_ray.api import engine_of, result_of
+        from xai_ray.engine.watching import Silent
+
+        document, home = _spec_of(spec, base)
+        run = new_run(document, home, self.store, lambda: engine_of("warm", None, join), Silent())
+        return result_of(run_to_end(run), engine="warm", store=self.store.url)
 
     def job(self, job: str) -> JobHandle:
         """A job that is in the store. Raises StoreError with the nearest id if there is none."""

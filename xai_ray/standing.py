@@ -69,6 +69,9 @@ def on_cluster(
     driver said last.
     """
     said = {} if attempt is None else {"submission": attempt.submission_id, "cluster": attempt.state.lower()}
+    if facts["state"] == "killed" and attempt is not None:
+        # Guessed from a process number, which means little across containers; Ray knows.
+        facts = facts | {"state": "running"}
     if facts["state"] in ENDED or (attempt is None and not submitted):
         return facts | said
     if attempt is not None and not attempt.ended:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,14 +101,10 @@ def start_head(home: Path) -> Head:
 def stop_head(head: Head) -> None:
     """End the head and what it started: its own process group and nothing else."""
     os.killpg(head.process.pid, signal.SIGTERM)
-    try:
+    with suppress(subprocess.TimeoutExpired):
         head.process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        pass
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(head.process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _answers(head: Head) -> bool:

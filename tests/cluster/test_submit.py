@@ -13,10 +13,10 @@ import pytest
 import requests
 
 import xai_ray as xr
-from tests.cli.conftest import cli as cli  # noqa: PLC0414
+from tests.cli.conftest import cli as cli
 from tests.cli.runs import Cli, airport, glove, written
 from tests.cluster.running import Head, gated_folder, until
-from xai_ray.errors import Cancelled, InputError, SpecError
+from xai_ray.errors import Cancelled, EngineError, InputError, SpecError
 from xai_ray.games import GloveGame
 
 pytestmark = pytest.mark.ray
@@ -109,7 +109,7 @@ def test_cancel_resume_extend_from_the_command_line(cli: Cli, door: Head, client
     ended = cli("cancel", job, *where, "--grace", 3)
     assert ended.code == 0, ended.err
     until(lambda: client.job(job).status()["state"] in ("cancelled", "interrupted", "lost"), "the end of the run")
-    with pytest.raises((Cancelled, xr.errors.EngineError)):
+    with pytest.raises((Cancelled, EngineError)):
         client.job(job).result()
     (tmp_path / "code" / "gate").touch()
     assert cli("resume", job, *where).code == 0

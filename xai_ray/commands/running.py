@@ -55,6 +55,7 @@ def run(
     engine: EngineName = "ray",
     address: Address = None,
     actors: Actors = None,
+    warm: Annotated[bool, typer.Option("--warm", help="On the warm pool of the cluster at --address.")] = False,
     out: Out = None,
     recompute: Recompute = False,
     quiet: Quiet = False,
@@ -66,7 +67,8 @@ def run(
         raise SpecError(
             f"--address {address} is a dashboard, and `run` works from here; use `xai-ray submit`, or join with HOST:6379"
         )
-    execute(load(spec), spec.resolve().parent, Where(store, engine, address, actors, out, recompute, quiet))
+    where = Where(store, "warm" if warm else engine, address, actors, out, recompute, quiet)
+    execute(load(spec), spec.resolve().parent, where)
 
 
 def resume(

@@ -1,25 +1,16 @@
-"""A warm pool: detached actors with a game loaded, for answers within a second, and the engine that runs units on them.
-
-An actor belongs to one game, by its digest, and to no run: any number of runs, of any process that joined the cluster, share it unit
-by unit. It ends by itself when it was idle for long or outgrew its memory.
-"""
+"""The engine that runs units on a warm pool: the ledger over borrowed workers, for answers within a second."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray.cloudpickle.cloudpickle import dumps
 from ray.exceptions import RayActorError, RayError
 
-from xai_ray.coalitions import Design, Unit, from_description
+from xai_ray.coalitions import Design, Unit
 from xai_ray.engine.events import (
     Action,
     AddUnits,
@@ -37,43 +28,19 @@ from xai_ray.engine.events import (
     WorkerLost,
     WorkerReady,
 )
-from xai_ray.engine.failures import Failure, error_of, told
+from xai_ray.engine.failures import Failure, error_of
 from xai_ray.engine.ledger import Ledger
-from xai_ray.engine.ray_engine import connected
-from xai_ray.engine.shipping import shipped, worker_environment
-from xai_ray.engine.worker import evaluate
+from xai_ray.engine.ray_warm_pool import REMEDY, joined, warm_actor, warm_names
 from xai_ray.errors import EngineError
 from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
 
-NAMESPACE = "xai_ray"
-_PREFIX = "xr-warm-"
 _POLL_SECONDS = 0.1
-_LOAD_SECONDS = 600.0
-_ANSWER_SECONDS = 10.0
-_REMEDY = "start one with `xai-ray serve start --game SPEC --address HOST:6379`"
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """How a warm actor stands."""
-
-    name: str
-    """Of the actor; ends in its number within the pool."""
-    game: str
-    """Digest of its game."""
-    node: str
-    pid: int
-    evaluations: int
-    idle: float
-    """Seconds since it was last used."""
-    memory: int
-    """Resident bytes."""
 
 
 @dataclass(frozen=True)
 class WarmEngine:
-    """Runs units on the actors of a warm pool of the same game; see `start_pool`. `address` names the cluster to join, HOST:6379;
+    """Runs units on the actors of a warm pool of the same game; see `ray_warm_pool`. `address` names the cluster to join, HOST:6379;
     without it RAY_ADDRESS, or the Ray that this process is connected to.
     """
 
@@ -92,158 +59,11 @@ class WarmEngine:
         if not units:
             return
         with joined(self.address):
-            names = _names(game.digest)
+            names = warm_names(game.digest)
             if not names:
-                raise EngineError(f"no warm pool on this cluster has the game {game.digest[:16]}; {_REMEDY}")
+                raise EngineError(f"no warm pool on this cluster has the game {game.digest[:16]}; {REMEDY}")
             workers = min(len(names), len(units))
             _Run(Ledger(workers), names, design.describe(), commit, stopped).run(units)
-
-
-def joined(address: str | None) -> Any:
-    """Be connected to a cluster that runs. Raises EngineError without one: a warm pool outlives the process that starts it."""
-    if not ray.is_initialized() and not (address or os.environ.get("RAY_ADDRESS")):
-        raise EngineError(
-            f"a warm pool lives on a running cluster; give --address HOST:6379 or RAY_ADDRESS, and {_REMEDY}"
-        )
-    return connected(address, 1)
-
-
-def start_pool(
-    game: Game,
-    actors: int,
-    *,
-    address: str | None = None,
-    cpus: float = 1,
-    gpus: float = 0,
-    idle_seconds: float = 1800.0,
-    memory: int | None = None,
-) -> list[Facts]:
-    """Have `actors` warm actors of this game; those that are there count. Returns when all have loaded it.
-
-    An actor ends after `idle_seconds` without a unit, and at rest when it holds more than `memory` bytes, which are also reserved
-    for it on its node. Raises EngineError when they find no room or cannot load the game; those started here are then removed.
-    """
-    with joined(address):
-        data = ray.put(shipped(game, _NoDesign(), dumps))
-        started: list[Any] = []
-        try:
-            for number in range(actors):
-                name = f"{_PREFIX}{game.digest[:24]}-{number}"
-                actor: Any = ray.remote(_Warm)
-                handle = actor.options(
-                    name=name,
-                    namespace=NAMESPACE,
-                    lifetime="detached",
-                    get_if_exists=True,
-                    num_cpus=cpus,
-                    num_gpus=gpus,
-                    memory=memory,
-                    max_restarts=0,
-                    max_task_retries=0,
-                    max_concurrency=1,
-                    concurrency_groups=None,
-                    scheduling_strategy="SPREAD",
-                    runtime_env={"env_vars": worker_environment(cpus)},
-                ).remote(name, game.digest, idle_seconds, memory)
-                started.append(handle)
-            _check_loaded([actor.load.remote([data]) for actor in started], actors, cpus, gpus)
-        except BaseException:
-            for actor in started:
-                ray.kill(actor, no_restart=True)
-            raise
-        return pool_status(address)
-
-
-def stop_pool(address: str | None = None) -> int:
-    """Remove every warm actor of the cluster, of all games; their number."""
-    with joined(address):
-        names = _names("")
-        for name in names:
-            if (actor := _actor(name)) is not None:
-                ray.kill(actor, no_restart=True)
-        return len(names)
-
-
-def pool_status(address: str | None = None) -> list[Facts]:
-    """The warm actors of the cluster. One that is busy answers after its batch; those that do not are left out."""
-    with joined(address):
-        calls = [actor.facts.remote() for name in _names("") if (actor := _actor(name)) is not None]
-        if not calls:
-            return []
-        ready, _ = ray.wait(calls, num_returns=len(calls), timeout=_ANSWER_SECONDS)
-        out: list[Facts] = []
-        for call in ready:
-            try:
-                out.append(ray.get(call))
-            except RayError:
-                continue
-        return sorted(out, key=lambda facts: facts.name)
-
-
-class _NoDesign:
-    """In the place of a design, which comes with each unit."""
-
-
-class _Warm:
-    """The actor. It tells of exceptions instead of raising them."""
-
-    def __init__(self, name: str, digest: str, idle_seconds: float, memory: int | None) -> None:
-        self._name, self._digest = name, digest
-        self._idle_seconds, self._memory = idle_seconds, memory
-        self._used, self._busy, self._evaluations = time.monotonic(), 0, 0
-        self._game: Game | None = None
-        self._designs: dict[str, Design] = {}
-        threading.Thread(target=self._guard, daemon=True).start()
-
-    def load(self, parts: list[ray.ObjectRef]) -> Failure | None:
-        if self._game is not None:
-            return None
-        try:
-            self._game = pickle.loads(memoryview(ray.get(parts[0])))[0]
-        except Exception as error:
-            return told(error)
-        self._used = time.monotonic()
-        return None
-
-    def facts(self) -> Facts:
-        idle = 0.0 if self._busy else time.monotonic() - self._used
-        node = ray.get_runtime_context().get_node_id()
-        return Facts(self._name, self._digest, node, os.getpid(), self._evaluations, idle, resident_bytes())
-
-    def evaluate(self, key: str, design: dict[str, Any], start: int, stop: int) -> Record | Failure:
-        self._busy += 1
-        try:
-            if self._game is None:
-                raise EngineError(
-                    "this warm actor has not loaded its game yet; run again when `serve start` is through"
-                )
-            if key not in self._designs:
-                self._designs = {key: from_description(design)}
-            record = evaluate(Unit(start, stop), self._game, self._designs[key])
-            self._evaluations += len(record.values)
-            return record
-        except Exception as error:
-            return told(error)
-        finally:
-            self._used = time.monotonic()
-            self._busy -= 1
-
-    def _guard(self) -> None:
-        """Ends the process; Ray then frees the name and what was reserved."""
-        while True:
-            time.sleep(min(1.0, self._idle_seconds / 4))
-            idle = time.monotonic() - self._used
-            over = self._memory is not None and resident_bytes() > self._memory
-            if not self._busy and (over or idle > self._idle_seconds):
-                os._exit(0)
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds; 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 @dataclass
@@ -290,7 +110,7 @@ class _Run:
             return
         worker, unit = self.calls.pop(call)
         try:
-            answer = ray.get(call)
+            answer: Any = ray.get(call)
         except RayError as error:
             self._forget(worker)
             reason = str(error).splitlines()[0][:300]
@@ -331,50 +151,16 @@ class _Run:
 
     def _borrow(self, worker: int) -> None:
         while self.names:
-            actor = _actor(self.names.pop(0))
+            actor = warm_actor(self.names.pop(0))
             if actor is not None:
                 self.actors[worker] = actor
                 self.calls[actor.facts.remote()] = (worker, None)
                 return
         if not self.actors:
-            raise EngineError(f"the warm pool has no worker left for this game; {_REMEDY}, or run without it")
+            raise EngineError(f"the warm pool has no worker left for this game; {REMEDY}, or run without it")
         # The others do the rest.
 
     def _forget(self, worker: int) -> Any:
         for call in [c for c, (owner, _) in self.calls.items() if owner == worker]:
             del self.calls[call]
         return self.actors.pop(worker, None)
-
-
-def _names(digest: str) -> list[str]:
-    """Names of the warm actors of a game, or of all games for an empty digest."""
-    wanted = f"{_PREFIX}{digest[:24]}"
-    found: list[Any] = ray.util.list_named_actors(all_namespaces=True)
-    names = [str(entry["name"]) for entry in found if entry["namespace"] == NAMESPACE]
-    return sorted(name for name in names if name.startswith(wanted))
-
-
-def _actor(name: str) -> Any:
-    try:
-        return ray.get_actor(name, namespace=NAMESPACE)
-    except ValueError:
-        return None
-
-
-def _check_loaded(calls: list[Any], actors: int, cpus: float, gpus: float) -> None:
-    ready, waiting = ray.wait(calls, num_returns=len(calls), timeout=_LOAD_SECONDS)
-    if waiting:
-        have = ray.cluster_resources()
-        raise EngineError(
-            f"{len(waiting)} of {actors} warm actors found no room within {_LOAD_SECONDS:.0f} s: each needs {cpus:g} CPUs and {gpus:g} "
-            f"GPUs, the cluster has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}; ask for fewer"
-        )
-    for call in ready:
-        try:
-            failure = ray.get(call)
-        except RayError as error:
-            raise EngineError(f"a warm actor died as it loaded the game: {str(error).splitlines()[0][:300]}") from error
-        if failure is not None:
-            raise EngineError(
-                f"the game cannot be loaded in a warm actor: {failure.message}; what it is made of must be importable on every node"
-            )
