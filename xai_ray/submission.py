@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from xai_ray import wanted as w
-from xai_ray.errors import DigestMismatch, EngineError, InputError, SpecError
+from xai_ray.errors import DigestMismatch, EngineError, SpecError
 from xai_ray.jobs_api import AttemptExists, Cluster, RayJob, submission_id
 from xai_ray.standing import ENDED, job_state
 from xai_ray.stores import Manifest, Store
@@ -87,40 +86,6 @@ def is_finished(store: Store, job: str, wish: w.Wanted) -> bool:
         return False
     started = [e for e in store.events(job) if e.get("event") == "started"]
     return bool(started) and _same_budget(wish.budget, started[-1], store, job)
-
-
-def code_of(working_dir: Path | None, py_modules: Sequence[Path]) -> None:
-    """Raises InputError for folders that are not there."""
-    for option, path in [("--working-dir", working_dir), *(("--py-module", p) for p in py_modules)]:
-        if path is not None and not path.exists():
-            raise InputError(f"{option} {path}: there is no such folder")
-    if working_dir is not None and not working_dir.is_dir():
-        raise InputError(f"--working-dir {working_dir} is not a folder")
-
-
-def needs_folder(game: dict[str, Any], base: Path) -> bool:
-    """Whether the game of a spec names a file, or a module, that lies beside the spec."""
-    for text in _texts(game):
-        module = text.split(":")[0].split(".")[0]
-        beside = (base / text, base / f"{module}.py", base / module / "__init__.py") if text else ()
-        if any(_there(path) for path in beside):
-            return True
-    return False
-
-
-def _texts(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        return [text for inner in node.values() for text in _texts(inner)]
-    if isinstance(node, list | tuple):
-        return [text for inner in node for text in _texts(inner)]
-    return [node] if isinstance(node, str) else []
-
-
-def _there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _same_budget(budget: dict[str, Any], started: dict[str, Any], store: Store, job: str) -> bool:

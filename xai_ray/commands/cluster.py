@@ -11,7 +11,7 @@ from xai_ray.errors import SpecError
 from xai_ray.talk import say
 
 if TYPE_CHECKING:
-    from xai_ray.client import JobHandle
+    from xai_ray.job_handle import JobHandle
 
 
 def submit(

@@ -28,7 +28,7 @@ from xai_ray.stores import open_store
 from xai_ray.talk import print_json
 
 if TYPE_CHECKING:
-    from xai_ray.client import JobHandle
+    from xai_ray.job_handle import JobHandle
 
 
 def check(
