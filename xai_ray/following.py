@@ -96,13 +96,13 @@ def _failure(store: Store, job: str) -> XaiRayError | None:
 
 
 def _boundary(store: Store, job: str) -> int:
-    """The newest boundary within the committed prefix, in draws; 0 if there is none yet."""
+    """The newest boundary within the committed prefix, in draws; 0 if there is none yet. The last one is the answer itself."""
     manifest = store.manifest(job)
     segments = store.segments(job)
     if not segments:
         return 0
-    prefix = committed_prefix(store, manifest)
-    return max((b for b in boundaries(design_of(manifest), segments[-1].stop) if b <= prefix), default=0)
+    prefix, last = committed_prefix(store, manifest), segments[-1].stop
+    return max((b for b in boundaries(design_of(manifest), last) if b <= prefix and b < last), default=0)
 
 
 def _final(store: Store, job: str, state: str) -> Result | None:

@@ -14,10 +14,12 @@ from xai_ray.reports.wording import stop_words
 from xai_ray.stores import Store
 from xai_ray.talk import say
 
-ENDED = ("done", "imprecise", "failed", "cancelled", "interrupted", "killed", "lost", "damaged", "new")
+SAID = ("done", "imprecise", "failed", "cancelled", "interrupted")
+"""How a run may say that it ended."""
+ENDED = (*SAID, "killed", "lost", "damaged", "new")
 """States in which nobody works on a job: `killed` and `lost` never said goodbye, `new` was never started."""
 
-_TURNS = ("submitted", "started", "done", "imprecise", "failed", "cancelled", "interrupted")
+_TURNS = ("submitted", "started", *SAID)
 
 
 def job_state(store: Store, job: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from xai_ray import wanted as w
 from xai_ray.errors import DigestMismatch, EngineError, SpecError
 from xai_ray.jobs_api import AttemptExists, Cluster, RayJob, submission_id
-from xai_ray.standing import ENDED, job_state
+from xai_ray.standing import SAID, job_state
 from xai_ray.stores import Manifest, Store
 
 How = Literal["submitted", "joined", "finished"]
@@ -59,15 +59,16 @@ def submit(cluster: Cluster, store: Store, manifest: Manifest, wish: w.Wanted) -
     there = store.open(manifest)
     for _ in range(_TRIES):
         attempts = cluster.jobs(there.job)
-        running = next((a for a in reversed(attempts) if not a.ended), None)
-        if running is not None:
-            _check_same(running, there)
-            _check_same_wish(store, there.job, wish)
-            return Submitted(there.job, "joined", running.attempt)
         before = w.submissions(store, there.job)
         number = max([a.attempt for a in attempts] + [s.attempt for s in before], default=0)
         if is_finished(store, there.job, wish):
             return Submitted(there.job, "finished", number)
+        running = next((a for a in reversed(attempts) if not a.ended), None)
+        # A driver that has said how it ended is only winding down, and would do nothing more.
+        if running is not None and job_state(store, there.job) not in SAID:
+            _check_same(running, there)
+            _check_same_wish(store, there.job, wish)
+            return Submitted(there.job, "joined", running.attempt)
         w.put(store, there.job, number + 1, wish)
         try:
             _start(cluster, store, there, number + 1, wish)
@@ -135,8 +136,3 @@ def _start(cluster: Cluster, store: Store, manifest: Manifest, attempt: int, wis
         None if wish.working_dir is None else Path(wish.working_dir),
         [Path(p) for p in wish.py_modules],
     )
-
-
-def under_way(store: Store, job: str) -> bool:
-    """Whether the store says that a job is queued or running."""
-    return job_state(store, job) not in ENDED

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Head:
 
     address: str
     """Of its dashboard."""
-    token: str
+    token: str = field(repr=False)
     token_path: Path
     process: subprocess.Popen[bytes]
     gcs: str
@@ -116,11 +116,11 @@ def _answers(head: Head) -> bool:
         return False
 
 
-def until(true: Callable[[], Any], what: str, seconds: float = 90.0) -> None:
-    """Wait until something holds; a bound, not a measure."""
+def until(true: Callable[[], Any], what: str, seconds: float = 150.0, seen: Callable[[], Any] | None = None) -> None:
+    """Wait until something holds; a bound, not a measure. `seen` is shown when it does not."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}: {seen() if seen is not None else ''}"
         time.sleep(0.1)
 
 

@@ -76,7 +76,7 @@ def test_a_killed_driver_is_resumed_to_the_same_bits(cli: Cli, client: xr.Client
     spec = gated_folder(tmp_path / "code")
     handle = client.submit(spec, actors=1)
     job = handle.job
-    until(lambda: handle.status()["units"] >= 1, "a first unit")
+    until(lambda: handle.status()["units"] >= 1, "a first unit", seen=client.job(job).logs)
     assert handle.status()["state"] == "running"
     joined = client.submit(spec).submitted
     assert joined is not None
@@ -105,7 +105,7 @@ def test_cancel_resume_extend_from_the_command_line(cli: Cli, door: Head, client
     spec = gated_folder(tmp_path / "code")
     where = ("--address", door.address, "--store", client.store.url)
     job = cli("submit", spec, *where, "--actors", 1).text.strip()
-    until(lambda: client.job(job).status()["units"] >= 1, "a first unit")
+    until(lambda: client.job(job).status()["units"] >= 1, "a first unit", seen=client.job(job).logs)
     ended = cli("cancel", job, *where, "--grace", 3)
     assert ended.code == 0, ended.err
     until(lambda: client.job(job).status()["state"] in ("cancelled", "interrupted", "lost"), "the end of the run")
