@@ -41,7 +41,8 @@ def status(job: JobId, store: StoreUrl = "runs", address: Dashboard = None, as_j
     """State, evaluations, units and last events of a job; with --address, also its attempt on the cluster."""
     place = open_store(store)
     facts = _status(place, job, address)()
-    events = place.events(job)[-5:]
+    # The scheduler's own entries are for `replay --log`.
+    events = [event for event in place.events(job) if event.get("event") != "ledger"][-5:]
     if as_json:
         print_json(facts | {"events": events})
         return
