@@ -123,7 +123,9 @@ def open_result(job: str, store: Store | str, *, partial: bool = False) -> Resul
     asks = asks_of(manifest)
     estimates = tuple(pool.answer(a.question, a.estimator) for a in asks)
     curve = convergence(pool, asks[0], {design_draws: estimates[0]})
-    finished = Finished(manifest, pool, estimates, curve, dict(outcome.get("stop", {})), 0)
+    finished = Finished(
+        manifest, pool, estimates, curve, dict(outcome.get("stop", {})), 0, tuple(outcome.get("notes", ()))
+    )
     return result_of(finished, store=place.url)
 
 
@@ -138,6 +140,7 @@ def result_of(finished: Finished, **facts: Any) -> Result:
         "evaluations": len(pool.values),
         "precise": finished.precise,
         "stop": finished.ending,
+        **({"notes": list(finished.notes)} if finished.notes else {}),
         **facts,
     }
     return Result(

@@ -10,7 +10,8 @@ XaiRayError                1   the job failed
 ├─ NotEnoughSamples        2   the values at hand do not answer the question
 ├─ StoreError              3   the store cannot be read or written
 │  ├─ CorruptRecord        3   a record that fails its checksum
-│  └─ DigestMismatch       3   the store belongs to another spec
+│  ├─ DigestMismatch       3   the store belongs to another spec
+│  └─ Fenced               3   another run took the job over
 ├─ EngineError             3   workers or cluster out of reach
 └─ Cancelled             130   stopped on request; what was committed stays
 """
@@ -77,6 +78,10 @@ class CorruptRecord(StoreError):
 
 class DigestMismatch(StoreError):
     """The store belongs to another spec."""
+
+
+class Fenced(StoreError):
+    """Another run took the job over; this one may commit no more, and what it committed stays."""
 
 
 class EngineError(XaiRayError):

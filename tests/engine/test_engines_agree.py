@@ -40,7 +40,7 @@ def ray_engines() -> Iterator[dict[int, Engine]]:
     import ray
 
     from xai_ray.engine import RayEngine
-    from xai_ray.engine.ray_engine import connected
+    from xai_ray.engine.ray_connection import connected
 
     with connected(address=None, cpus=4):
         assert ray.is_initialized()

@@ -10,8 +10,10 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ import pytest
 from tests.engine.engine_games import Raises, SumOfProducts
 from xai_ray.coalitions import Exhaustive, Unit
 from xai_ray.engine import InlineEngine
+from xai_ray.engine.committing import Ties
+from xai_ray.engine.replay import replay_log
 from xai_ray.errors import EngineError
 from xai_ray.stores.protocol import Record, Segment
 from xai_ray.types import Coalitions, Ints, Values
@@ -67,6 +71,20 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
+def expected() -> bytes:
+    """The values of an undisturbed run, in canonical order."""
+    records: list[Record] = []
+    InlineEngine().run(SumOfProducts(), DESIGN, UNITS, records.append, never)
+    return values_of(records)
+
+
+def values_of(records: list[Record]) -> bytes:
+    """Every unit once, and exactly the evaluations of the design."""
+    assert sorted(r.unit for r in records) == UNITS
+    assert sum(r.facts["evaluations"] for r in records) == 128
+    return b"".join(r.values.tobytes() for r in sorted(records, key=lambda r: r.unit))
+
+
 @pytest.mark.parametrize("actors", [1, 3])
 def test_a_killed_process_costs_its_units_only(tmp_path: Path, actors: int) -> None:
     def kill() -> None:
@@ -80,13 +98,107 @@ def test_a_killed_process_costs_its_units_only(tmp_path: Path, actors: int) -> N
     engine = RayEngine(actors=actors, gpus_per_actor=0)
     engine.run(Until(folder=str(tmp_path), code=20), DESIGN, UNITS, records.append, never)
     killer.join()
-    assert sorted(r.unit for r in records) == UNITS
     killed = int((tmp_path / "pid").read_text())
     assert killed not in {r.facts["pid"] for r in records if r.unit == Unit(16, 24)}
-    expected: list[Record] = []
-    InlineEngine().run(SumOfProducts(), DESIGN, UNITS, expected.append, never)
-    records.sort(key=lambda r: r.unit)
-    assert b"".join(r.values.tobytes() for r in records) == b"".join(r.values.tobytes() for r in expected)
+    assert values_of(records) == expected()
+
+
+@dataclass(frozen=True)
+class Meeting(SumOfProducts):
+    """Waits until so many processes have come, and then for `go`; each leaves its pid."""
+
+    folder: str = ""
+    guests: int = 2
+
+    def values(self, coalitions: Coalitions, context: Ints) -> Values:
+        Path(self.folder, f"pid-{os.getpid()}").touch()
+        if not Path(self.folder, "go").exists():
+            wait_for(Path(self.folder, "go"))
+        return super().values(coalitions, context)
+
+
+def guests(folder: Path, count: int) -> list[int]:
+    """Pids of the processes that have come, once there are so many."""
+    deadline = time.monotonic() + 90
+    while len(found := [int(p.name[4:]) for p in folder.glob("pid-*")]) < count:
+        assert time.monotonic() < deadline, f"only {len(found)} of {count} came"
+        time.sleep(0.02)
+    return found
+
+
+def test_two_processes_killed_at_once(tmp_path: Path) -> None:
+    def kill() -> None:
+        for pid in guests(tmp_path, 2):
+            os.kill(pid, signal.SIGKILL)
+        (tmp_path / "go").touch()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    records: list[Record] = []
+    RayEngine(actors=2, gpus_per_actor=0).run(Meeting(folder=str(tmp_path)), DESIGN, UNITS, records.append, never)
+    killer.join()
+    assert values_of(records) == expected()
+    assert len(list(tmp_path.glob("pid-*"))) > 2
+
+
+def test_a_frozen_process_is_overtaken_by_a_copy(tmp_path: Path) -> None:
+    def freeze() -> None:
+        wait_for(tmp_path / "pid")
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGSTOP)
+        (tmp_path / "go").touch()
+
+    freezer = threading.Thread(target=freeze)
+    freezer.start()
+    records: list[Record] = []
+    engine = RayEngine(actors=2, gpus_per_actor=0)
+    try:
+        engine.run(Until(folder=str(tmp_path), code=20), DESIGN, UNITS, records.append, never)
+    finally:
+        freezer.join()
+        with suppress(ProcessLookupError):
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert values_of(records) == expected()
+    (copied,) = [r for r in records if r.unit == Unit(16, 24)]
+    assert copied.facts["pid"] != int((tmp_path / "pid").read_text())
+
+
+@dataclass(frozen=True)
+class Late(SumOfProducts):
+    """The first process at code 20 waits for `go` and leaves `late`; code 127 waits for `late`."""
+
+    folder: str = ""
+
+    def values(self, coalitions: Coalitions, context: Ints) -> Values:
+        codes = coalitions @ (1 << np.arange(7))
+        out = super().values(coalitions, context)
+        if (codes == 20).any():
+            try:
+                Path(self.folder, "first").touch(exist_ok=False)
+            except FileExistsError:
+                return out
+            wait_for(Path(self.folder, "go"))
+            Path(self.folder, "late").touch()
+        if (codes == 127).any():
+            wait_for(Path(self.folder, "late"))
+        return out
+
+
+def test_a_late_delivery_is_committed_once(tmp_path: Path) -> None:
+    records: list[Record] = []
+
+    def commit(record: Record) -> None:
+        records.append(record)
+        if record.unit == Unit(16, 24):
+            (tmp_path / "go").touch()
+
+    log: list[dict[str, Any]] = []
+    engine = RayEngine(actors=3, gpus_per_actor=0)
+    engine.run(Late(folder=str(tmp_path)), DESIGN, UNITS, commit, never, Ties(log=log.append))
+    assert values_of(records) == expected()
+    (told,) = replay_log(log)
+    assert told.ended == "finished"
+    assert told.actions["Commit"] == len(UNITS)
+    assert told.actions["Leave"] >= 1
 
 
 def test_a_unit_that_always_kills_its_worker_is_quarantined_and_named() -> None:
@@ -122,23 +234,6 @@ def test_four_actors_share_two_gpus_by_halves(tmp_path: Path) -> None:
     gpu_of = {r.facts["pid"]: r.values[0, 0] for r in records}
     assert sorted(gpu_of.values()) == [0, 0, 1, 1]
     assert {r.values[0, 1] for r in records} == {1}
-
-
-@pytest.mark.parametrize(
-    ("engine", "units", "expected"),
-    [
-        (RayEngine(), 99, (2, 1.0)),
-        (RayEngine(gpus_per_actor=0), 99, (4, 0)),
-        (RayEngine(gpus_per_actor=0), 3, (3, 0)),
-        (RayEngine(gpus_per_actor=0.4), 99, (4, 0.4)),
-        (RayEngine(gpus_per_actor=0.25, cpus_per_actor=0.5), 99, (8, 0.25)),
-        (RayEngine(gpus_per_actor=2), 99, (1, 2)),
-        (RayEngine(cpus_per_actor=1.5, gpus_per_actor=0), 99, (2, 0)),
-        (RayEngine(actors=9, gpus_per_actor=0), 99, (9, 0)),
-    ],
-)
-def test_the_pool_is_sized_from_the_cluster(engine: RayEngine, units: int, expected: tuple[int, float]) -> None:
-    assert engine._pool(units) == expected
 
 
 def test_what_fits_nowhere_is_refused() -> None:
@@ -234,7 +329,7 @@ def test_a_cluster_out_of_reach_is_named() -> None:
 def test_a_local_ray_writes_no_token_into_the_home_directory(tmp_path: Path) -> None:
     import subprocess
 
-    code = "from xai_ray.engine.ray_engine import connected\nwith connected(None, 1): pass"
+    code = "from xai_ray.engine.ray_connection import connected\nwith connected(None, 1): pass"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xai_ray.coalitions import Unit
+from xai_ray.engine.crew import WINDOW
 from xai_ray.engine.events import (
     AddUnits,
     Assign,
@@ -19,17 +20,23 @@ from xai_ray.engine.events import (
     Event,
     Fail,
     Finish,
+    Leave,
+    Probe,
     Release,
+    Resize,
     StartWorker,
     Tick,
     UnitDone,
     UnitFailed,
+    UnitLeft,
+    WorkerBack,
+    WorkerDoubtful,
     WorkerLost,
     WorkerReady,
     from_document,
     to_document,
 )
-from xai_ray.engine.ledger import WINDOW, Ledger
+from xai_ray.engine.ledger import Ledger
 
 
 class World:
@@ -39,10 +46,12 @@ class World:
         self.random = random.Random(seed)
         self.trouble = trouble
         self.ledger = Ledger(workers)
-        self.workers, self.now = workers, 0.0
+        self.target, self.most, self.now = workers, workers, 0.0
         self.units = [Unit(3 * i, 3 * i + 3) for i in range(units)]
         self.starting: set[int] = set()
         self.flight: dict[int, list[Unit]] = {}
+        self.doubtful: dict[int, float] = {}
+        self.unwanted: list[tuple[Unit, int]] = []
         self.delivered: list[UnitDone] = []
         self.committed: list[Unit] = []
         self.log: list[tuple[Event, list]] = []
@@ -61,10 +70,12 @@ class World:
             case StartWorker(worker):
                 assert worker not in self.flight
                 self.starting.add(worker)
-                assert len(self.starting) + len(self.flight) <= self.workers
+                assert len(self.starting) <= self.target
+                assert len(self.starting) + len(self.flight) <= self.most + len(self.doubtful)
             case Assign(unit, worker):
                 assert unit not in self.committed
                 assert unit not in self.flight[worker]
+                assert worker not in self.doubtful
                 self.flight[worker].append(unit)
                 assert len(self.flight[worker]) <= WINDOW
                 assert sum(unit in f for f in self.flight.values()) <= 2
@@ -75,6 +86,12 @@ class World:
             case Release(worker):
                 self.starting.discard(worker)
                 self.flight.pop(worker, None)
+                self.doubtful.pop(worker, None)
+            case Leave(unit, worker):
+                assert unit in self.committed
+                self.unwanted.append((unit, worker))
+            case Probe(worker):
+                assert worker in self.doubtful
             case _:
                 self.end = action
 
@@ -83,22 +100,54 @@ class World:
         chance = self.random.random
         self.now += self.random.choice([0.0, 0.1, 1.0, 8.0])
         self.send(Tick(self.now))
-        busy = [w for w, f in self.flight.items() if f]
-        if self.starting and chance() < 0.5:
+        busy = [w for w, f in self.flight.items() if f and w not in self.doubtful]
+        if self.end is not None:
+            return
+        assert all(self.now - since < 31 + 8 for since in self.doubtful.values()), "never given up"
+        if chance() < self.trouble["resize"]:
+            self.target = self.random.randrange(4) if chance() < 0.5 else self.most
+            self.most = max(self.most, self.target)
+            self.send(Resize(self.target))
+        elif self.doubtful and chance() < 0.3:
+            worker = self.random.choice(sorted(self.doubtful))
+            del self.doubtful[worker]
+            if chance() < 0.5:
+                self.flight[worker] = []
+                self.send(WorkerBack(worker))
+            else:
+                self.flight.pop(worker)
+                self.send(WorkerLost(worker, "did not come back", blame=False))
+        elif self.unwanted and chance() < 0.5:
+            unit, worker = self.unwanted.pop()
+            if unit in self.flight.get(worker, []):
+                self.flight[worker].remove(unit)
+                self.send(UnitLeft(unit, worker))
+        elif self.flight and chance() < self.trouble["doubt"]:
+            worker = self.random.choice(sorted(self.flight))
+            if worker not in self.doubtful:
+                self.delivered += [UnitDone(u, worker) for u in self.flight[worker] if chance() < 0.5]
+                self.flight[worker] = []
+                self.doubtful[worker] = self.now
+            self.send(WorkerDoubtful(worker, "out of reach"))
+        elif self.starting and chance() < 0.5:
             worker = self.random.choice(sorted(self.starting))
             self.starting.discard(worker)
             if chance() < self.trouble["start"]:
                 self.send(WorkerLost(worker, "did not start"))
             else:
                 self.flight[worker] = []
-                self.send(WorkerReady(worker))
+                self.send(WorkerReady(worker, node=self.random.choice(["", "a", "b"])))
         elif self.flight and chance() < self.trouble["loss"]:
             worker = self.random.choice(sorted(self.flight))
             held = self.flight.pop(worker)
+            self.doubtful.pop(worker, None)
             self.delivered += [UnitDone(u, worker) for u in held if chance() < 0.5]  # may still arrive, late
             self.send(WorkerLost(worker, "killed", blame=chance() < self.trouble["blame"]))
         elif self.delivered and chance() < self.trouble["repeat"]:
-            self.send(self.random.choice(self.delivered))
+            again = self.random.choice(self.delivered)
+            if again.unit in self.flight.get(again.worker, []):  # given once more to a worker that came back
+                self.flight[again.worker].remove(again.unit)
+            self.send(again)
         elif busy:
             worker = self.random.choice(busy)
             unit = self.flight[worker].pop(self.random.choice([0, -1]))
@@ -128,7 +177,7 @@ class World:
 chances = st.sampled_from([0.0, 0.05, 0.3])
 troubles = st.fixed_dictionaries(
     {"start": chances, "loss": chances, "blame": st.sampled_from([0.0, 0.5, 1.0]), "repeat": chances, "raise": chances}
-    | {"cancel": st.sampled_from([0.0, 0.0, 0.01])}
+    | {"cancel": st.sampled_from([0.0, 0.0, 0.01]), "doubt": chances, "resize": chances}
 )
 
 
@@ -148,12 +197,14 @@ def test_every_unit_is_committed_once_or_the_run_failed_or_was_cancelled(seed, w
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 30))
 def test_without_failures_and_blame_the_run_finishes_in_spite_of_losses(seed, workers, units) -> None:
     quiet = {"start": 0.0, "loss": 0.05, "blame": 0.0, "repeat": 0.3, "raise": 0.0, "cancel": 0.0}
+    quiet |= {"doubt": 0.05, "resize": 0.05}
     world = World(seed, workers, units, quiet)
     world.run(steps=20_000)
     # Fail is right only if losses outran progress again and again.
     if isinstance(world.end, Fail):
         assert world.end.cause == "workers"
-        assert sum(isinstance(event, WorkerLost) for event, _ in world.log) > 4 * workers
+        lost = sum(isinstance(event, WorkerLost | WorkerDoubtful) for event, _ in world.log)
+        assert lost > 4 * min(1, workers)
     else:
         assert sorted(world.committed) == world.units
 

@@ -17,6 +17,7 @@ from xai_ray.engine.events import (
     Event,
     Fail,
     Finish,
+    Leave,
     Release,
     StartWorker,
     Tick,
@@ -146,11 +147,11 @@ def test_a_stalled_unit_gets_one_copy_and_the_first_delivery_wins() -> None:
     # A has been running for 5 s, B waits behind it; one worker is at rest.
     assert ledger.handle(Tick(5.2)) == [Assign(A, 1)]
     assert ledger.handle(Tick(5.5)) == []
-    assert ledger.handle(UnitDone(A, 1)) == [Commit(A, 1)]
+    assert ledger.handle(UnitDone(A, 1)) == [Commit(A, 1), Leave(A, 0)]
     assert ledger.handle(Tick(5.8)) == [Assign(B, 1)]
     assert ledger.handle(UnitDone(A, 0)) == []
     ledger.handle(Close())
-    assert ledger.handle(UnitDone(B, 0)) == [Commit(B, 0), Release(0), Release(1), Finish()]
+    assert ledger.handle(UnitDone(B, 0)) == [Commit(B, 0), Leave(B, 1), Release(0), Release(1), Finish()]
 
 
 def test_slow_units_are_not_stalled() -> None:

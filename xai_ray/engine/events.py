@@ -27,9 +27,10 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A worker that was asked for can take units."""
+    """A worker that was asked for can take units; `node` is the machine it runs on, where that is known."""
 
     worker: int
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,28 @@ class WorkerLost:
     worker: int
     reason: str
     blame: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDoubtful:
+    """A worker is out of reach: what became of its units is unknown, and it may come back."""
+
+    worker: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBack:
+    """A worker that was out of reach answers again."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """From now on up to `target` workers, 0 or more: nodes joined or left, or other jobs want their share."""
+
+    target: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +83,14 @@ class UnitFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitLeft:
+    """A worker gives a unit back unfinished."""
+
+    unit: Unit
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passed; `now` in seconds since any fixed moment, never decreasing."""
 
@@ -71,14 +102,28 @@ class Cancel:
     """Stop: release everything and leave the rest undone."""
 
 
-Event: TypeAlias = AddUnits | Close | WorkerReady | WorkerLost | UnitDone | UnitFailed | Tick | Cancel
+Event: TypeAlias = (
+    AddUnits
+    | Close
+    | WorkerReady
+    | WorkerLost
+    | WorkerDoubtful
+    | WorkerBack
+    | Resize
+    | UnitDone
+    | UnitFailed
+    | UnitLeft
+    | Tick
+    | Cancel
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StartWorker:
-    """Start a worker under this number; answered by WorkerReady or WorkerLost."""
+    """Start a worker under this number, on none of the nodes in `avoid`; answered by WorkerReady or WorkerLost."""
 
     worker: int
+    avoid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +131,21 @@ class Assign:
     """Give a unit to a worker; workers take their units in the order assigned."""
 
     unit: Unit
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """This unit is not wanted from this worker any more; answered by UnitLeft, or UnitDone if it was too late."""
+
+    unit: Unit
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask this worker for a sign of life until it is released; answered by WorkerBack or WorkerLost."""
+
     worker: int
 
 
@@ -118,11 +178,25 @@ class Fail:
     cause: Literal["error", "kills", "workers"]
 
 
-Action: TypeAlias = StartWorker | Assign | Commit | Release | Finish | Fail
+Action: TypeAlias = StartWorker | Assign | Leave | Probe | Commit | Release | Finish | Fail
 
-_EVENTS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (AddUnits, Close, WorkerReady, WorkerLost, UnitDone, UnitFailed, Tick, Cancel)
-}
+EVENTS: tuple[type[Event], ...] = (
+    AddUnits,
+    Close,
+    WorkerReady,
+    WorkerLost,
+    WorkerDoubtful,
+    WorkerBack,
+    Resize,
+    UnitDone,
+    UnitFailed,
+    UnitLeft,
+    Tick,
+    Cancel,
+)
+"""Every kind of event. Logs name a kind by its place here: new ones go to the end."""
+
+_EVENTS = {kind.__name__: kind for kind in EVENTS}
 
 
 def to_document(event: Event) -> dict[str, Any]:

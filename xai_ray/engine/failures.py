@@ -43,6 +43,14 @@ def rebuilt(failure: Failure) -> XaiRayError:
     return kind.__new__(kind, failure.message)
 
 
+class KillerUnit(EngineError):
+    """A unit killed its workers, one after the other."""
+
+    def __init__(self, message: str, unit: Unit) -> None:
+        super().__init__(message)
+        self.unit = unit
+
+
 def error_of(fail: Fail, failure: Failure | None) -> XaiRayError:
     """What the caller sees of a failed run; `failure` is the last one told of the unit to blame."""
     unit = _named(fail.unit) if fail.unit else ""
@@ -53,11 +61,12 @@ def error_of(fail: Fail, failure: Failure | None) -> XaiRayError:
             f"{unit}: the game raised {fail.reason}, {TRIES} times on {TRIES} workers; "
             "mend the model or the input and resume: what was committed stays"
         )
-    if fail.cause == "kills":
-        return EngineError(
+    if fail.cause == "kills" and fail.unit:
+        return KillerUnit(
             f"{unit} killed {TRIES} workers, one after the other (the last one: {fail.reason}); likely the model runs "
-            "out of memory or crashes on these coalitions: replay this unit alone to see it, or give each worker more "
-            "memory, and resume"
+            f"out of memory or crashes on these coalitions: replay this unit alone to see it, or give each worker "
+            "more memory, and resume",
+            fail.unit,
         )
     return EngineError(
         f"workers die faster than they finish units (the last one: {fail.reason}); "

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from xai_ray.coalitions import Design, Unit
+from xai_ray.engine.committing import Ties
 from xai_ray.engine.events import (
     Action,
     AddUnits,
@@ -25,8 +26,8 @@ from xai_ray.engine.events import (
     WorkerReady,
 )
 from xai_ray.engine.failures import Failure, error_of, told
+from xai_ray.engine.halving import Bench
 from xai_ray.engine.ledger import Ledger
-from xai_ray.engine.worker import evaluate
 from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
 
@@ -46,15 +47,15 @@ class InlineEngine:
         units: Sequence[Unit],
         commit: Callable[[Record], None],
         stopped: Callable[[], bool],
+        ties: Ties | None = None,
     ) -> None:
         """See `xai_ray.engine.protocol.Engine`."""
-        _Run(game, design, commit, stopped).run(units)
+        _Run(Bench(game, design), commit, stopped).run(units)
 
 
 @dataclass
 class _Run:
-    game: Game
-    design: Design
+    bench: Bench
     commit: Callable[[Record], None]
     stopped: Callable[[], bool]
     inbox: deque[Event] = field(default_factory=deque)
@@ -75,7 +76,7 @@ class _Run:
     def _next(self, assigned: Assign) -> Event:
         try:
             self._between()
-            self.done = evaluate(assigned.unit, self.game, self.design, self._between)
+            self.done = self.bench.evaluate(assigned.unit, self._between)
         except _Stopped:
             return Cancel()
         except Exception as error:

@@ -6,39 +6,44 @@ spread over any number of workers ends with the same bits.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import os
-import platform
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from xai_ray.coalitions import Design, Unit, from_description
+from xai_ray.coalitions import Design, Unit
+from xai_ray.engine.committing import Ack, Committer, Ties
+from xai_ray.engine.failures import KillerUnit
+from xai_ray.engine.identity import FORMAT, manifest_of, versions
 from xai_ray.engine.protocol import Engine
-from xai_ray.engine.rounds import Rounds, answer
+from xai_ray.engine.reading import committed_prefix, convergence, design_of, read_pool, values_of
+from xai_ray.engine.rounds import Rounds
 from xai_ray.engine.watching import Silent, Watcher
-from xai_ray.errors import Cancelled, CorruptRecord, StoreError
-from xai_ray.estimators import Ask, Estimate, Plan, Pool, Stop, boundaries
-from xai_ray.estimators.plan import describe_question
+from xai_ray.errors import Cancelled, CorruptRecord, Fenced, StoreError
+from xai_ray.estimators import Ask, Estimate, Pool, Stop
 from xai_ray.games.protocol import Game
-from xai_ray.games.view import View
 from xai_ray.stores import Manifest, Record, Segment, Store
-from xai_ray.stores.canonical import canonical
 
-FORMAT = 1
-"""Of manifests. A change that moves bits of results raises it, so that old jobs are not continued with other bits."""
+__all__ = [
+    "FORMAT",
+    "Finished",
+    "Run",
+    "committed_prefix",
+    "convergence",
+    "design_of",
+    "manifest_of",
+    "read_pool",
+    "unit_draws",
+    "versions",
+]
 
 _UNITS = 128
 _SMALLEST_FREE = 256
 _LARGEST_UNIT_BLOCKS = 16
 _LARGEST_UNIT_ROWS = 16_384
-_LIBRARIES = ("numpy", "torch", "xai-ray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,55 +58,13 @@ class Finished:
     """Why it ended there, see `Ending.document`; empty when nothing but a budget was asked for."""
     new_evaluations: int
     """Evaluations that this run added."""
+    notes: tuple[str, ...] = ()
+    """What whoever reads the result should know of how it came about."""
 
     @property
     def precise(self) -> bool:
         """False when a precision was asked for and budget or time ended before it was reached."""
         return bool(self.ending.get("precise", True))
-
-
-def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> Manifest:
-    """The identity of a job: game, design and questions. `document` adds what a door wants to find again (spec, base folder, seed)."""
-    asks = [{"question": describe_question(a.question), "estimator": a.estimator} for a in plan.asks]
-    # Batch shape and threads may move the last bits of a forward pass, so they belong to the identity; the device does not.
-    numerics = {"block": game.block, "threads": getattr(game, "threads", 1)}
-    identity = {
-        "format": FORMAT,
-        "game": game.digest,
-        "numerics": numerics,
-        "design": plan.design.describe(),
-        "asks": asks,
-    }
-    digest = hashlib.sha256(canonical(identity, "identity of the job")).hexdigest()
-    view = getattr(game, "view", None)
-    return Manifest(
-        job=f"{name}-{digest[:10]}",
-        digest=digest,
-        document={
-            **document,
-            "identity": identity,
-            "players": list(game.player_names),
-            "outputs": list(game.output_names),
-            "versions": versions(),
-            "view": view.document() if isinstance(view, View) else None,
-        },
-    )
-
-
-def versions() -> dict[str, str]:
-    """Versions that may move the last bits of a value."""
-    out = {"python": platform.python_version(), "machine": platform.machine()}
-    for library in _LIBRARIES:
-        try:
-            out[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return out
-
-
-def design_of(manifest: Manifest) -> Design:
-    """The design that a job was opened with."""
-    return from_description(manifest.document["identity"]["design"])
 
 
 @dataclass
@@ -120,8 +83,13 @@ class Run:
     """Whether damaged records are discarded and computed again instead of raising CorruptRecord."""
     anew: bool = False
     """Whether a boundary that the clock chose on an earlier run with the same limits is set aside."""
+    skip_killers: bool = False
+    """Whether a run that meets a unit which kills its workers ends at the last boundary before it, instead of failing."""
     clock: Callable[[], float] = time.monotonic
     """Seconds; `stop.seconds` counts from the start of `execute`."""
+    _epoch: int = 0
+    _notes: list[str] = field(default_factory=list)
+    _halvings: list[dict[str, Any]] = field(default_factory=list)
 
     def execute(self) -> Finished:
         """Evaluate what is missing and answer. Raises Cancelled when the job's cancel flag was set meanwhile, and whatever the engine
@@ -130,9 +98,13 @@ class Run:
         began = self.clock()
         self.manifest = self.store.open(self.manifest)
         job = self.manifest.job
+        self._epoch = self.store.claim(job)
         self.store.cancel(job, False)
         design = design_of(self.manifest)
-        progress = Rounds(design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began)
+        # Where workers commit by themselves, values pass through here at boundaries only.
+        read = (lambda draws: values_of(self.store, job, draws)) if self.store.remote else None
+        clock = lambda: self.clock() - began  # noqa: E731
+        progress = Rounds(design, self.draws, self.asks, self.stop, self.watcher, clock, read)
         pending = self._pending(design, progress)
         done_before = progress.evaluations
         started = {
@@ -158,6 +130,9 @@ class Run:
         except KeyboardInterrupt:
             self._broken_off("interrupted", progress.evaluations)
             raise
+        except Fenced:
+            # The job is another run's now, and so is its outcome.
+            raise
         except Exception as error:
             self._broken_off("failed", progress.evaluations, str(error))
             raise
@@ -176,9 +151,14 @@ class Run:
             segments = self.store.extend(job, Segment(have, self.draws, unit))
         units = [u for s in segments for u in s.units() if u.start < self.draws]
         committed = self.store.committed(job)
-        for record in self._records([u for u in units if u in committed]):
-            progress.add(record)
-        return [u for u in units if u.start not in progress.values]
+        there = [u for u in units if u in committed]
+        if self.store.remote and not self.recompute:
+            for unit in there:
+                progress.commit(unit)
+        else:
+            for record in self._records(there):
+                progress.add(record)
+        return [u for u in units if u not in progress]
 
     def _records(self, units: list[Unit]) -> list[Record]:
         if not self.recompute:
@@ -195,8 +175,17 @@ class Run:
         job = self.manifest.job
 
         def commit(record: Record) -> None:
-            self.store.commit(job, record)
+            self.store.commit(job, record, self._epoch)
             progress.add(record)
+            told(record.unit, record.facts)
+
+        def acknowledged(ack: Ack) -> None:
+            progress.commit(ack.unit)
+            told(ack.unit, ack.facts)
+
+        def told(unit: Unit, facts: dict[str, Any]) -> None:
+            if "halved" in facts:
+                self._note_halving(unit, facts)
             self.watcher.advanced(progress.evaluations)
             progress.look()
 
@@ -204,7 +193,43 @@ class Run:
             self._watch_the_clock(design, progress)
             return progress.stop_at is not None or cancel.check()
 
-        self.engine.run(self.game, design, pending, commit, stopped)
+        ties = Ties(
+            job=job,
+            committer=Committer(self.store.url, job, self._epoch) if self.store.remote else None,
+            acknowledged=acknowledged,
+            log=lambda entry: self.store.append(job, entry),
+            half_width=lambda: progress.half_width,
+        )
+        while pending:
+            try:
+                self.engine.run(self.game, design, pending, commit, stopped, ties)
+                return
+            except KillerUnit as killer:
+                pending = self._without(killer, pending, progress)
+
+    def _without(self, killer: KillerUnit, pending: list[Unit], progress: Rounds) -> list[Unit]:
+        """What is left to do when the run is to end before the unit that kills its workers; raises it otherwise."""
+        job, unit = self.manifest.job, killer.unit
+        number = [u for s in self.store.segments(job) for u in s.units()].index(unit)
+        told = KillerUnit(f"{killer}: xai-ray replay {job} --unit {number}", unit)
+        draws = progress.shorten(unit.start) if self.skip_killers else None
+        if draws is None:
+            raise told from None
+        self._notes = [
+            f"unit {number}, draws [{unit.start}, {unit.stop}), killed its workers and was left out: the answers are from "
+            f"the first {draws} draws"
+        ]
+        event = {"event": "left out", "at": time.time(), "unit": number, "draws": draws, "reason": str(told)}
+        self.store.append(job, event)
+        progress.look()
+        return [u for u in pending if u not in progress and u.start < draws]
+
+    def _note_halving(self, unit: Unit, facts: dict[str, Any]) -> None:
+        who = {key: facts[key] for key in ("host", "pid", "halved")}
+        if who not in self._halvings:
+            self._halvings.append(who)
+            told = {"event": "batch halved", "at": time.time(), "draws": [unit.start, unit.stop]}
+            self.store.append(self.manifest.job, {**told, **who})
 
     def _watch_the_clock(self, design: Design, progress: Rounds) -> None:
         draws = progress.overdue()
@@ -237,9 +262,15 @@ class Run:
             self._close(state, evaluations, reason)
 
     def _close(
-        self, state: str, evaluations: int, reason: str | None = None, stop: dict[str, Any] | None = None
+        self,
+        state: str,
+        evaluations: int,
+        reason: str | None = None,
+        stop: dict[str, Any] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         said = ({"reason": reason} if reason else {}) | ({"stop": stop} if stop else {})
+        said |= {"notes": list(notes)} if notes else {}
         outcome = {"state": state, "evaluations": evaluations, "at": time.time()} | said
         self.store.append(self.manifest.job, {"event": state, **outcome})
         self.store.close(self.manifest.job, outcome)
@@ -251,9 +282,16 @@ class Run:
         # Those that are missing raise what they lack.
         estimates = (*estimates, *(pool.answer(a.question, a.estimator) for a in self.asks[len(estimates) :]))
         ending = progress.ending(draws, estimates)
-        self._close("done" if ending.precise else "imprecise", design.evaluations(draws), stop=ending.document())
+        notes = tuple(self._notes)
+        if any(e.get("event") == "batch halved" for e in self.store.events(self.manifest.job)):
+            notes += (
+                "batch halved: a device ran out of memory, and the last bits of values may differ from another run's",
+            )
+        self._close(
+            "done" if ending.precise else "imprecise", design.evaluations(draws), None, ending.document(), notes
+        )
         curve = convergence(pool, self.asks[0], {**progress.first, draws: estimates[0]})
-        return Finished(self.manifest, pool, estimates, curve, ending.document(), added)
+        return Finished(self.manifest, pool, estimates, curve, ending.document(), added, notes)
 
 
 def unit_draws(design: Design, block: int, draws: int) -> int:
@@ -264,44 +302,6 @@ def unit_draws(design: Design, block: int, draws: int) -> int:
     wanted = min(max(smallest, -(-rows // _UNITS)), largest)
     per_draw = max(1, design.evaluations(min(3, draws)) - design.evaluations(min(2, draws - 1))) if draws > 1 else 2
     return max(1, -(-wanted // block) * block // per_draw)
-
-
-def read_pool(store: Store, manifest: Manifest, draws: int) -> Pool:
-    """The values of the first draws of a job, from its store. Raises StoreError when some are not there yet."""
-    design = design_of(manifest)
-    units = [u for s in store.segments(manifest.job) for u in s.units() if u.start < draws]
-    missing = len(set(units) - store.committed(manifest.job))
-    if missing or not units or units[-1].stop < draws:
-        raise StoreError(
-            f"job {manifest.job} is not finished: {missing} of {len(units)} units have no record; xai-ray resume {manifest.job}"
-        )
-    values = np.concatenate([r.values for r in store.records(manifest.job, units)])
-    return Pool(design, draws, values[: design.evaluations(draws)])
-
-
-def committed_prefix(store: Store, manifest: Manifest) -> int:
-    """Draws of the longest prefix whose units all have a record: what can be estimated right now."""
-    committed = store.committed(manifest.job)
-    stop = 0
-    for segment in store.segments(manifest.job):
-        for unit in segment.units():
-            if unit not in committed:
-                return stop
-            stop = unit.stop
-    return stop
-
-
-def convergence(pool: Pool, ask: Ask, known: Mapping[int, Estimate] | None = None) -> tuple[Estimate, ...]:
-    """The first question's estimates at the boundaries; prefixes too short for an estimate are left out. `known` holds those that
-    were computed on the way, by number of draws.
-    """
-    out: list[Estimate] = []
-    if pool.complete:
-        return ()
-    for draws in boundaries(pool.design, pool.draws):
-        estimate = (known or {}).get(draws) or answer(pool.prefix(draws), ask)
-        out += [estimate] if estimate is not None else []
-    return tuple(out)
 
 
 class _CancelFlag:

@@ -5,29 +5,41 @@ Units
     state      event                             next       actions
     (none)     AddUnits                          planned    StartWorker while there are fewer workers than units
     planned    a worker has room                 leased     Assign (two in flight a worker, those at rest first)
-    leased     UnitDone                          committed  Commit (the first delivery wins; Finish after the last)
+    leased     UnitDone                          committed  Commit (the first delivery wins; Leave to whoever else has
+                                                            it; Finish after the last)
     leased     UnitFailed, final                 (failed)   Fail
     leased     UnitFailed, 1st and 2nd time      planned    Release of that worker, StartWorker: next try elsewhere
     leased     UnitFailed, 3rd time              (failed)   Fail
     leased     WorkerLost, held by nobody else   planned    StartWorker
     leased     WorkerLost, its 3rd worker        (failed)   Fail: the unit kills its workers (quarantine)
+    leased     WorkerDoubtful, nobody else's     planned    Probe, StartWorker
+    leased     UnitLeft, held by nobody else     planned
     leased     Tick, stalled, a worker at rest   leased     Assign of one copy
     committed  UnitDone, UnitFailed, WorkerLost  committed
 
-Workers: asked for (StartWorker) -> ready (WorkerReady) -> gone (WorkerLost, Release). Losses without a unit done in
-between are replaced after longer and longer delays, at last not at all (Fail). Cancel, Fail and Finish release all
-workers; what comes in afterwards changes nothing. An event that cannot be (a unit or worker never heard of, time
-running backwards) raises IllegalEvent and changes nothing.
+Workers (see `crew`)
+
+    state      event                             next       actions
+    (none)     units, fewer than the target      asked for  StartWorker
+    asked for  WorkerReady                       ready      Assign
+    ready      WorkerDoubtful                    doubtful   Probe
+    doubtful   WorkerBack                        ready      Assign
+    doubtful   Tick, 30 s later                  gone       Release
+    ready      Tick, 30 s at rest                gone       Release
+    any        Resize to fewer                   gone       Release, of busy ones when their units are done
+    any        WorkerLost                        gone
+
+Losses without a unit done in between are replaced after longer and longer delays, at last not at all (Fail). A node on
+which three workers died by themselves is avoided. Cancel, Fail and Finish release all workers; what comes in afterwards
+changes nothing. An event that cannot be (a unit or worker never heard of, time running backwards) raises IllegalEvent
+and changes nothing.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from math import ceil
-
 from xai_ray.coalitions import Unit
+from xai_ray.engine.backlog import Backlog
+from xai_ray.engine.crew import WINDOW, Crew
 from xai_ray.engine.events import (
     Action,
     AddUnits,
@@ -38,50 +50,30 @@ from xai_ray.engine.events import (
     Event,
     Fail,
     Finish,
+    Leave,
+    Probe,
     Release,
+    Resize,
     StartWorker,
     Tick,
     UnitDone,
     UnitFailed,
+    UnitLeft,
+    WorkerBack,
+    WorkerDoubtful,
     WorkerLost,
     WorkerReady,
 )
 
-WINDOW = 2
-"""Units in flight a worker: the second hides the way to the worker and back."""
 TRIES = 3
 """Times a unit may raise, and workers it may kill, before the run fails."""
-STALL_SECONDS = 5.0
-STALL_FACTOR = 4.0
-"""A unit is stalled after max(STALL_SECONDS, STALL_FACTOR x the 95th percentile of the latest unit times)."""
 _LOOK_SECONDS = 0.25
-_LATEST = 512
 _WAVES = 4
 """The run fails when every worker has been lost more often than this since the last unit was done."""
-_FIRST_DELAY = 0.5
-_LONGEST_DELAY = 30.0
 
 
 class IllegalEvent(ValueError):
     """An event that cannot happen in this state: an engine's mistake. The ledger is as it was."""
-
-
-@dataclass(slots=True)
-class _Open:
-    """A unit that is not committed: planned while it has no holders."""
-
-    holders: list[int] = field(default_factory=list[int])
-    seen: set[int] = field(default_factory=set[int])
-    kills: int = 0
-    failures: int = 0
-
-
-@dataclass(slots=True)
-class _Worker:
-    ready: bool = False
-    flight: list[Unit] = field(default_factory=list[Unit])
-    since: float = 0.0
-    """When the first unit in flight became the first."""
 
 
 class Ledger:
@@ -90,18 +82,10 @@ class Ledger:
     def __init__(self, workers: int) -> None:
         if workers < 1:
             raise ValueError(f"a ledger needs at least one worker, got {workers}")
-        self._target = workers
+        self._crew = Crew(workers)
         self._now = 0.0
-        self._open: dict[Unit, _Open] = {}
-        self._committed: set[Unit] = set()
-        self._planned: list[tuple[int, int]] = []
-        self._workers: dict[int, _Worker] = {}
-        self._started = 0
-        # Ready workers by units in flight (0 .. WINDOW); dicts, for their order.
-        self._room: tuple[dict[int, None], ...] = tuple({} for _ in range(WINDOW + 1))
-        self._delayed: list[float] = []
+        self._backlog = Backlog()
         self._lost_since_done = 0
-        self._times: deque[float] = deque(maxlen=_LATEST)
         self._looked = 0.0
         self._closed = False
         self._over = False
@@ -114,13 +98,21 @@ class Ledger:
     @property
     def open(self) -> int:
         """Number of units that are not committed."""
-        return len(self._open)
+        return len(self._backlog.open)
+
+    @property
+    def planned(self) -> int:
+        """Number of units that no worker has been given; at most a few too many after late deliveries."""
+        return len(self._backlog.planned)
+
+    @property
+    def crew(self) -> Crew:
+        """The workers, for reading."""
+        return self._crew
 
     def state(self, unit: Unit) -> str:
         """`planned`, `leased` or `committed`. Raises KeyError for a unit that was never added."""
-        if unit in self._committed:
-            return "committed"
-        return "leased" if self._open[unit].holders else "planned"
+        return self._backlog.state(unit)
 
     def handle(self, event: Event) -> list[Action]:
         """What to do about an event, in this order. Raises IllegalEvent."""
@@ -136,16 +128,14 @@ class Ledger:
                 self._now = now
                 if not self._over:
                     self._tick(actions)
-            case WorkerReady(worker):
-                self._ready(worker, actions)
-            case WorkerLost(worker, reason, blame):
-                self._known(None, worker)
-                if not self._over and worker in self._workers:
-                    self._lost(worker, reason, blame, actions)
             case UnitFailed(unit, worker, reason, final):
                 self._known(unit, worker)
                 if not self._over:
                     self._failed(unit, worker, reason, final, actions)
+            case UnitLeft(unit, worker):
+                self._known(unit, worker)
+                if not self._over:
+                    self._left(unit, worker, actions)
             case AddUnits(units):
                 self._add(units, actions)
             case Close():
@@ -156,55 +146,85 @@ class Ledger:
             case Cancel():
                 if not self._over:
                     self._end(Finish(), actions)
+            case Resize(target):
+                self._resize(target, actions)
+            case WorkerReady() | WorkerLost() | WorkerDoubtful() | WorkerBack():
+                self._of_worker(event, actions)
         return actions
 
-    def _known(self, unit: Unit | None, worker: int) -> None:
-        if not 0 <= worker < self._started:
-            raise IllegalEvent(f"worker {worker} was never started")
-        if unit is None or unit in self._committed:
+    def _of_worker(self, event: WorkerReady | WorkerLost | WorkerDoubtful | WorkerBack, actions: list[Action]) -> None:
+        self._known(None, event.worker)
+        if self._over or event.worker not in self._crew.workers:
             return
-        if unit not in self._open or worker not in self._open[unit].seen:
+        match event:
+            case WorkerReady(worker, node):
+                self._ready(worker, node, actions)
+            case WorkerLost(worker, reason, blame):
+                self._lost(worker, reason, blame, actions)
+            case WorkerDoubtful(worker, reason):
+                self._doubtful(worker, reason, actions)
+            case WorkerBack(worker):
+                self._back(worker, actions)
+
+    def _known(self, unit: Unit | None, worker: int) -> None:
+        if not 0 <= worker < self._crew.started:
+            raise IllegalEvent(f"worker {worker} was never started")
+        if unit is not None and not self._backlog.given(unit, worker):
             raise IllegalEvent(f"unit [{unit.start}, {unit.stop}) was never given to worker {worker}")
 
     def _add(self, units: tuple[Unit, ...], actions: list[Action]) -> None:
         if self._closed or self._over:
             raise IllegalEvent("units added after the end")
-        known = [u for u in units if u in self._open or u in self._committed]
+        known = self._backlog.repeated(units)
         if known or len(set(units)) < len(units):
             raise IllegalEvent(f"units added twice: {known or 'repeated in one event'}")
         for unit in units:
-            self._open[unit] = _Open()
-            heappush(self._planned, (unit.start, unit.stop))
+            self._backlog.add(unit)
         self._fill(actions)
         self._staff(actions)
 
-    def _ready(self, worker: int, actions: list[Action]) -> None:
-        self._known(None, worker)
-        state = self._workers.get(worker)
-        if state is None or self._over:
-            return
+    def _ready(self, worker: int, node: str, actions: list[Action]) -> None:
+        state = self._crew.workers[worker]
         if state.ready:
             raise IllegalEvent(f"worker {worker} is ready already")
-        state.ready = True
-        self._room[0][worker] = None
+        if state.doubted is not None:
+            self._crew.readmit(worker, self._now)
+        self._crew.enter(worker, node, self._now)
         self._fill(actions)
 
     def _done(self, unit: Unit, worker: int, actions: list[Action]) -> None:
-        self._free(unit, worker)
-        if unit in self._open:
-            # A copy elsewhere keeps its slot until it comes back; if the unit is planned again, `_take` passes over it.
-            del self._open[unit]
-            self._committed.add(unit)
+        self._crew.free(worker, unit, self._now)
+        holders = self._backlog.commit(unit)
+        if holders is not None:
             self._lost_since_done = 0
             actions.append(Commit(unit, worker))
+            # A copy elsewhere keeps its slot until it comes back.
+            actions.extend(Leave(unit, other) for other in holders if other != worker)
             self._settle(actions)
-        if not self._over:
-            self._fill(actions)
+        self._go_on(worker, actions)
+
+    def _left(self, unit: Unit, worker: int, actions: list[Action]) -> None:
+        state = self._crew.workers.get(worker)
+        if state is not None and unit in state.flight:
+            self._crew.free(worker, unit, self._now)
+            self._backlog.unhold(unit, worker)
+            self._go_on(worker, actions)
+
+    def _go_on(self, worker: int, actions: list[Action]) -> None:
+        """After a worker got room."""
+        if self._over:
+            return
+        state = self._crew.workers.get(worker)
+        if state is not None and state.leaving and not state.flight:
+            self._drop(worker)
+            actions.append(Release(worker))
+        self._fill(actions)
+        self._staff(actions)
 
     def _failed(self, unit: Unit, worker: int, reason: str, final: bool, actions: list[Action]) -> None:
-        state = self._workers.get(worker)
+        state = self._crew.workers.get(worker)
         held = state is not None and unit in state.flight
-        opened = self._open.get(unit)
+        opened = self._backlog.open.get(unit)
         if opened is not None and (held or final):
             opened.failures += 1
             if final or opened.failures >= TRIES:
@@ -218,116 +238,120 @@ class Ledger:
             self._staff(actions)
 
     def _lost(self, worker: int, reason: str, blame: bool, actions: list[Action]) -> None:
+        if blame:
+            self._crew.blame_node(worker)
         flight = self._drop(worker)
         # Only the first in flight was running; the others waited behind it.
-        opened = self._open.get(flight[0]) if blame and flight else None
+        opened = self._backlog.open.get(flight[0]) if blame and flight else None
         if opened is not None:
             opened.kills += 1
             if opened.kills >= TRIES:
                 self._end(Fail(flight[0], reason, "kills"), actions)
                 return
-        self._lost_since_done += 1
-        if self._lost_since_done > _WAVES * self._target:
-            self._end(Fail(None, reason, "workers"), actions)
+        if not self._counted_out(reason, actions):
+            self._crew.delay(self._lost_since_done, self._now)
+            self._fill(actions)
+            self._staff(actions)
+
+    def _doubtful(self, worker: int, reason: str, actions: list[Action]) -> None:
+        if self._crew.workers[worker].doubted is not None:
             return
-        wave = (self._lost_since_done - 1) // self._target
-        if wave:
-            self._delayed.append(self._now + min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** (wave - 1)))
+        for unit in self._crew.set_aside(worker, self._now):
+            self._backlog.unhold(unit, worker)
+        if not self._counted_out(reason, actions):
+            actions.append(Probe(worker))
+            self._fill(actions)
+            self._staff(actions)
+
+    def _counted_out(self, reason: str, actions: list[Action]) -> bool:
+        """Whether this was one loss too many."""
+        self._lost_since_done += 1
+        if self._lost_since_done > _WAVES * max(1, self._crew.target):
+            self._end(Fail(None, reason, "workers"), actions)
+        return self._over
+
+    def _back(self, worker: int, actions: list[Action]) -> None:
+        if self._crew.workers[worker].doubted is None:
+            return
+        self._crew.readmit(worker, self._now)
         self._fill(actions)
+        self._shrink(actions)
+
+    def _resize(self, target: int, actions: list[Action]) -> None:
+        if target < 0:
+            raise IllegalEvent(f"a target of {target} workers")
+        if self._over:
+            return
+        self._crew.target = target
+        self._shrink(actions)
         self._staff(actions)
 
+    def _shrink(self, actions: list[Action]) -> None:
+        for worker in self._crew.surplus():
+            self._drop(worker)
+            actions.append(Release(worker))
+
     def _tick(self, actions: list[Action]) -> None:
-        if self._delayed:
-            self._delayed = [due for due in self._delayed if due > self._now]
+        if self._crew.delayed:
+            self._crew.delayed = [due for due in self._crew.delayed if due > self._now]
             self._staff(actions)
         # Looking costs time in the number of workers, and pays only at the tail of a run.
-        if self._open and self._room[0] and self._now - self._looked >= _LOOK_SECONDS:
-            self._looked = self._now
-            self._speculate(actions)
+        if self._now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = self._now
+        self._speculate(actions)
+        idle = [] if self._backlog.planned else self._crew.rested(self._now)
+        for worker in [*self._crew.given_up(self._now), *idle]:
+            self._drop(worker)
+            actions.append(Release(worker))
 
     def _speculate(self, actions: list[Action]) -> None:
-        oldest = self._now - max(STALL_SECONDS, STALL_FACTOR * self._usual_time())
-        stalled = [(w.since, unit) for w in self._workers.values() for unit in w.flight if w.since <= oldest]
-        for _, unit in sorted(stalled):
-            opened = self._open.get(unit)
-            if not self._room[0]:
+        room = self._crew.room[0]
+        if not room or not self._backlog.open:
+            return
+        for _, unit in self._crew.stalled(self._now):
+            opened = self._backlog.open.get(unit)
+            if not room:
                 return
             if opened is not None and len(opened.holders) == 1:
-                self._assign(unit, next(iter(self._room[0])), actions)
-
-    def _usual_time(self) -> float:
-        times = sorted(self._times)
-        return times[ceil(0.95 * len(times)) - 1] if times else 0.0
+                self._assign(unit, next(iter(room)), actions)
 
     def _fill(self, actions: list[Action]) -> None:
         """Give planned units, in canonical order, to workers with room."""
-        for room in self._room[:WINDOW]:
+        for room in self._crew.room[:WINDOW]:
             while room:
-                unit = self._take()
+                unit = self._backlog.take()
                 if unit is None:
                     return
                 self._assign(unit, next(iter(room)), actions)
 
-    def _take(self) -> Unit | None:
-        while self._planned:
-            unit = Unit(*heappop(self._planned))
-            if unit in self._open:
-                return unit
-        return None
-
     def _assign(self, unit: Unit, worker: int, actions: list[Action]) -> None:
-        state, opened = self._workers[worker], self._open[unit]
-        flight = len(state.flight)
-        if not flight:
-            state.since = self._now
-        state.flight.append(unit)
-        opened.holders.append(worker)
-        opened.seen.add(worker)
-        del self._room[flight][worker]
-        self._room[flight + 1][worker] = None
+        self._crew.assign(worker, unit, self._now)
+        self._backlog.hold(unit, worker)
         actions.append(Assign(unit, worker))
-
-    def _free(self, unit: Unit, worker: int) -> None:
-        state = self._workers.get(worker)
-        if state is None or unit not in state.flight:
-            return
-        flight = len(state.flight)
-        if state.flight[0] == unit:
-            self._times.append(self._now - state.since)
-            state.since = self._now
-        state.flight.remove(unit)
-        del self._room[flight][worker]
-        self._room[flight - 1][worker] = None
 
     def _drop(self, worker: int) -> list[Unit]:
         """Forget a worker; its units that nobody else holds are planned again. Returns what it had in flight."""
-        state = self._workers.pop(worker)
-        if state.ready:
-            del self._room[len(state.flight)][worker]
-        for unit in state.flight:
-            opened = self._open.get(unit)
-            if opened is not None:
-                opened.holders.remove(worker)
-                if not opened.holders:
-                    heappush(self._planned, (unit.start, unit.stop))
-        return state.flight
+        flight = self._crew.drop(worker)
+        for unit in flight:
+            self._backlog.unhold(unit, worker)
+        return flight
 
     def _staff(self, actions: list[Action]) -> None:
-        """Ask for workers while there are fewer than wanted and than units; those under a delay count as asked for."""
-        wanted = min(self._target, len(self._open)) - len(self._delayed)
-        while len(self._workers) < wanted:
-            self._workers[self._started] = _Worker()
-            actions.append(StartWorker(self._started))
-            self._started += 1
+        """Ask for workers while there are fewer than wanted and than planned units; those that leave are kept first."""
+        if not self._backlog.planned or not self._crew.wanting:
+            return
+        if self._crew.keep():
+            self._fill(actions)
+        avoid = self._crew.avoided()
+        actions.extend(StartWorker(worker, avoid) for worker in self._crew.ask(len(self._backlog.planned), self._now))
 
     def _settle(self, actions: list[Action]) -> None:
-        if self._closed and not self._open and not self._over:
+        if self._closed and not self._backlog.open and not self._over:
             self._end(Finish(), actions)
 
     def _end(self, how: Finish | Fail, actions: list[Action]) -> None:
         self._over = True
-        actions.extend(Release(worker) for worker in self._workers)
+        actions.extend(Release(worker) for worker in self._crew.workers)
         actions.append(how)
-        self._workers.clear()
-        for room in self._room:
-            room.clear()
+        self._crew.clear()

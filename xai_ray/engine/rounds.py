@@ -12,14 +12,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xai_ray.coalitions import Design
+from xai_ray.coalitions import Design, Unit
+from xai_ray.engine.spans import Spans
 from xai_ray.engine.watching import Watcher
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators import Ask, Estimate, Pool, Stop, Verdict, boundaries
 from xai_ray.stores import Record
 from xai_ray.types import Values
 
-By = Literal["budget", "rules", "seconds"]
+By = Literal["budget", "rules", "seconds", "killer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,20 @@ class Ending:
 
 
 class Rounds:
-    """`clock` is asked for seconds since the run began."""
+    """`clock` is asked for seconds since the run began. `read` gives the values of the first draws of the job, of units
+    that were told by `commit` alone: those that workers committed are in the store, and read at a boundary.
+    """
 
     def __init__(
-        self, design: Design, draws: int, asks: Sequence[Ask], stop: Stop, watcher: Watcher, clock: Callable[[], float]
+        self,
+        design: Design,
+        draws: int,
+        asks: Sequence[Ask],
+        stop: Stop,
+        watcher: Watcher,
+        clock: Callable[[], float],
+        read: Callable[[int], Values] | None = None,
     ) -> None:
-        self.values: dict[int, tuple[int, Values]] = {}
         self.evaluations = 0
         self.stop_at: int | None = None
         self.by: By = "budget"
@@ -60,25 +69,51 @@ class Rounds:
         self._looks = {draws: look for look, draws in enumerate(boundaries(design, draws), start=1)}
         self._ahead = list(self._looks)
         self._passed: list[int] = []
-        self._prefix = 0
+        self._values: dict[int, Values] = {}
+        self._done = Spans()
+        self._read = read
         self._latest: tuple[int, list[Estimate]] = (0, [])
         self._late: int | None = None
+        self._why_late: By = "seconds"
 
     def add(self, record: Record) -> None:
         """Takes the values of a unit, once."""
-        if record.unit.start in self.values:
-            return
-        self.values[record.unit.start] = (record.unit.stop, record.values)
-        self.evaluations += len(record.values)
-        while self._prefix in self.values:
-            self._prefix = self.values[self._prefix][0]
+        if record.unit not in self._done:
+            if self._read is None:
+                self._values[record.unit.start] = record.values
+            self.commit(record.unit)
+
+    def commit(self, unit: Unit) -> None:
+        """A unit is in the store, whoever put it there."""
+        if unit not in self._done:
+            self._done.add(unit)
+            self.evaluations += self._design.evaluations(unit.stop) - self._design.evaluations(unit.start)
+
+    def __contains__(self, unit: Unit) -> bool:
+        return unit in self._done
+
+    @property
+    def half_width(self) -> float | None:
+        """The largest half width of a 95 % interval of the first question at the newest boundary, if there is one."""
+        return 1.96 * self._latest[1][0].largest_std_error if self._latest[1] else None
+
+    def shorten(self, draws: int) -> int | None:
+        """Nothing from this draw on will come: where the run ends now, the last boundary before it that can be answered.
+        None if there is none. That boundary is final, whether or not its values are there yet.
+        """
+        within = [b for b in self._looks if b <= draws and (self._late is None or b <= self._late)]
+        if not within:
+            return None
+        self._why_late = "killer"
+        self.settle(within[-1])
+        return self._late
 
     def look(self) -> None:
         """Estimate at each boundary that the prefix has passed; stop at the first where every rule holds.
 
         Without a rule only the newest boundary is looked at, for the running standard error.
         """
-        passed = [b for b in self._ahead if b <= self._prefix and (self._late is None or b <= self._late)]
+        passed = [b for b in self._ahead if b <= self._done.prefix and (self._late is None or b <= self._late)]
         self._ahead = self._ahead[len(passed) :]
         self._passed += passed
         ruled = bool(self._stop.rules)
@@ -87,8 +122,8 @@ class Rounds:
             if ruled and len(self._latest[1]) == len(self._asks) and all(v.met for v in verdicts):
                 self._end(draws, "rules")
                 return
-        if self._late is not None and self._late <= self._prefix:
-            self._end(self._late, "seconds")
+        if self._late is not None and self._late <= self._done.prefix:
+            self._end(self._late, self._why_late)
 
     def overdue(self) -> int | None:
         """When the time is over and nothing is decided yet: the newest boundary whose estimates are all there, else None."""
@@ -105,8 +140,8 @@ class Rounds:
     def settle(self, draws: int) -> None:
         """The clock decided for this boundary, here or in another process: stop there, once its values are there."""
         self._late = draws
-        if draws <= self._prefix and draws not in self._ahead:
-            self._end(draws, "seconds")
+        if draws <= self._done.prefix and draws not in self._ahead:
+            self._end(draws, self._why_late)
 
     def estimates(self, draws: int) -> list[Estimate]:
         """The questions' estimates of the first `draws` draws in order, up to the first that cannot be answered."""
@@ -154,7 +189,9 @@ class Rounds:
                 return
 
     def _pool(self, draws: int) -> Pool:
-        parts = [values for start, (_, values) in sorted(self.values.items()) if start < draws]
+        if self._read is not None:
+            return Pool(self._design, draws, self._read(draws)[: self._design.evaluations(draws)])
+        parts = [values for start, values in sorted(self._values.items()) if start < draws]
         return Pool(self._design, draws, np.concatenate(parts)[: self._design.evaluations(draws)])
 
 

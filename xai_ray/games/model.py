@@ -107,6 +107,18 @@ class ModelGame:
             out[start : start + len(rows)] = self._block(rows[at], numbers[at])[: len(rows)]
         return out
 
+    def halved(self) -> ModelGame | None:
+        """The same game with half as many model rows a forward pass, for a device whose memory is too small; None if a
+        pass has one row.
+        """
+        if self.batch < 2:
+            return None
+        smaller = object.__new__(type(self))
+        smaller.__dict__.update(self.__dict__)
+        smaller.batch, smaller._masker = self.batch // 2, None
+        smaller.block = max(1, smaller.batch // (self._filling.samples or self._filling.size))
+        return smaller
+
     @property
     def non_finite_hint(self) -> str:
         """What to do when a value is not finite."""

@@ -80,6 +80,7 @@ def stop_words(stop: Mapping[str, Any]) -> list[str]:
     ended = {
         "rules": f"stopped early by {asked}",
         "seconds": f"stopped by the time limit of {stop['asked'].get('seconds', 0):g} s",
+        "killer": "stopped before a unit that kills its workers",
         "budget": "the budget was spent",
     }[stop["by"]]
     reached = f"{asked} reached" if asked and stop["precise"] and stop["by"] != "rules" else None

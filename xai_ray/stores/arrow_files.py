@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from xai_ray.coalitions import Unit
-from xai_ray.errors import CorruptRecord
+from xai_ray.errors import CorruptRecord, StoreError
 from xai_ray.stores.canonical import canonical, seal, unseal
 from xai_ray.stores.files import (
     append_line,
@@ -34,7 +34,15 @@ from xai_ray.stores.files import (
 )
 from xai_ray.stores.protocol import Manifest, Record, Segment
 from xai_ray.stores.records import decode, encode
-from xai_ray.stores.refusals import check_digest, check_job_id, check_segment, is_job_id, missing_record, unknown_job
+from xai_ray.stores.refusals import (
+    check_digest,
+    check_job_id,
+    check_lifetime,
+    check_segment,
+    is_job_id,
+    missing_record,
+    unknown_job,
+)
 
 _UNIT = re.compile(r"(0|[1-9][0-9]*)-([1-9][0-9]*)\.arrow")
 _SEGMENT = re.compile(r"([0-9]{4,})\.json")
@@ -56,6 +64,11 @@ class ArrowFileStore:
     def url(self) -> str:
         """`file://` and the absolute path of the directory."""
         return f"file://{self._root}"
+
+    @property
+    def remote(self) -> bool:
+        """False: other machines need not share the file system."""
+        return False
 
     def open(self, manifest: Manifest) -> Manifest:
         """See `Store.open`. Creates the directory; StoreError if that, or writing in it, is not possible."""
@@ -116,7 +129,12 @@ class ArrowFileStore:
                 raise CorruptRecord(f"{path} does not follow on the segments before it; restore the missing one")
         return segments
 
-    def commit(self, job: str, record: Record) -> bool:
+    def claim(self, job: str) -> int:
+        """See `Store.claim`. Always 0: any number of processes share the work of a job."""
+        self._home(job)
+        return 0
+
+    def commit(self, job: str, record: Record, epoch: int = 0) -> bool:
         """See `Store.commit`."""
         home = self._home(job)
         path = _record_path(home, record.unit)
@@ -177,6 +195,12 @@ class ArrowFileStore:
         path = os.path.join(self._home(job), "outcome.json")
         data = read_bytes(path)
         return None if data is None else unseal(data, path, f"remove that file; `xai-ray resume {job}` writes it again")
+
+    def expire(self, job: str, seconds: int) -> None:
+        """See `Store.expire`. StoreError: files stay until somebody removes them."""
+        home = self._home(job)
+        check_lifetime(seconds)
+        raise StoreError(f"files do not expire; remove {home} when job {job!r} is needed no more")
 
     def _home(self, job: str) -> str:
         check_job_id(job)

@@ -9,10 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xai_ray.coalitions import Unit
+from xai_ray.errors import StoreError
 from xai_ray.stores.canonical import canonical
 from xai_ray.stores.protocol import Manifest, Record, Segment
 from xai_ray.stores.records import decode, encode
-from xai_ray.stores.refusals import check_digest, check_job_id, check_segment, missing_record, unknown_job
+from xai_ray.stores.refusals import (
+    check_digest,
+    check_job_id,
+    check_lifetime,
+    check_segment,
+    missing_record,
+    unknown_job,
+)
 
 
 @dataclass(slots=True)
@@ -39,6 +47,11 @@ class MemoryStore:
     def url(self) -> str:
         """Always `memory://`; every `open_store` of it gives a new, empty store."""
         return "memory://"
+
+    @property
+    def remote(self) -> bool:
+        """False: it is in this process."""
+        return False
 
     def open(self, manifest: Manifest) -> Manifest:
         """See `Store.open`."""
@@ -75,7 +88,12 @@ class MemoryStore:
         with self._lock:
             return list(found.segments)
 
-    def commit(self, job: str, record: Record) -> bool:
+    def claim(self, job: str) -> int:
+        """See `Store.claim`. Always 0."""
+        self._job(job)
+        return 0
+
+    def commit(self, job: str, record: Record, epoch: int = 0) -> bool:
         """See `Store.commit`."""
         found = self._job(job)
         data = encode(job, record)
@@ -130,6 +148,12 @@ class MemoryStore:
         """See `Store.outcome`."""
         data = self._job(job).outcome
         return None if data is None else json.loads(data)
+
+    def expire(self, job: str, seconds: int) -> None:
+        """See `Store.expire`. StoreError: a store in memory ends with its process."""
+        self._job(job)
+        check_lifetime(seconds)
+        raise StoreError(f"job {job!r} is in memory and ends with this process; only jobs in redis:// stores expire")
 
     def _job(self, job: str) -> _Job:
         check_job_id(job)

@@ -59,6 +59,9 @@ class Store(Protocol):
 
     JSON objects hold no NaN or infinity; SpecError says where one does. Every method that takes a job raises StoreError
     for an unknown one.
+
+    Epochs: a coordinator that works alone on a job claims it and commits with the epoch it got; a later claim fences it.
+    Stores whose processes may work together on a job give epoch 0, which is never fenced.
     """
 
     @property
@@ -66,8 +69,15 @@ class Store(Protocol):
         """Where this store is, as `open_store` takes it."""
         ...
 
+    @property
+    def remote(self) -> bool:
+        """Whether a worker on another machine can open this store by its handle and commit by itself."""
+        ...
+
     def open(self, manifest: Manifest) -> Manifest:
-        """Create the job, or return the manifest that is there; DigestMismatch if that one has another digest."""
+        """Create the job, or return the manifest that is there; DigestMismatch if that one has another digest. A job that
+        was to expire no longer does.
+        """
         ...
 
     def manifest(self, job: str) -> Manifest:
@@ -86,8 +96,15 @@ class Store(Protocol):
         """The segments, contiguous from draw 0."""
         ...
 
-    def commit(self, job: str, record: Record) -> bool:
-        """Put a record if the unit has none. True if this call put it."""
+    def claim(self, job: str) -> int:
+        """The epoch of a new coordinator, higher than every one before; 0 where processes may work together on a job."""
+        ...
+
+    def commit(self, job: str, record: Record, epoch: int = 0) -> bool:
+        """Put a record if the unit has none. True if this call put it.
+
+        With an epoch lower than the last claim's it changes nothing and raises Fenced; epoch 0 is not fenced.
+        """
         ...
 
     def committed(self, job: str) -> set[Unit]:
@@ -124,4 +141,11 @@ class Store(Protocol):
 
     def outcome(self, job: str) -> dict[str, Any] | None:
         """How the last run ended, or None while it never has."""
+        ...
+
+    def expire(self, job: str, seconds: int) -> None:
+        """Remove a job whose outcome is `done` after so many seconds, unless it is opened again before.
+
+        StoreError for a job that is not done, and where jobs are removed by other means (the message says which).
+        """
         ...

@@ -6,7 +6,7 @@ import difflib
 import re
 
 from xai_ray.coalitions import Unit
-from xai_ray.errors import DigestMismatch, SpecError, StoreError
+from xai_ray.errors import DigestMismatch, Fenced, SpecError, StoreError
 from xai_ray.stores.protocol import Manifest, Segment
 
 _JOB = re.compile(r"[a-z0-9-]{1,128}")
@@ -55,3 +55,25 @@ def missing_record(job: str, unit: Unit, url: str) -> StoreError:
         f"unit [{unit.start}, {unit.stop}) of job {job!r} has no record in {url}; "
         f"`xai-ray resume {job}` computes what is missing"
     )
+
+
+def fenced(job: str, epoch: int, url: str) -> Fenced:
+    """The error for a coordinator that was overtaken."""
+    return Fenced(
+        f"another run took job {job!r} in {url} over (this one had epoch {epoch}); this run stops here and nothing is lost: "
+        f"every record that was committed stays, and the other run goes on; `xai-ray watch {job}` follows it"
+    )
+
+
+def not_done(job: str, state: str, url: str) -> StoreError:
+    """The error for a job that may not expire."""
+    return StoreError(
+        f"job {job!r} in {url} is {state or 'not finished'}, and only a job that is done expires; "
+        f"`xai-ray resume {job}` finishes it"
+    )
+
+
+def check_lifetime(seconds: int) -> None:
+    """Raises SpecError unless a job is given at least a second."""
+    if seconds < 1:
+        raise SpecError(f"a job expires after 1 second or more, got {seconds}")

@@ -1,0 +1,216 @@
+"""Workers that commit by themselves: values reach the answers through the store alone, and an overtaken run stops."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.engine.engine_games import SumOfProducts
+from xai_ray.api import explain
+from xai_ray.coalitions import Design, Exhaustive, Unit
+from xai_ray.engine import InlineEngine, evaluate, job
+from xai_ray.engine.committing import Ack, Committer, Hand, Ties
+from xai_ray.errors import Fenced, StoreError
+from xai_ray.games import Game
+from xai_ray.stores import ArrowFileStore, Record, Segment, Store
+from xai_ray.testing.stores import a_manifest
+
+DESIGN = Exhaustive(7)
+UNITS = list(Segment(0, 128, 8).units())
+
+
+class Remote(ArrowFileStore):
+    """Files that say workers may commit by themselves; with epochs, kept in a file. Counts the values that are read."""
+
+    read = 0
+
+    @property
+    def remote(self) -> bool:
+        return True
+
+    def claim(self, job: str) -> int:
+        self.epoch_file(job).write_text(str(self.epoch(job) + 1))
+        return self.epoch(job)
+
+    def commit(self, job: str, record: Record, epoch: int = 0) -> bool:
+        if epoch < self.epoch(job):
+            raise Fenced(f"job {job} was taken over by another run")
+        return super().commit(job, record)
+
+    def records(self, job: str, units: list[Unit]):
+        self.read += len(units)
+        return super().records(job, units)
+
+    def epoch(self, job: str) -> int:
+        file = self.epoch_file(job)
+        return int(file.read_text()) if file.exists() else 0
+
+    def epoch_file(self, job: str) -> Path:
+        return Path(self.url.removeprefix("file://"), f"{job}.epoch")
+
+
+@dataclass(frozen=True)
+class ToRemote(Committer):
+    def store(self) -> Store:
+        return Remote(self.url.removeprefix("file://"))
+
+
+@dataclass(frozen=True)
+class Unreachable(Committer):
+    def store(self) -> Store:
+        raise StoreError("no way there")
+
+
+@dataclass
+class CommittingEngine:
+    """One worker in this process that commits by itself. `meanwhile` is called before each unit."""
+
+    meanwhile: Callable[[Unit], None] = lambda unit: None
+
+    def run(
+        self,
+        game: Game,
+        design: Design,
+        units: Sequence[Unit],
+        commit: Callable[[Record], None],
+        stopped: Callable[[], bool],
+        ties: Ties | None = None,
+    ) -> None:
+        assert ties is not None
+        assert ties.committer is not None
+        assert ties.acknowledged is not None
+        hand = Hand(ToRemote(**vars(ties.committer)))
+        for unit in units:
+            if stopped():
+                return
+            self.meanwhile(unit)
+            ack = hand.commit(evaluate(unit, game, design))
+            assert isinstance(ack, Ack)
+            ties.acknowledged(ack)
+
+
+def bits(found: Any) -> list[bytes]:
+    return [e.values.tobytes() + e.std_errors.tobytes() for e in (*found.estimates, *found.convergence)]
+
+
+@pytest.fixture(autouse=True)
+def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "unit_draws", lambda design, block, draws: 7)
+
+
+@pytest.mark.parametrize("rule", [{}, {"std_error": 0.3}, {"std_error": 1e-9}])
+def test_the_same_bits_and_the_same_end_without_values_in_between(tmp_path: Path, rule: dict[str, float]) -> None:
+    game = SumOfProducts(n_players=9, block=1)
+    wanted = explain(game, "SV", budget=400, seed=2, **rule)  # type: ignore[arg-type]
+    store = Remote(tmp_path / "store")
+    found = explain(game, "SV", budget=400, seed=2, engine=CommittingEngine(), store=store, **rule)  # type: ignore[arg-type]
+    assert (found.job, found.evaluations, found.provenance["stop"]) == (
+        wanted.job,
+        wanted.evaluations,
+        wanted.provenance["stop"],
+    )
+    assert bits(found) == bits(wanted)
+
+
+def test_a_resumed_run_reads_values_at_boundaries_only(tmp_path: Path) -> None:
+    game = SumOfProducts(n_players=9, block=1)
+
+    def interrupt(unit: Unit) -> None:
+        if unit.start >= 140:
+            raise KeyboardInterrupt
+
+    store = Remote(tmp_path / "store")
+    with pytest.raises(KeyboardInterrupt):
+        explain(game, "SV", budget=400, seed=2, engine=CommittingEngine(interrupt), store=store)
+    store = Remote(tmp_path / "store")
+    evaluated: list[Unit] = []
+    again = explain(game, "SV", budget=400, seed=2, engine=CommittingEngine(evaluated.append), store=store)
+    assert bits(again) == bits(explain(game, "SV", budget=400, seed=2))
+    assert evaluated[0].start == 140
+    assert len(evaluated) == len(store.committed(again.job)) - 20
+
+
+def test_a_run_that_was_overtaken_ends_and_leaves_the_outcome_to_the_other(tmp_path: Path) -> None:
+    game, store = SumOfProducts(n_players=9, block=1), Remote(tmp_path / "store")
+    other = Remote(tmp_path / "store")
+
+    def overtake(unit: Unit) -> None:
+        if unit.start == 70:
+            other.claim(other.jobs()[0])
+
+    with pytest.raises(Fenced, match="taken over"):
+        explain(game, "SV", budget=400, seed=2, engine=CommittingEngine(overtake), store=store)
+    (name,) = store.jobs()
+    assert len(store.committed(name)) == 10
+    assert store.outcome(name) is None
+
+
+def test_the_inline_engine_commits_with_its_epoch_too(tmp_path: Path) -> None:
+    game, store = SumOfProducts(n_players=9, block=1), Remote(tmp_path / "store")
+    found = explain(game, "SV", budget=400, seed=2, store=store)
+    assert store.epoch(found.job) == 1
+    assert bits(found) == bits(explain(game, "SV", budget=400, seed=2))
+
+
+def test_a_second_commit_is_acknowledged_as_such(tmp_path: Path) -> None:
+    store = Remote(tmp_path)
+    name = store.open(a_manifest()).job
+    hand = Hand(ToRemote(store.url, name, 1))
+    record = Record(Unit(0, 2), np.zeros((2, 1)), {"seconds": 0.1, "evaluations": 2})
+    first, second = hand.commit(record), hand.commit(record)
+    assert isinstance(first, Ack)
+    assert isinstance(second, Ack)
+    assert (first.put, second.put, first.evaluations) == (True, False, 2)
+    assert first.facts["commit_seconds"] > 0
+
+
+def test_a_worker_that_cannot_reach_the_store_hands_the_record_back() -> None:
+    record = Record(Unit(0, 2), np.zeros((2, 1)), {})
+    assert Hand(Unreachable("file:///nowhere", "cat-0", 1)).commit(record) is record
+
+
+@pytest.mark.ray
+def test_actors_commit_and_an_overtaken_run_says_so(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    from xai_ray.engine import RayEngine
+
+    os.environ.setdefault("RAY_AUTH_TOKEN", "a" * 64)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=40)
+    try:
+        store = Remote(tmp_path / "store")
+        name = store.open(a_manifest()).job
+        committer = ToRemote(store.url, name, store.claim(name))
+        acks: list[Ack] = []
+        ties = Ties(name, committer, acks.append)
+        engine = RayEngine(actors=2, gpus_per_actor=0)
+        engine.run(SumOfProducts(), DESIGN, UNITS[:12], _never_commit, lambda: False, ties)
+        assert sorted(ack.unit for ack in acks) == UNITS[:12]
+        assert all(ack.put for ack in acks)
+        assert store.committed(name) == set(UNITS[:12])
+
+        # Two workers of one run cannot reach the store: their values come home.
+        home: list[Record] = []
+        cut_off = replace(ties, committer=Unreachable(store.url, name, 1))
+        engine.run(SumOfProducts(), DESIGN, UNITS[12:14], home.append, lambda: False, cut_off)
+        assert sorted(record.unit for record in home) == UNITS[12:14]
+
+        store.claim(name)
+        with pytest.raises(Fenced, match="taken over by another run"):
+            engine.run(SumOfProducts(), DESIGN, UNITS[14:], _never_commit, lambda: False, ties)
+        assert store.committed(name) == set(UNITS[:12])
+    finally:
+        ray.shutdown()
+    expected: list[Record] = []
+    InlineEngine().run(SumOfProducts(), DESIGN, UNITS[:12], expected.append, lambda: False)
+    found = list(store.records(name, UNITS[:12]))
+    assert b"".join(r.values.tobytes() for r in found) == b"".join(r.values.tobytes() for r in expected)
+
+
+def _never_commit(record: Record) -> None:
+    raise AssertionError(f"{record.unit} came home, although its worker could commit it")

@@ -1,0 +1,96 @@
+"""Nodes that join and die while a job runs: several raylets on this machine, one scenario of each kind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.engine_games import SumOfProducts
+from xai_ray.coalitions import Exhaustive
+from xai_ray.engine import InlineEngine
+from xai_ray.engine.committing import Ties
+from xai_ray.engine.replay import replay_log
+from xai_ray.stores.protocol import Record, Segment
+from xai_ray.types import Coalitions, Ints, Values
+
+ray = pytest.importorskip("ray")
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from xai_ray.engine.ray_engine import RayEngine  # noqa: E402
+
+pytestmark = pytest.mark.ray
+
+DESIGN = Exhaustive(7)
+UNITS = list(Segment(0, 128, 8).units())
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A head with one CPU, in which this process is connected."""
+    # A token in the environment keeps Ray from writing one into the home directory.
+    os.environ.setdefault("RAY_AUTH_TOKEN", "a" * 64)
+    ray.shutdown()
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    ray.init(address=found.address, namespace="xai_ray", log_to_driver=False, logging_level=logging.ERROR)
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+@dataclass(frozen=True)
+class Meeting(SumOfProducts):
+    """Leaves its pid, and waits for `go`."""
+
+    folder: str = ""
+
+    def values(self, coalitions: Coalitions, context: Ints) -> Values:
+        Path(self.folder, f"pid-{os.getpid()}").touch()
+        until(Path(self.folder, "go").exists)
+        return super().values(coalitions, context)
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
+
+
+def test_a_node_joins_midway_and_its_raylet_is_killed(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def disturb() -> None:
+        until(lambda: len(list(tmp_path.glob("pid-*"))) == 1)
+        node = cluster.add_node(num_cpus=1)
+        until(lambda: len(list(tmp_path.glob("pid-*"))) == 2)  # the pool has grown to it
+        cluster.remove_node(node, allow_graceful=False)
+        until(lambda: any("out of reach" in m or "is lost" in m for m in caplog.messages))
+        (tmp_path / "go").touch()
+
+    trouble = threading.Thread(target=disturb)
+    trouble.start()
+    records: list[Record] = []
+    log: list[dict[str, Any]] = []
+    engine = RayEngine(gpus_per_actor=0)
+    with caplog.at_level(logging.WARNING, logger="xai_ray"):
+        engine.run(Meeting(folder=str(tmp_path)), DESIGN, UNITS, records.append, lambda: False, Ties(log=log.append))
+    trouble.join()
+
+    expected: list[Record] = []
+    InlineEngine().run(SumOfProducts(), DESIGN, UNITS, expected.append, lambda: False)
+    records.sort(key=lambda r: r.unit)
+    assert [r.unit for r in records] == UNITS
+    assert sum(r.facts["evaluations"] for r in records) == 128
+    assert b"".join(r.values.tobytes() for r in records) == b"".join(r.values.tobytes() for r in expected)
+    (told,) = replay_log(log)
+    assert told.ended == "finished"
+    assert told.events["Resize"] >= 1
+    assert told.events["WorkerDoubtful"] + told.events["WorkerLost"] >= 1

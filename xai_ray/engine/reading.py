@@ -1,0 +1,62 @@
+"""What a job's store holds, as pools of values and estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from xai_ray.coalitions import Design, from_description
+from xai_ray.engine.rounds import answer
+from xai_ray.errors import StoreError
+from xai_ray.estimators import Ask, Estimate, Pool, boundaries
+from xai_ray.stores import Manifest, Store
+from xai_ray.types import Values
+
+
+def design_of(manifest: Manifest) -> Design:
+    """The design that a job was opened with."""
+    return from_description(manifest.document["identity"]["design"])
+
+
+def read_pool(store: Store, manifest: Manifest, draws: int) -> Pool:
+    """The values of the first draws of a job, from its store. Raises StoreError when some are not there yet."""
+    design = design_of(manifest)
+    units = [u for s in store.segments(manifest.job) for u in s.units() if u.start < draws]
+    missing = len(set(units) - store.committed(manifest.job))
+    if missing or not units or units[-1].stop < draws:
+        raise StoreError(
+            f"job {manifest.job} is not finished: {missing} of {len(units)} units have no record; xai-ray resume {manifest.job}"
+        )
+    return Pool(design, draws, values_of(store, manifest.job, draws)[: design.evaluations(draws)])
+
+
+def values_of(store: Store, job: str, draws: int) -> Values:
+    """The values of the units that hold the first draws, in canonical order. Raises StoreError where one is missing."""
+    units = [u for s in store.segments(job) for u in s.units() if u.start < draws]
+    return np.concatenate([record.values for record in store.records(job, units)])
+
+
+def committed_prefix(store: Store, manifest: Manifest) -> int:
+    """Draws of the longest prefix whose units all have a record: what can be estimated right now."""
+    committed = store.committed(manifest.job)
+    stop = 0
+    for segment in store.segments(manifest.job):
+        for unit in segment.units():
+            if unit not in committed:
+                return stop
+            stop = unit.stop
+    return stop
+
+
+def convergence(pool: Pool, ask: Ask, known: Mapping[int, Estimate] | None = None) -> tuple[Estimate, ...]:
+    """The first question's estimates at the boundaries; prefixes too short for an estimate are left out. `known` holds those that
+    were computed on the way, by number of draws.
+    """
+    out: list[Estimate] = []
+    if pool.complete:
+        return ()
+    for draws in boundaries(pool.design, pool.draws):
+        estimate = (known or {}).get(draws) or answer(pool.prefix(draws), ask)
+        out += [estimate] if estimate is not None else []
+    return tuple(out)
