@@ -1,4 +1,4 @@
-"""Where partial results live: one contract (`Store`), kept by a store in memory and one of Arrow files."""
+"""Where partial results live: one contract (`Store`), kept by a store in memory, one of Arrow files and one in Redis."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from xai_ray.stores.protocol import Manifest, Record, Segment, Store
 
 __all__ = ["ArrowFileStore", "Manifest", "MemoryStore", "Record", "Segment", "Store", "open_store"]
 
+_REDIS = ("redis", "rediss", "unix", "redis+unix")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def open_store(url: str) -> Store:
-    """The store at `memory://` (new and empty each time), `file://DIR` or a plain path `DIR`.
+    """The store at `memory://` (new and empty each time), `file://DIR` or a plain path `DIR`, or on a Redis server:
+    `redis://[USER@]HOST[:PORT][/DB]`, `rediss://` (TLS), `unix:///PATH` (see stores/redis_store.py).
 
     Nothing is touched until the store is used. What follows `file://` is a path as it is, relative ones and `~`
     included. Raises SpecError for any other scheme.
@@ -30,7 +32,10 @@ def open_store(url: str) -> Store:
         if not place:
             raise SpecError(f"store {url!r} names no directory; use file://DIR or a plain path")
         return ArrowFileStore(place)
-    planned = (
-        "redis:// is not available in this version" if scheme in ("redis", "rediss") else f"unknown scheme {scheme}://"
+    if scheme in _REDIS:
+        from xai_ray.stores.redis_store import RedisStore  # a run without Redis does not load its client
+
+        return RedisStore(url)
+    raise SpecError(
+        f"store {url!r}: unknown scheme {scheme}://; use file://DIR, a plain path, redis://HOST or memory://"
     )
-    raise SpecError(f"store {url!r}: {planned}; use file://DIR, a plain path or memory://")
