@@ -168,14 +168,16 @@ def question_from(document: dict[str, Any]) -> Question:
     return Question(**{key: _tupled(value) for key, value in document.items()})
 
 
-def engine_of(engine: Engine | str, actors: int | None = None, address: str | None = None) -> Engine:
+def engine_of(
+    engine: Engine | str, actors: int | None = None, address: str | None = None, priority: float = 1.0
+) -> Engine:
     """An engine by name. Ray is imported only for "ray"."""
     if engine == "inline":
         return InlineEngine()
     if engine == "ray":
         from xai_ray.engine import RayEngine
 
-        return RayEngine(actors=actors, address=address)
+        return RayEngine(actors=actors, address=address, priority=priority)
     if engine == "warm":
         from xai_ray.engine.ray_warm import WarmEngine
 

@@ -48,13 +48,14 @@ class Client:
         actors: int | None = None,
         priority: float = 1.0,
         recompute: bool = False,
+        skip_killers: bool = False,
     ) -> JobHandle:
         """Hand a spec to the cluster. The same spec is the same job: one that runs is joined, one that is finished answers at once.
 
         The game is built here first, so mistakes show before anything is sent. Relative paths of the spec start at the spec file's
         folder, or at `base` (default: the current one) for a spec in Python. `working_dir` is sent with the job, together with
         `py_modules`; without it the spec's folder is sent if the spec names a file or a module that lies there. `priority` is the
-        job's share of the cluster beside others.
+        job's share of the cluster beside others. With `skip_killers` a unit that kills its workers ends the job before it.
 
         Raises SpecError and InputError for the spec and the folders, EngineError and StoreError for cluster and store.
         """
@@ -67,6 +68,7 @@ class Client:
             actors=actors,
             priority=priority,
             recompute=recompute,
+            skip_killers=skip_killers,
         )
 
     def submit_spec(
@@ -79,6 +81,7 @@ class Client:
         actors: int | None = None,
         priority: float = 1.0,
         recompute: bool = False,
+        skip_killers: bool = False,
     ) -> JobHandle:
         """As `submit`, for a spec that is read already and the folder its paths start from."""
         from xai_ray.build import manifest_for, prepare
@@ -93,7 +96,7 @@ class Client:
         folder = working_dir
         if folder is None and needs_folder(manifest.document["spec"]["game"], base):
             folder = base
-        wish = w.Wanted(_budget(spec), within(base, folder), actors, priority, recompute)
+        wish = w.Wanted(_budget(spec), within(base, folder), actors, priority, recompute, skip_killers=skip_killers)
         return self._submit(manifest, with_code(wish, folder, py_modules))
 
     def submit_game(

@@ -104,10 +104,12 @@ class JobHandle:
         actors: int | None = None,
         priority: float | None = None,
         recompute: bool = False,
+        skip_killers: bool = False,
     ) -> JobHandle:
         """Go on with a job that was killed, cancelled, lost or failed, as the next attempt. What is left out is as before."""
         budget = last_budget(self.store, self.job)
-        return self._again(budget, working_dir, py_modules, actors, priority, recompute, anew=False)
+        wish = self._before(budget, actors, priority, recompute, skip_killers, anew=False)
+        return self._again(wish, working_dir, py_modules)
 
     def extend(
         self,
@@ -123,7 +125,8 @@ class JobHandle:
         from xai_ray.estimators import Stop
 
         budget = extended(self.store, self.job, evaluations, stop or Stop())
-        return self._again(budget, working_dir, py_modules, actors, priority, False, anew=True)
+        wish = self._before(budget, actors, priority, False, False, anew=True)
+        return self._again(wish, working_dir, py_modules)
 
     def report(self, path: str | Path, *, partial: bool = False) -> Path:
         """Write the self-contained HTML report."""
@@ -134,37 +137,39 @@ class JobHandle:
         attempt = self.cluster.latest(self.job)
         return "" if attempt is None else self.cluster.logs(attempt)
 
-    def _again(
+    def _before(
         self,
         budget: dict[str, Any],
-        working_dir: str | Path | None,
-        py_modules: Sequence[str | Path],
         actors: int | None,
         priority: float | None,
         recompute: bool,
+        skip_killers: bool,
         anew: bool,
-    ) -> JobHandle:
-        store = self.store
-        manifest, made = store.manifest(self.job), w.submissions(store, self.job)
-        before = made[-1].wanted if made else w.Wanted(budget, working_dir=stored_folder(manifest))
+    ) -> w.Wanted:
+        """What was wanted before, with what is given now."""
+        manifest, made = self.store.manifest(self.job), w.submissions(self.store, self.job)
         if manifest.document.get("spec") is None:
             raise SpecError(
                 f"job {self.job} was submitted from Python objects, which a store does not keep; call submit_game(...) with the same "
                 "game to go on"
             )
-        wish = replace(
+        before = made[-1].wanted if made else w.Wanted(budget, working_dir=stored_folder(manifest))
+        return replace(
             before,
             budget=budget,
             actors=actors if actors is not None else before.actors,
             priority=priority if priority is not None else before.priority,
             recompute=recompute,
+            skip_killers=skip_killers,
             anew=anew,
         )
+
+    def _again(self, wish: w.Wanted, working_dir: str | Path | None, py_modules: Sequence[str | Path]) -> JobHandle:
+        manifest = self.store.manifest(self.job)
         if working_dir is not None:
             wish = replace(wish, base=within(Path(manifest.document["base"]), working_dir))
-        code = working_dir or before.working_dir
-        made_now = submit(self.cluster, store, manifest, with_code(wish, code, py_modules or before.py_modules))
-        return JobHandle(self.cluster, self.store, self.job, made_now)
+        sent = with_code(wish, working_dir or wish.working_dir, py_modules or wish.py_modules)
+        return JobHandle(self.cluster, self.store, self.job, submit(self.cluster, self.store, manifest, sent))
 
     def _last_words(self, attempt: RayJob) -> str:
         lines = [line.strip() for line in self.cluster.logs(attempt).splitlines() if line.strip()]

@@ -38,6 +38,8 @@ class Where:
     out: Path | None
     recompute: bool
     quiet: bool
+    skip_killers: bool = False
+    priority: float = 1.0
 
 
 def execute(
@@ -54,13 +56,13 @@ def execute(
     bar = Bar(quiet=where.quiet)
 
     def workers() -> Engine:
-        return engine or engine_of(where.engine, where.actors, where.address)
+        return engine or engine_of(where.engine, where.actors, where.address, where.priority)
 
     if job is None:
         attempt = new_run(spec, base, place, workers, bar)
     else:
         attempt = stored_run(spec, base, place, workers, bar, job, note=not where.quiet)
-    attempt.recompute, attempt.anew = where.recompute, anew
+    attempt.recompute, attempt.anew, attempt.skip_killers = where.recompute, anew, where.skip_killers
     began = time.perf_counter()
     try:
         with bar:

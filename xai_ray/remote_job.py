@@ -87,7 +87,7 @@ def _run(store: Store, job: str, wanted: w.Wanted) -> Run:
     manifest = store.manifest(job)
     game, budget = _game(manifest, wanted)
     run = continued(manifest, game, budget, store, _engine(wanted), Bar(), note=True)
-    run.recompute, run.anew = wanted.recompute, wanted.anew
+    run.recompute, run.anew, run.skip_killers = wanted.recompute, wanted.anew, wanted.skip_killers
     return run
 
 
@@ -109,7 +109,7 @@ def _engine(wanted: w.Wanted) -> Callable[[], Engine]:
     def engine() -> Engine:
         if not os.environ.get("RAY_ADDRESS"):
             raise EngineError("RAY_ADDRESS is not set: this driver is started by a cluster (`xai-ray submit`)")
-        return engine_of("ray", wanted.actors)
+        return engine_of("ray", wanted.actors, None, wanted.priority)
 
     return engine
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from xai_ray.errors import CorruptRecord
+from xai_ray.errors import CorruptRecord, SpecError
 from xai_ray.stores import Store
 
 EVENT = "submitted"
@@ -18,7 +18,10 @@ DRIVER_ENDED = "driver ended"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How far the job shall go, and with what. Nothing of it is part of the answer, except how much is spent."""
+    """How far the job shall go, and with what. Nothing of it is part of the answer, except how much is spent.
+
+    Raises SpecError for a priority or a number of actors that is not positive.
+    """
 
     budget: dict[str, Any]
     """`evaluations` and stop rules, as in a spec."""
@@ -28,11 +31,21 @@ class Wanted:
     priority: float = 1.0
     recompute: bool = False
     anew: bool = False
+    skip_killers: bool = False
+    """Whether to end before a unit that kills its workers, instead of failing."""
     working_dir: str | None = None
     """Where the submitter's folder was, so that a later attempt from there sends it again."""
     py_modules: tuple[str, ...] = ()
     pickle: str | None = None
     """SHA-256 of the trusted game that travels in the working directory, for a job from Python objects."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.priority < float("inf"):
+            raise SpecError(
+                f"priority {self.priority}: a positive number, 1 is the usual one, 2 gets twice the workers"
+            )
+        if self.actors is not None and self.actors < 1:
+            raise SpecError(f"actors {self.actors}: at least 1; leave it out for as many as fit")
 
     def document(self) -> dict[str, Any]:
         """JSON object."""

@@ -20,6 +20,8 @@ import requests
 from tests.cli.runs import environment
 
 START_SECONDS = 120.0
+REDIS_PASSWORD = secrets.token_hex(16)
+"""Of servers that tests start for the cluster, which has it in its environment."""
 
 GATED = '''
 import os
@@ -89,6 +91,7 @@ def start_head(home: Path) -> Head:
     own = environment() | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(path),
+        "XAI_RAY_REDIS_PASSWORD": REDIS_PASSWORD,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     with (home / "head.log").open("wb") as log:

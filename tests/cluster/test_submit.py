@@ -15,7 +15,8 @@ import requests
 import xai_ray as xr
 from tests.cli.conftest import cli as cli
 from tests.cli.runs import Cli, airport, glove, written
-from tests.cluster.running import Head, gated_folder, until
+from tests.cluster.running import REDIS_PASSWORD, Head, free_ports, gated_folder, until
+from tests.redis_server import KINDS, running
 from xai_ray.errors import Cancelled, EngineError, InputError, SpecError
 from xai_ray.games import GloveGame
 
@@ -99,6 +100,10 @@ def test_a_killed_driver_is_resumed_to_the_same_bits(cli: Cli, client: xr.Client
     again.result().save(tmp_path / "out")
     assert (tmp_path / "out" / "result.json").read_bytes() == at_home(cli, spec)
     assert started(client, job)[-1]["pending"] < started(client, job)[0]["pending"]
+    replayed = cli("replay", job, "--log", "--store", client.store.url)
+    assert replayed.code == 0, replayed.err
+    assert [run["ended"] for run in replayed.json][-1] == "finished"
+    assert sum(run["actions"].get("Commit", 0) for run in replayed.json) >= started(client, job)[-1]["pending"]
 
 
 def test_cancel_resume_extend_from_the_command_line(cli: Cli, door: Head, client: xr.Client, tmp_path: Path) -> None:
@@ -131,6 +136,25 @@ def test_a_job_out_of_budget_ends_with_4_and_an_answer(cli: Cli, door: Head, cli
     assert ended.code == 4
     assert "extend" in ended.err
     assert json.loads(Path("out/result.json").read_text())["evaluations"] == 60
+
+
+def test_a_store_on_redis_with_a_password(
+    cli: Cli, door: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = written(tmp_path, airport(9, 120, {"index": "SV", "estimator": "leverage"}))
+    monkeypatch.setenv("XAI_RAY_REDIS_PASSWORD", REDIS_PASSWORD)
+    port = free_ports(1)[0]
+    with running(KINDS[0], port, requirepass=REDIS_PASSWORD, maxmemory_policy="noeviction"):
+        url = f"redis://127.0.0.1:{port}/0"
+        client = xr.Client(door.address, url)
+        handle = client.submit(spec, actors=2, priority=2.0)
+        handle.result(timeout=200).save("out")
+        assert Path("out/result.json").read_bytes() == at_home(cli, spec)
+        headers = {"Authorization": f"Bearer {door.token}"}
+        shown = requests.get(f"{door.address}/api/jobs/xr-{handle.job}-a1", headers=headers, timeout=30).text
+        assert url.removesuffix("/0") in shown
+        said = shown + handle.logs() + json.dumps([client.store.events(handle.job), repr(handle)])
+        assert REDIS_PASSWORD not in said
 
 
 def test_a_module_that_stays_behind_is_named(client: xr.Client, tmp_path: Path) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from xai_ray.commands.options import Actors, Dashboard, PyModules, Recompute, SpecPath, StoreUrl, WorkingDir
+from xai_ray.commands.options import (
+    Actors,
+    Dashboard,
+    Priority,
+    PyModules,
+    Recompute,
+    SkipKillers,
+    SpecPath,
+    StoreUrl,
+    WorkingDir,
+    checked,
+)
 from xai_ray.errors import SpecError
 from xai_ray.talk import say
 
@@ -20,9 +31,10 @@ def submit(
     store: StoreUrl = "runs",
     working_dir: WorkingDir = None,
     py_module: PyModules = None,
-    priority: Annotated[float, typer.Option(help="Share of the cluster beside other jobs, as 2 against 1.")] = 1.0,
+    priority: Priority = None,
     actors: Actors = None,
     recompute: Recompute = False,
+    skip_killers: SkipKillers = False,
 ) -> None:
     """Hand a spec to a cluster through Ray Jobs; prints the job id. The same spec is the same job."""
     from xai_ray.client import Client
@@ -37,8 +49,9 @@ def submit(
         working_dir=working_dir,
         py_modules=py_module or (),
         actors=actors,
-        priority=priority,
+        priority=checked(priority) or 1.0,
         recompute=recompute,
+        skip_killers=skip_killers,
     )
     tell_submitted(handle)
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from xai_ray.errors import SpecError
+
 SpecPath = Annotated[Path, typer.Argument(help="Job spec, .toml or .json.", show_default=False)]
 JobId = Annotated[str, typer.Argument(help="Job id, as `list` prints it.", show_default=False)]
 StoreUrl = Annotated[
@@ -46,4 +48,18 @@ PyModules = Annotated[
 Out = Annotated[Path | None, typer.Option(help="Write result.json, result.arrow and report.html into this folder.")]
 Recompute = Annotated[bool, typer.Option("--recompute", help="Discard damaged records and compute them again.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no notes.")]
+SkipKillers = Annotated[
+    bool,
+    typer.Option("--skip-killers", help="End before a unit that kills three workers, instead of failing."),
+]
+Priority = Annotated[
+    float | None, typer.Option("--priority", help="Share of the cluster beside other jobs, as 2 against 1; default 1.")
+]
 AsJson = Annotated[bool, typer.Option("--json")]
+
+
+def checked(priority: float | None) -> float | None:
+    """Raises SpecError unless a priority is a positive number."""
+    if priority is not None and not 0 < priority < float("inf"):
+        raise SpecError(f"--priority {priority}: a positive number, 1 is the usual one, 2 gets twice the workers")
+    return priority

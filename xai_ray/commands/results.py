@@ -62,10 +62,29 @@ def report(
 
 def replay(
     job: JobId,
-    unit: Annotated[int, typer.Option(help="Number of the unit in canonical order, from 0.")],
+    unit: Annotated[int | None, typer.Option(help="Number of the unit in canonical order, from 0.")] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="What the scheduler was told and did, run by run, as JSON.")
+    ] = False,
     store: StoreUrl = "runs",
 ) -> None:
-    """Compute one unit again here and compare it with the store."""
+    """Compute one unit again here and compare it with the store; or replay the scheduler's event log."""
+    if (unit is None) != log:
+        raise SpecError("replay needs one of --unit NUMBER and --log")
+    if unit is not None:
+        _replay_unit(job, unit, store)
+        return
+    from xai_ray.engine.replay import replay_log
+
+    place = open_store(store)
+    place.manifest(job)
+    found = replay_log(place.events(job))
+    print_json([run.document() for run in found])
+    if not found:
+        say(f"job {job} has no log of a scheduler; runs on Ray write one")
+
+
+def _replay_unit(job: str, unit: int, store: str) -> None:
     from xai_ray.build import game_of
     from xai_ray.engine import evaluate
     from xai_ray.engine.job import design_of

@@ -14,12 +14,15 @@ from xai_ray.commands.options import (
     EngineName,
     JobId,
     Out,
+    Priority,
     PyModules,
     Quiet,
     Recompute,
+    SkipKillers,
     SpecPath,
     StoreUrl,
     WorkingDir,
+    checked,
 )
 from xai_ray.errors import SpecError
 from xai_ray.jobs_api import is_dashboard
@@ -55,7 +58,9 @@ def run(
     engine: EngineName = "ray",
     address: Address = None,
     actors: Actors = None,
+    priority: Priority = None,
     warm: Annotated[bool, typer.Option("--warm", help="On the warm pool of the cluster at --address.")] = False,
+    skip_killers: SkipKillers = False,
     out: Out = None,
     recompute: Recompute = False,
     quiet: Quiet = False,
@@ -67,7 +72,17 @@ def run(
         raise SpecError(
             f"--address {address} is a dashboard, and `run` works from here; use `xai-ray submit`, or join with HOST:6379"
         )
-    where = Where(store, "warm" if warm else engine, address, actors, out, recompute, quiet)
+    where = Where(
+        store,
+        "warm" if warm else engine,
+        address,
+        actors,
+        out,
+        recompute,
+        quiet,
+        skip_killers,
+        checked(priority) or 1.0,
+    )
     execute(load(spec), spec.resolve().parent, where)
 
 
@@ -80,7 +95,9 @@ def resume(
     working_dir: WorkingDir = None,
     py_module: PyModules = None,
     out: Out = None,
+    priority: Priority = None,
     recompute: Recompute = False,
+    skip_killers: SkipKillers = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a stored job that was killed, cancelled, lost or failed."""
@@ -88,12 +105,21 @@ def resume(
     if address is not None and is_dashboard(address):
         handle = _on_cluster(address, store, job, out)
         code, modules = working_dir, py_module or ()
-        _tell(handle.resume(working_dir=code, py_modules=modules, actors=actors, recompute=recompute))
+        again = handle.resume(
+            working_dir=code,
+            py_modules=modules,
+            actors=actors,
+            priority=checked(priority),
+            recompute=recompute,
+            skip_killers=skip_killers,
+        )
+        _tell(again)
         return
     _check_here(working_dir, py_module)
     spec, base = spec_of(place.manifest(job))
     wider = with_budget(spec, last_budget(place, job))
-    execute(wider, base, Where(store, engine, address, actors, out, recompute, quiet), job)
+    share = checked(priority) or 1.0
+    execute(wider, base, Where(store, engine, address, actors, out, recompute, quiet, skip_killers, share), job)
 
 
 def extend(

@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from xai_ray.coalitions import Design, Unit
+from xai_ray.engine.committing import Ties
 from xai_ray.engine.events import (
     Action,
     AddUnits,
@@ -29,6 +30,7 @@ from xai_ray.engine.events import (
     WorkerReady,
 )
 from xai_ray.engine.failures import Failure, error_of
+from xai_ray.engine.journal import Journal
 from xai_ray.engine.ledger import Ledger
 from xai_ray.engine.ray_warm_pool import REMEDY, joined, warm_actor, warm_names
 from xai_ray.errors import EngineError
@@ -53,7 +55,7 @@ class WarmEngine:
         units: Sequence[Unit],
         commit: Callable[[Record], None],
         stopped: Callable[[], bool],
-        ties: object | None = None,
+        ties: Ties | None = None,
     ) -> None:
         """See `xai_ray.engine.protocol.Engine`; records are committed here. EngineError if no warm actor has this game."""
         if not units:
@@ -63,7 +65,8 @@ class WarmEngine:
             if not names:
                 raise EngineError(f"no warm pool on this cluster has the game {game.digest[:16]}; {REMEDY}")
             workers = min(len(names), len(units))
-            _Run(Ledger(workers), names, design.describe(), commit, stopped).run(units)
+            journal = Journal(ties.log, workers) if ties is not None and ties.log is not None else None
+            _Run(Ledger(workers), names, design.describe(), commit, stopped, journal).run(units)
 
 
 @dataclass
@@ -75,6 +78,8 @@ class _Run:
     design: dict[str, Any]
     commit: Callable[[Record], None]
     stopped: Callable[[], bool]
+    journal: Journal | None
+    began: float = field(default_factory=time.monotonic)
     actors: dict[int, Any] = field(default_factory=dict[int, Any])
     calls: dict[Any, tuple[int, Unit | None]] = field(default_factory=dict[Any, "tuple[int, Unit | None]"])
     record: Record | None = None
@@ -82,17 +87,19 @@ class _Run:
 
     def run(self, units: Sequence[Unit]) -> None:
         try:
-            for event in (Tick(time.monotonic()), AddUnits(tuple(units)), Close()):
+            for event in (Tick(0.0), AddUnits(tuple(units)), Close()):
                 self._send(event)
             while not self.ledger.over:
                 if self.stopped():
                     self._send(Cancel())
                     return
                 ready = self._wait()
-                self._send(Tick(time.monotonic()))
+                self._send(Tick(time.monotonic() - self.began))
                 for call in ready:
                     self._arrived(call)
         finally:
+            if self.journal is not None:
+                self.journal.flush()
             for call in self.calls:
                 # What waits behind a unit under way is not begun; the actor itself stays for others.
                 ray.cancel(call)
@@ -126,6 +133,8 @@ class _Run:
             self._send(UnitDone(unit, worker))
 
     def _send(self, event: Event) -> None:
+        if self.journal is not None:
+            self.journal.note(event, time.monotonic() - self.began)
         for action in self.ledger.handle(event):
             self._act(action)
 

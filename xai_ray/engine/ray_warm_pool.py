@@ -21,14 +21,13 @@ from ray.exceptions import RayError
 
 from xai_ray.coalitions import Design, Unit, from_description
 from xai_ray.engine.failures import Failure, told
-from xai_ray.engine.ray_engine import connected
+from xai_ray.engine.ray_connection import NAMESPACE, connected
 from xai_ray.engine.shipping import shipped, worker_environment
 from xai_ray.engine.worker import evaluate
 from xai_ray.errors import EngineError
 from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
 
-NAMESPACE = "xai_ray"
 REMEDY = "start one with `xai-ray serve start --game SPEC --address HOST:6379`"
 _PREFIX = "xr-warm-"
 _CONTROL = "control"
