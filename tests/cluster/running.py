@@ -105,7 +105,7 @@ def stop_head(head: Head) -> None:
     """End the head and what it started: its own process group and nothing else."""
     os.killpg(head.process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
-        head.process.wait(timeout=20)
+        head.process.wait(timeout=5)
     with suppress(ProcessLookupError):
         os.killpg(head.process.pid, signal.SIGKILL)
 
