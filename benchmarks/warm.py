@@ -1,6 +1,6 @@
 """How long an answer on a warm pool takes beyond the evaluations' own time. Prints JSON.
 
-    python benchmarks/warm.py [--spec jobs/tumour.toml] [--answers 5]
+    python benchmarks/warm.py [--spec jobs/tumour.toml] [--answers 5] [--estimator leverage]
 
 Starts a Ray of its own with two CPUs, loads the spec's game into one warm actor, and times `explain` in this process, which has
 joined already, as a notebook has: `seconds` of each answer, `own` what workers spent in evaluations, `beyond` the difference.
@@ -24,7 +24,7 @@ from xai_ray.engine.job import Run, manifest_of
 from xai_ray.engine.ray_connection import connected
 from xai_ray.engine.ray_warm import WarmEngine
 from xai_ray.engine.ray_warm_pool import start_pool, stop_pool
-from xai_ray.spec import load
+from xai_ray.spec import AskSpec, load
 from xai_ray.stores import MemoryStore
 
 
@@ -45,9 +45,15 @@ def main() -> None:
     parser.add_argument("--spec", type=Path, default=Path("jobs/tumour.toml"))
     parser.add_argument("--answers", type=int, default=5)
     parser.add_argument("--evaluations", type=int, default=500)
+    parser.add_argument(
+        "--estimator", default="leverage", help="of Shapley values; a quick one, so that looks take little"
+    )
     given = parser.parse_args()
     spec = load(given.spec)
-    spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"evaluations": given.evaluations})})
+    asks = (AskSpec(index="SV", estimator=given.estimator),)
+    spec = spec.model_copy(
+        update={"ask": asks, "budget": spec.budget.model_copy(update={"evaluations": given.evaluations})}
+    )
     prepared = prepare(spec, given.spec.resolve().parent)
     with connected("local", 2):
         inline = answer(prepared, InlineEngine())
