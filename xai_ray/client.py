@@ -15,7 +15,7 @@ from xai_ray.jobs_api import Cluster
 from xai_ray.launch import new_run, run_to_end
 from xai_ray.standing import job_row, on_cluster
 from xai_ray.stores import Manifest, Store, open_store
-from xai_ray.submission import check_store, submit
+from xai_ray.submission import Submitted, check_store, put, submit
 
 if TYPE_CHECKING:
     from xai_ray.estimators import Ask, Stop
@@ -84,20 +84,9 @@ class Client:
         skip_killers: bool = False,
     ) -> JobHandle:
         """As `submit`, for a spec that is read already and the folder its paths start from."""
-        from xai_ray.build import manifest_for, prepare
-
-        prepared = prepare(spec, base)
-        if spec.compute.batch is None and isinstance(batch := getattr(prepared.game, "batch", None), int):
-            # The default depends on the device, so a cluster with GPUs would otherwise begin another job than this machine.
-            prepared = replace(
-                prepared, spec=spec.model_copy(update={"compute": spec.compute.model_copy(update={"batch": batch})})
-            )
-        manifest = manifest_for(prepared)
-        folder = working_dir
-        if folder is None and needs_folder(manifest.document["spec"]["game"], base):
-            folder = base
-        wish = w.Wanted(_budget(spec), within(base, folder), actors, priority, recompute, skip_killers=skip_killers)
-        return self._submit(manifest, with_code(wish, folder, py_modules))
+        manifest, wish = _planned(spec, base, working_dir, w.Wanted(budget_of(spec), ".", actors, priority, recompute))
+        wish = replace(wish, skip_killers=skip_killers)
+        return self._submit(manifest, with_code(wish, wish.working_dir, py_modules))
 
     def submit_game(
         self,
@@ -168,6 +157,34 @@ class Client:
         return JobHandle(self.cluster, self.store, made.job, made)
 
 
+def put_in_store(spec: Spec, base: Path, store: str | Store, wish: w.Wanted | None = None) -> Submitted:
+    """Put a spec into a store as a job that others start: `python -m xai_ray.remote_job --job JOB --store URL` on a cluster, as a
+    RayJob of KubeRay does. No code is sent. Raises SpecError, InputError, StoreError.
+    """
+    if isinstance(store, str):
+        check_store(store)
+    place = open_store(store) if isinstance(store, str) else store
+    manifest, planned = _planned(spec, base, None, wish or w.Wanted(budget_of(spec)))
+    return put(place, manifest, replace(planned, working_dir=None))
+
+
+def _planned(spec: Spec, base: Path, working_dir: str | Path | None, wish: w.Wanted) -> tuple[Manifest, w.Wanted]:
+    """The job of a spec, and the wish with the folder that the job needs."""
+    from xai_ray.build import manifest_for, prepare
+
+    prepared = prepare(spec, base)
+    if spec.compute.batch is None and isinstance(batch := getattr(prepared.game, "batch", None), int):
+        # The default depends on the device, so a cluster with GPUs would otherwise begin another job than this machine.
+        compute = spec.compute.model_copy(update={"batch": batch})
+        prepared = replace(prepared, spec=spec.model_copy(update={"compute": compute}))
+    manifest = manifest_for(prepared)
+    folder = working_dir
+    if folder is None and needs_folder(manifest.document["spec"]["game"], base):
+        folder = base
+    sent = None if folder is None else str(Path(folder).resolve())
+    return manifest, replace(wish, base=within(base, folder), working_dir=sent)
+
+
 def _spec_of(spec: str | Path | dict[str, Any] | Spec, base: str | Path | None) -> tuple[Spec, Path]:
     from xai_ray.spec import Spec, load, parse
 
@@ -177,7 +194,8 @@ def _spec_of(spec: str | Path | dict[str, Any] | Spec, base: str | Path | None) 
     return spec if isinstance(spec, Spec) else parse(spec), Path(base or ".").resolve()
 
 
-def _budget(spec: Spec) -> dict[str, Any]:
+def budget_of(spec: Spec) -> dict[str, Any]:
+    """Evaluations and stop rules of a spec, as a submission holds them."""
     from xai_ray.build import stop_of
 
     return {"evaluations": spec.budget.evaluations, **stop_of(spec).document()}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from xai_ray import wanted as w
 from xai_ray.errors import Cancelled, EngineError, SpecError, StoreError, XaiRayError
-from xai_ray.launch import continued, imprecise_words, run_to_end, spec_of, with_budget
+from xai_ray.launch import continued, imprecise_words, last_budget, run_to_end, spec_of, with_budget
 from xai_ray.standing import job_state
 from xai_ray.stores import Store, open_store
 from xai_ray.talk import say
@@ -74,11 +74,15 @@ def _note(store: Store, job: str, code: int, note: dict[str, Any]) -> None:
 
 
 def _submission(store: Store, job: str, attempt: int | None) -> w.Submission:
-    found = [s for s in w.submissions(store, job) if attempt in (None, s.attempt)]
     store.manifest(job)
-    if not found:
-        raise SpecError(f"job {job} in {store.url} has no submission {attempt or ''}; use `xai-ray submit` or `resume`")
-    return found[-1]
+    made = w.submissions(store, job)
+    found = [s for s in made if attempt in (None, s.attempt)]
+    if found:
+        return found[-1]
+    if attempt is None and not made:
+        # A job that was only run elsewhere so far: to the end of what was asked there.
+        return w.Submission(0, 0.0, w.Wanted(last_budget(store, job)))
+    raise SpecError(f"job {job} in {store.url} has no submission {attempt}; it has {[s.attempt for s in made]}")
 
 
 def _run(store: Store, job: str, wanted: w.Wanted) -> Run:

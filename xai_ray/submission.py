@@ -14,7 +14,7 @@ from xai_ray.jobs_api import AttemptExists, Cluster, RayJob, submission_id
 from xai_ray.standing import SAID, job_state
 from xai_ray.stores import Manifest, Store
 
-How = Literal["submitted", "joined", "finished"]
+How = Literal["submitted", "joined", "finished", "stored"]
 
 _TRIES = 5
 """Attempts that others may take between our look and our submission."""
@@ -26,7 +26,8 @@ class Submitted:
 
     job: str
     how: How
-    """`submitted`: an attempt was started; `joined`: one is under way; `finished`: the answer is in the store already."""
+    """`submitted`: an attempt was started; `joined`: one is under way; `finished`: the answer is in the store already; `stored`:
+    the store knows what is wanted, and whoever starts its driver begins it."""
     attempt: int
     """The newest attempt; 0 if none was ever needed."""
 
@@ -78,6 +79,17 @@ def submit(cluster: Cluster, store: Store, manifest: Manifest, wish: w.Wanted) -
     raise EngineError(
         f"others keep submitting job {there.job} to {cluster.address}; `xai-ray status {there.job}` says who won"
     )
+
+
+def put(store: Store, manifest: Manifest, wish: w.Wanted) -> Submitted:
+    """Put a job and what is wanted of it into the store, for a driver that others start."""
+    check_store(store.url)
+    there = store.open(manifest)
+    number = max((s.attempt for s in w.submissions(store, there.job)), default=0)
+    if is_finished(store, there.job, wish):
+        return Submitted(there.job, "finished", number)
+    w.put(store, there.job, number + 1, wish)
+    return Submitted(there.job, "stored", number + 1)
 
 
 def is_finished(store: Store, job: str, wish: w.Wanted) -> bool:

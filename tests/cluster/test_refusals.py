@@ -153,6 +153,20 @@ def test_files_beside_a_spec_ask_for_its_folder(tmp_path: Path) -> None:
     assert not needs_folder({"kind": "known", "name": "glove", "arguments": {"left": 2}}, folder)
 
 
+def test_a_job_for_a_driver_that_others_start(cli: Cli, tmp_path: Path) -> None:
+    spec, where = written(tmp_path, airport(6, 64)), ("--store", f"file://{tmp_path}/shared")
+    ended = cli("submit", spec, *where, "--store-only", "--actors", 3)
+    assert ended.code == 0, ended.err
+    job = ended.text.strip()
+    assert cli("status", job, *where, "--json").json["state"] == "submitted"
+    (made,) = w.submissions(open_store(where[1]), job)
+    assert (made.attempt, made.wanted.actors, made.wanted.budget) == (1, 3, {"evaluations": 64})
+    assert cli("resume", job, *where).code == 0
+    again = cli("submit", spec, *where, "--store-only")
+    assert "finished already" in again.err
+    refused(cli, 2, ["sends nothing"], "submit", spec, *where, "--store-only", "--address", "http://127.0.0.1:1")
+
+
 @pytest.fixture
 def stored(tmp_path: Path) -> tuple[Store, str]:
     """A job that was submitted and has not begun."""
@@ -215,7 +229,9 @@ def test_a_running_job_is_what_ray_says(ray: RayJob | None, submitted: bool, sta
 
 def test_a_submission_is_json_and_comes_back(stored: tuple[Store, str]) -> None:
     store, job = stored
-    wish = w.Wanted({"evaluations": 99, "top": 2}, "jobs", 3, 2.5, True, True, "/code", ("/a", "/b"), None)
+    wish = w.Wanted(
+        {"evaluations": 99, "top": 2}, "jobs", 3, 2.5, True, True, True, working_dir="/code", py_modules=("/a", "/b")
+    )
     w.put(store, job, 2, wish)
     json.dumps(wish.document(), allow_nan=False)
     first, second = w.submissions(store, job)

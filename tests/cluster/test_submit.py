@@ -166,6 +166,17 @@ def test_a_module_that_stays_behind_is_named(client: xr.Client, tmp_path: Path) 
     assert handle.status()["state"] == "failed"
 
 
+def test_a_folder_too_large_to_be_sent_is_refused(cli: Cli, door: Head, client: xr.Client, tmp_path: Path) -> None:
+    """Ray's dashboard takes 100 MiB; random bytes do not shrink in a zip."""
+    spec = gated_folder(tmp_path / "code")
+    (tmp_path / "code" / "weights.bin").write_bytes(os.urandom(101 << 20))
+    ended = cli("submit", spec, "--address", door.address, "--store", client.store.url)
+    assert (ended.code, ended.out) == (2, b""), ended.err
+    assert "too large to be sent" in ended.err
+    assert "--working-dir" in ended.err
+    assert "Traceback" not in ended.err
+
+
 def test_python_objects_travel_only_on_trust(client: xr.Client, tmp_path: Path) -> None:
     game, asks = GloveGame(2, 3), [xr.Ask(xr.Question("SV")), xr.Ask(xr.Question("SII"))]
     with pytest.raises(SpecError, match="trust=True"):
