@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from xai_ray import wanted as w
 from xai_ray.errors import Cancelled, EngineError, SpecError, StoreError, XaiRayError
 from xai_ray.launch import continued, imprecise_words, last_budget, run_to_end, spec_of, with_budget
+from xai_ray.progress import Bar
 from xai_ray.standing import job_state
 from xai_ray.stores import Store, open_store
 from xai_ray.talk import say
@@ -86,13 +87,28 @@ def _submission(store: Store, job: str, attempt: int | None) -> w.Submission:
 
 
 def _run(store: Store, job: str, wanted: w.Wanted) -> Run:
-    from xai_ray.progress import Bar
-
     manifest = store.manifest(job)
     game, budget = _game(manifest, wanted)
-    run = continued(manifest, game, budget, store, _engine(wanted), Bar(), note=True)
+    run = continued(manifest, game, budget, store, _engine(wanted), Heedful(store, job), note=True)
     run.recompute, run.anew, run.skip_killers = wanted.recompute, wanted.anew, wanted.skip_killers
     return run
+
+
+class Heedful(Bar):
+    """The progress of a driver, in its log. A run that starts clears the cancel flag of the one before; a cancel that came while this
+    one loaded its model is set again.
+    """
+
+    def __init__(self, store: Store, job: str) -> None:
+        super().__init__()
+        self._store, self._name = store, job
+
+    def started(self, job: str, evaluations: int, done: int) -> None:
+        """Heeds, and shows the bar."""
+        made = w.submissions(self._store, self._name)
+        if made and made[-1].cancelled:
+            self._store.cancel(self._name, True)
+        super().started(job, evaluations, done)
 
 
 def _game(manifest: Manifest, wanted: w.Wanted) -> tuple[Game, dict[str, Any]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from xai_ray import wanted as w
-from xai_ray.errors import DigestMismatch, EngineError, SpecError
+from xai_ray.errors import DigestMismatch, EngineError, SpecError, XaiRayError
 from xai_ray.jobs_api import AttemptExists, Cluster, RayJob, submission_id
 from xai_ray.standing import SAID, job_state
 from xai_ray.stores import Manifest, Store
@@ -75,6 +76,10 @@ def submit(cluster: Cluster, store: Store, manifest: Manifest, wish: w.Wanted) -
             _start(cluster, store, there, number + 1, wish)
         except AttemptExists:
             continue
+        except XaiRayError as error:
+            # Else it would look queued for ever.
+            store.append(there.job, {"event": "failed", "at": time.time(), "reason": f"not started: {error}"})
+            raise
         return Submitted(there.job, "submitted", number + 1)
     raise EngineError(
         f"others keep submitting job {there.job} to {cluster.address}; `xai-ray status {there.job}` says who won"

@@ -19,6 +19,7 @@ from xai_ray.code_folders import needs_folder
 from xai_ray.errors import EngineError
 from xai_ray.following import ended_as
 from xai_ray.jobs_api import Cluster, RayJob
+from xai_ray.remote_job import Heedful
 from xai_ray.remote_job import main as driver
 from xai_ray.spec import parse
 from xai_ray.standing import job_status, on_cluster
@@ -71,6 +72,13 @@ def test_submit_needs_an_address_of_a_dashboard(cli: Cli, tmp_path: Path) -> Non
     refused(cli, 2, ["no user, password"], "submit", spec, "--address", "http://me:pw@127.0.0.1:8265")
     refused(cli, 2, ["is a dashboard", "xai-ray submit"], "run", spec, "--address", "http://127.0.0.1:8265")
     refused(cli, 2, ["need --address http"], "resume", "glove-5817168b61", "--working-dir", tmp_path)
+
+
+def test_a_warm_pool_needs_a_cluster(cli: Cli, tmp_path: Path) -> None:
+    spec = written(tmp_path, glove())
+    refused(cli, 3, ["lives on a running cluster", "--address HOST:6379"], "serve", "start", "--game", spec)
+    refused(cli, 3, ["lives on a running cluster"], "run", spec, "--warm")
+    refused(cli, 2, ["HOST:6379"], "serve", "status", "--address", "http://127.0.0.1:8265")
 
 
 def test_nobody_at_the_address(cli: Cli, tmp_path: Path) -> None:
@@ -185,6 +193,18 @@ def test_a_job_cancelled_before_it_began_never_begins(stored: tuple[Store, str])
     assert job_status(store, job)["state"] == "cancelled"
     assert not store.committed(job)
     assert str(ended_as(store, job, job_status(store, job))).startswith(f"job {job} was cancelled before it began")
+
+
+def test_a_cancel_that_comes_while_the_driver_loads_is_heeded(stored: tuple[Store, str]) -> None:
+    store, job = stored
+    heedful = Heedful(store, job)
+    store.cancel(job, False)
+    heedful.started(job, 64, 0)
+    assert not store.cancelled(job)
+    w.put_cancel(store, job)
+    store.cancel(job, False)
+    heedful.started(job, 64, 0)
+    assert store.cancelled(job)
 
 
 def test_a_driver_that_cannot_begin_says_so_in_the_store(stored: tuple[Store, str]) -> None:

@@ -174,6 +174,8 @@ def test_a_folder_too_large_to_be_sent_is_refused(cli: Cli, door: Head, client: 
     assert (ended.code, ended.out) == (2, b""), ended.err
     assert "too large to be sent" in ended.err
     assert "--working-dir" in ended.err
+    (job,) = client.store.jobs()
+    assert client.job(job).status()["reason"].startswith("not started: the code folder is too large")
     assert "Traceback" not in ended.err
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.runs import Ended, airport, glove, process, written
+from tests.cli.conftest import cli as cli
+from tests.cli.runs import Cli, Ended, airport, glove, process, written
 from tests.cluster.running import Head, until
 
 pytestmark = pytest.mark.ray
@@ -36,7 +37,7 @@ def outside(door: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outs
     return Outside(tmp_path, door, monkeypatch)
 
 
-def test_a_warm_pool_answers_with_the_same_bits_and_ends(outside: Outside, tmp_path: Path) -> None:
+def test_a_warm_pool_answers_with_the_same_bits_and_ends(cli: Cli, outside: Outside, tmp_path: Path) -> None:
     spec = written(tmp_path, airport(12, 300, {"index": "SV", "estimator": "leverage"}))
     where = ("--address", outside.head.gcs)
     ended = outside("serve", "start", "--game", spec, "--actors", 2, *where, "--json")
@@ -45,7 +46,7 @@ def test_a_warm_pool_answers_with_the_same_bits_and_ends(outside: Outside, tmp_p
     assert len({facts["pid"] for facts in ended.json}) == 2
     ended = outside("run", spec, "--warm", *where, "--store", "warm", "--out", "warm-out", "--quiet")
     assert ended.code == 0, ended.err
-    assert outside("run", spec, "--engine", "inline", "--store", "home", "--out", "home-out", "--quiet").code == 0
+    assert cli("run", spec, "--store", "home", "--out", "home-out", "--quiet").code == 0
     assert (tmp_path / "warm-out/result.json").read_bytes() == (tmp_path / "home-out/result.json").read_bytes()
     assert json.loads((tmp_path / "warm-out/result.json").read_text())["evaluations"] == 300
     found = outside.pool()
@@ -56,7 +57,6 @@ def test_a_warm_pool_answers_with_the_same_bits_and_ends(outside: Outside, tmp_p
     assert "no warm pool on this cluster has the game" in other.err
     ended = outside("serve", "stop", *where)
     assert (ended.code, ended.err) == (0, "removed 2 warm workers\n")
-    assert outside.pool() == []
 
 
 def test_an_idle_worker_ends_by_itself(outside: Outside, tmp_path: Path) -> None:
@@ -64,12 +64,3 @@ def test_an_idle_worker_ends_by_itself(outside: Outside, tmp_path: Path) -> None
     ended = outside("serve", "start", "--game", spec, "--idle", 1, "--address", outside.head.gcs)
     assert ended.code == 0, ended.err
     until(lambda: outside.pool() == [], "an idle worker to end", 120)
-
-
-def test_a_pool_needs_a_cluster(outside: Outside, tmp_path: Path) -> None:
-    ended = outside("serve", "start", "--game", written(tmp_path, glove()))
-    assert ended.code == 3
-    assert "lives on a running cluster" in ended.err
-    ended = outside("serve", "status", "--address", outside.head.address)
-    assert ended.code == 2
-    assert "HOST:6379" in ended.err
