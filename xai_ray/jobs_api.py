@@ -267,7 +267,7 @@ def _sdk(address: str, headers: dict[str, str]) -> Any:
     from ray.job_submission import JobSubmissionClient
 
     for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
-        logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)
+        logging.getLogger(f"ray.{name}").setLevel(logging.ERROR)
     # Ray lets these override the address that is given.
     overriding = {name: os.environ.pop(name, None) for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
     try:
