@@ -47,4 +47,12 @@ def token() -> str | None:
 def check_door(address: str) -> None:
     """Raises EngineError for an address that is not loopback when there is no token to show."""
     if not is_loopback(address) and token() is None:
-        raise EngineError(f"{address} is not on this machine, and a cluster is only spoken to with a token; {REMEDY}")
+        raise EngineError(
+            f"{address.lstrip('/')} is not on this machine, and a cluster is only spoken to with a token; {REMEDY}"
+        )
+
+
+def check_join(address: str | None) -> None:
+    """The same for HOST:PORT of a Ray that is joined; None, `auto` and `local` are on this machine."""
+    if address is not None and address not in ("auto", "local"):
+        check_door(address if "://" in address else f"//{address}")

@@ -61,8 +61,8 @@ def submit(cluster: Cluster, store: Store, manifest: Manifest, wish: w.Wanted) -
     there = store.open(manifest)
     for _ in range(_TRIES):
         attempts = cluster.jobs(there.job)
-        before = w.submissions(store, there.job)
-        number = max([a.attempt for a in attempts] + [s.attempt for s in before], default=0)
+        # By Ray's count alone: of two submitters at once, both see the same next number, and the cluster takes one of them.
+        number = max((a.attempt for a in attempts), default=0)
         if is_finished(store, there.job, wish):
             return Submitted(there.job, "finished", number)
         running = next((a for a in reversed(attempts) if not a.ended), None)

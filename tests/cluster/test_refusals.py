@@ -118,6 +118,8 @@ def test_beyond_loopback_a_token_is_needed(cli: Cli, tmp_path: Path) -> None:
     words = ["is not on this machine", "ray get-auth-token --generate", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE=token"]
     spec = written(tmp_path, glove())
     refused(cli, 3, words, "submit", spec, "--address", "http://192.0.2.1:8265")
+    refused(cli, 3, words, "run", spec, "--address", "192.0.2.1:6379")
+    refused(cli, 3, words, "serve", "status", "--address", "ray://192.0.2.1:10001")
 
 
 def test_beyond_loopback_an_open_cluster_is_refused(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,11 @@ import requests
 import xai_ray as xr
 from tests.cli.conftest import cli as cli
 from tests.cli.runs import Cli, airport, glove, written
-from tests.cluster.running import REDIS_PASSWORD, Head, free_ports, gated_folder, until
+from tests.cluster.running import GATED, REDIS_PASSWORD, Head, free_ports, gated_folder, until
 from tests.redis_server import KINDS, running
 from xai_ray.errors import Cancelled, EngineError, InputError, SpecError
 from xai_ray.games import GloveGame
+from xai_ray.jobs_api import AttemptExists, submission_id
 
 pytestmark = pytest.mark.ray
 
@@ -177,6 +180,35 @@ def test_a_folder_too_large_to_be_sent_is_refused(cli: Cli, door: Head, client: 
     (job,) = client.store.jobs()
     assert client.job(job).status()["reason"].startswith("not started: the code folder is too large")
     assert "Traceback" not in ended.err
+
+
+def test_two_submitters_at_once_and_a_package_of_the_user(
+    client: xr.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model lies in a package that only `py_modules` brings to the cluster; two threads submit it, one driver works."""
+    package = tmp_path / "lib" / "gatedlib"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(GATED)
+    monkeypatch.syspath_prepend(package.parent)
+    spec = tomllib.loads(gated_folder(tmp_path / "code").read_text())
+    spec["game"]["model"]["factory"] = "gatedlib:make"
+    spec["game"]["input"] = {"sklearn": "iris", "row": 0}
+    spec["budget"] = {"evaluations": 16}
+
+    def submit() -> xr.JobHandle:
+        return client.submit(spec, base=tmp_path, py_modules=[package], actors=1)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (future.result() for future in [pool.submit(submit), pool.submit(submit)])
+    assert first.job == second.job
+    assert {handle.submitted.attempt for handle in (first, second) if handle.submitted} == {1}
+    assert sorted(handle.submitted.how for handle in (first, second) if handle.submitted) == ["joined", "submitted"]
+    with pytest.raises(AttemptExists):
+        client.cluster.submit(submission_id(first.job, 1), "true", {}, None, ())
+    (tmp_path / "code" / "gate").touch()
+    assert first.result(timeout=150).evaluations == 16
+    assert [attempt.attempt for attempt in client.cluster.jobs(first.job)] == [1]
+    assert len(started(client, first.job)) == 1
 
 
 def test_python_objects_travel_only_on_trust(client: xr.Client, tmp_path: Path) -> None:

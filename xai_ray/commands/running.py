@@ -24,6 +24,7 @@ from xai_ray.commands.options import (
     WorkingDir,
     checked,
 )
+from xai_ray.dashboard_token import check_join
 from xai_ray.errors import SpecError
 from xai_ray.jobs_api import is_dashboard
 from xai_ray.launch import Where, execute, extended, last_budget, spec_of, with_budget
@@ -72,6 +73,7 @@ def run(
         raise SpecError(
             f"--address {address} is a dashboard, and `run` works from here; use `xai-ray submit`, or join with HOST:6379"
         )
+    check_join(address)
     where = Where(
         store,
         "warm" if warm else engine,
@@ -116,6 +118,7 @@ def resume(
         _tell(again)
         return
     _check_here(working_dir, py_module)
+    check_join(address)
     spec, base = spec_of(place.manifest(job))
     wider = with_budget(spec, last_budget(place, job))
     share = checked(priority) or 1.0
@@ -152,6 +155,7 @@ def extend(
         _tell(handle.extend(evaluations, stop=stop, working_dir=code, py_modules=modules, actors=actors))
         return
     _check_here(working_dir, py_module)
+    check_join(address)
     place = open_store(store)
     spec, base = spec_of(place.manifest(job))
     wider = with_budget(spec, extended(place, job, evaluations, stop))

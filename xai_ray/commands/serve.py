@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xai_ray.commands.options import Address, AsJson
+from xai_ray.dashboard_token import check_join
 from xai_ray.errors import SpecError
 from xai_ray.jobs_api import is_dashboard
 from xai_ray.talk import print_json, say
@@ -71,6 +72,7 @@ def _check(address: str | None) -> None:
         raise SpecError(
             f"--address {address} is a dashboard; a warm pool is joined, so give the address of Ray itself, HOST:6379"
         )
+    check_join(address)
 
 
 def _show(found: list[Facts], as_json: bool) -> None:
