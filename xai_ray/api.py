@@ -171,7 +171,7 @@ def question_from(document: dict[str, Any]) -> Question:
 def engine_of(
     engine: Engine | str, actors: int | None = None, address: str | None = None, priority: float = 1.0
 ) -> Engine:
-    """An engine by name. Ray is imported only for "ray"."""
+    """An engine by name; jobs on one cluster share it in proportion to `priority`. Ray is imported only for "ray"."""
     if engine == "inline":
         return InlineEngine()
     if engine == "ray":

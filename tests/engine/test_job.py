@@ -283,11 +283,11 @@ class Failing(MemoryStore):
 
     left = 4
 
-    def commit(self, job: str, record: Any) -> bool:
+    def commit(self, job: str, record: Any, epoch: int = 0) -> bool:
         self.left -= 1
         if self.left < 0:
             raise StoreError("no space left; free some")
-        return super().commit(job, record)
+        return super().commit(job, record, epoch)
 
     def append(self, job: str, event: dict[str, Any]) -> None:
         if self.left <= 0:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,22 +67,27 @@ def until(condition: Any) -> None:
 def test_a_node_joins_midway_and_its_raylet_is_killed(
     cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def disturb() -> None:
-        until(lambda: len(list(tmp_path.glob("pid-*"))) == 1)
-        node = cluster.add_node(num_cpus=1)
-        until(lambda: len(list(tmp_path.glob("pid-*"))) == 2)  # the pool has grown to it
-        cluster.remove_node(node, allow_graceful=False)
-        until(lambda: any("out of reach" in m or "is lost" in m for m in caplog.messages))
-        (tmp_path / "go").touch()
-
-    trouble = threading.Thread(target=disturb)
-    trouble.start()
     records: list[Record] = []
     log: list[dict[str, Any]] = []
-    engine = RayEngine(gpus_per_actor=0)
-    with caplog.at_level(logging.WARNING, logger="xai_ray"):
-        engine.run(Meeting(folder=str(tmp_path)), DESIGN, UNITS, records.append, lambda: False, Ties(log=log.append))
-    trouble.join()
+
+    def work() -> None:
+        game = Meeting(folder=str(tmp_path))
+        RayEngine(gpus_per_actor=0).run(game, DESIGN, UNITS, records.append, lambda: False, Ties(log=log.append))
+
+    def pids() -> int:
+        return len(list(tmp_path.glob("pid-*")))
+
+    with caplog.at_level(logging.WARNING, logger="xai_ray"), ThreadPoolExecutor(1) as threads:
+        run = threads.submit(work)
+        try:
+            until(lambda: pids() == 1)
+            node = cluster.add_node(num_cpus=1)
+            until(lambda: pids() == 2)  # the pool has grown to it
+            cluster.remove_node(node, allow_graceful=False)
+            until(lambda: any("out of reach" in m or "is lost" in m for m in caplog.messages))
+        finally:
+            (tmp_path / "go").touch()
+        run.result()
 
     expected: list[Record] = []
     InlineEngine().run(SumOfProducts(), DESIGN, UNITS, expected.append, lambda: False)

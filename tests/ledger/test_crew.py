@@ -127,6 +127,16 @@ def test_workers_at_rest_for_half_a_minute_are_released() -> None:
     assert ledger.handle(Tick(36.0)) == [Assign(B, 1), Release(2)]  # the third was never needed
 
 
+def test_one_worker_stays_at_rest_to_take_over_from_one_that_hangs() -> None:
+    ledger = after(3, AddUnits((A, B, C, D)), WorkerReady(0), WorkerReady(1), Tick(20.0))
+    # Units take 20 s, so a stall is noticed after 80.
+    for event in (UnitDone(A, 0), UnitDone(C, 1), UnitDone(D, 1), WorkerReady(2)):
+        ledger.handle(event)
+    assert ledger.handle(Tick(50.0)) == [Release(1)]
+    assert ledger.handle(Tick(99.0)) == []
+    assert ledger.handle(Tick(100.5)) == [Assign(B, 2)]
+
+
 def test_a_unit_that_was_left_behind_is_free_again() -> None:
     ledger = after(1, AddUnits((A, B, C)), WorkerReady(0))
     assert ledger.handle(UnitLeft(A, 0)) == [Assign(A, 0)]
@@ -140,6 +150,21 @@ def test_leaving_a_copy_makes_room_at_once() -> None:
     assert ledger.handle(UnitDone(A, 1)) == [Commit(A, 1), Leave(A, 0)]
     ledger.handle(AddUnits((D, E, F)))
     assert ledger.handle(UnitLeft(A, 0)) == [Assign(F, 0)]
+
+
+def test_a_worker_that_cannot_leave_an_unwanted_unit_is_given_up_after_half_a_minute() -> None:
+    ledger = after(2, AddUnits((A, B, C)), WorkerReady(0), WorkerReady(1), Tick(1.0), UnitDone(C, 1), Tick(6.0))
+    assert ledger.handle(UnitDone(A, 1)) == [Commit(A, 1), Leave(A, 0)]
+    assert ledger.handle(Tick(35.0)) == [Assign(B, 1)]
+    assert ledger.handle(Tick(36.0)) == [Release(0)]
+    assert ledger.state(B) == "leased"
+
+
+def test_a_worker_is_not_given_up_for_a_unit_that_waits_behind_another() -> None:
+    ledger = after(2, AddUnits((A, B, C)), WorkerReady(0), WorkerReady(1), Tick(1.0), UnitDone(C, 1), Tick(6.0))
+    ledger.handle(UnitLeft(A, 1))
+    assert ledger.handle(UnitDone(B, 0)) == [Commit(B, 0)]
+    assert ledger.handle(Tick(99.0)) == [Assign(A, 1)]
 
 
 def test_a_node_on_which_three_workers_died_is_avoided() -> None:

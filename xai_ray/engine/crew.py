@@ -53,6 +53,8 @@ class Crew:
     asked: dict[int, None] = field(default_factory=dict[int, None])
     leaving: dict[int, None] = field(default_factory=dict[int, None])
     doubted: dict[int, None] = field(default_factory=dict[int, None])
+    told: dict[int, float] = field(default_factory=dict[int, float])
+    """Since when those know who are at a unit that is not wanted any more."""
     delayed: list[float] = field(default_factory=list[float])
     """When those come that are to replace lost ones."""
     node_losses: dict[str, int] = field(default_factory=dict[str, int])
@@ -122,6 +124,7 @@ class Crew:
             self.times.append(now - state.since)
             state.since = now
         state.flight.remove(unit)
+        self.told.pop(worker, None)
         if worker in self.room[flight]:
             del self.room[flight][worker]
             self.room[flight - 1][worker] = None
@@ -133,6 +136,7 @@ class Crew:
         self.doubted.pop(worker, None)
         self.leaving.pop(worker, None)
         self.asked.pop(worker, None)
+        self.told.pop(worker, None)
         return state.flight
 
     def blame_node(self, worker: int) -> None:
@@ -153,10 +157,17 @@ class Crew:
         self._nowhere(worker, state)
         self.leaving.pop(worker, None)
         self.asked.pop(worker, None)
+        self.told.pop(worker, None)
         flight, state.flight = state.flight, []
         state.leaving, state.doubted = False, now
         self.doubted[worker] = None
         return flight
+
+    def tell(self, holders: list[int], unit: Unit, now: float) -> list[int]:
+        """Those of the holders of a unit that still have it, now that it is not wanted any more."""
+        still = [w for w in holders if w in self.workers and unit in self.workers[w].flight]
+        self.told |= {w: now for w in still if self.workers[w].flight[0] == unit}
+        return still
 
     def readmit(self, worker: int, now: float) -> None:
         """A worker that was out of reach is back."""
@@ -169,13 +180,15 @@ class Crew:
             self.asked[worker] = None
 
     def given_up(self, now: float) -> list[int]:
-        """Workers that have been out of reach for too long."""
+        """Workers that have been out of reach for too long, or have not left an unwanted unit for as long."""
         found = [(w, self.workers[w].doubted) for w in self.doubted]
-        return [w for w, since in found if since is not None and now - since >= PROBE_SECONDS]
+        return [w for w, since in [*found, *self.told.items()] if since is not None and now - since >= PROBE_SECONDS]
 
     def rested(self, now: float) -> list[int]:
-        """Workers at rest, or asked for in vain, for so long that they are not needed."""
-        idle = [*self.room[0], *self.asked]
+        """Workers at rest, or asked for in vain, for so long that they are not needed; but for one at rest, which is to
+        take over from a worker that hangs.
+        """
+        idle = [*list(self.room[0])[:-1], *self.asked]
         return [w for w in idle if now - self.workers[w].since >= REST_SECONDS]
 
     def surplus(self) -> list[int]:
@@ -202,7 +215,7 @@ class Crew:
 
     def clear(self) -> None:
         """Forget everybody."""
-        for workers in (self.workers, self.asked, self.leaving, self.doubted, *self.room):
+        for workers in (self.workers, self.asked, self.leaving, self.doubted, self.told, *self.room):
             workers.clear()
 
     def _nowhere(self, worker: int, state: Worker) -> None:

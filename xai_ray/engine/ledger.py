@@ -5,29 +5,24 @@ Units
     state      event                             next       actions
     (none)     AddUnits                          planned    StartWorker while there are fewer workers than units
     planned    a worker has room                 leased     Assign (two in flight a worker, those at rest first)
-    leased     UnitDone                          committed  Commit (the first delivery wins; Leave to whoever else has
-                                                            it; Finish after the last)
+    leased     UnitDone                          committed  Commit, Leave to whoever else has it; after the last, Finish
     leased     UnitFailed, final                 (failed)   Fail
-    leased     UnitFailed, 1st and 2nd time      planned    Release of that worker, StartWorker: next try elsewhere
-    leased     UnitFailed, 3rd time              (failed)   Fail
+    leased     UnitFailed, twice (then Fail)     planned    Release of that worker, StartWorker: next try elsewhere
     leased     WorkerLost, held by nobody else   planned    StartWorker
     leased     WorkerLost, its 3rd worker        (failed)   Fail: the unit kills its workers (quarantine)
     leased     WorkerDoubtful, nobody else's     planned    Probe, StartWorker
-    leased     UnitLeft, held by nobody else     planned
+    leased     UnitLeft, held by nobody else     planned    Assign
     leased     Tick, stalled, a worker at rest   leased     Assign of one copy
     committed  UnitDone, UnitFailed, WorkerLost  committed
 
 Workers (see `crew`)
 
     state      event                             next       actions
-    (none)     units, fewer than the target      asked for  StartWorker
     asked for  WorkerReady                       ready      Assign
     ready      WorkerDoubtful                    doubtful   Probe
     doubtful   WorkerBack                        ready      Assign
-    doubtful   Tick, 30 s later                  gone       Release
-    ready      Tick, 30 s at rest                gone       Release
+    doubtful   Tick, 30 s later                  gone       Release; likewise who is ready but at rest for 30 s
     any        Resize to fewer                   gone       Release, of busy ones when their units are done
-    any        WorkerLost                        gone
 
 Losses without a unit done in between are replaced after longer and longer delays, at last not at all (Fail). A node on
 which three workers died by themselves is avoided. Cancel, Fail and Finish release all workers; what comes in afterwards
@@ -97,7 +92,7 @@ class Ledger:
 
     @property
     def open(self) -> int:
-        """Number of units that are not committed."""
+        """Units that are not committed."""
         return len(self._backlog.open)
 
     @property
@@ -199,7 +194,7 @@ class Ledger:
             self._lost_since_done = 0
             actions.append(Commit(unit, worker))
             # A copy elsewhere keeps its slot until it comes back.
-            actions.extend(Leave(unit, other) for other in holders if other != worker)
+            actions.extend(Leave(unit, other) for other in self._crew.tell(holders, unit, self._now))
             self._settle(actions)
         self._go_on(worker, actions)
 
@@ -271,20 +266,18 @@ class Ledger:
         return self._over
 
     def _back(self, worker: int, actions: list[Action]) -> None:
-        if self._crew.workers[worker].doubted is None:
-            return
-        self._crew.readmit(worker, self._now)
-        self._fill(actions)
-        self._shrink(actions)
+        if self._crew.workers[worker].doubted is not None:
+            self._crew.readmit(worker, self._now)
+            self._fill(actions)
+            self._shrink(actions)
 
     def _resize(self, target: int, actions: list[Action]) -> None:
         if target < 0:
             raise IllegalEvent(f"a target of {target} workers")
-        if self._over:
-            return
-        self._crew.target = target
-        self._shrink(actions)
-        self._staff(actions)
+        if not self._over:
+            self._crew.target = target
+            self._shrink(actions)
+            self._staff(actions)
 
     def _shrink(self, actions: list[Action]) -> None:
         for worker in self._crew.surplus():

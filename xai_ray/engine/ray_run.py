@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,7 @@ from xai_ray.engine.ray_metrics import Metrics
 from xai_ray.engine.ray_pool import Call, Pool
 from xai_ray.engine.ray_shares import Share
 from xai_ray.engine.ray_sizing import alive_nodes
-from xai_ray.errors import EngineError
+from xai_ray.errors import EngineError, StoreError
 from xai_ray.stores.protocol import Record
 
 _POLL_SECONDS = 0.1
@@ -103,7 +104,9 @@ class RayRun:
             if self.share is not None:
                 self.share.close()
             if self.journal is not None:
-                self.journal.flush()
+                # The error under way says why the store cannot take it, if it cannot.
+                with suppress(StoreError):
+                    self.journal.flush()
 
     def _loop(self) -> None:
         self._send(Tick(0.0))
@@ -144,10 +147,13 @@ class RayRun:
             return
         nodes = list(alive_nodes().values())
         open_units = self.ledger.open + len(self.units) - self.fed
-        target = min(open_units, self.pool.sizing.target(nodes))
+        target = self.pool.sizing.target(nodes)
         if self.share is not None:
-            self.share.pulse(target, self.pool.sizing.share(nodes))
-            target = target if self.share.target is None else min(target, self.share.target)
+            # One more than there are units: whoever is at rest takes over from a worker that hangs.
+            demand = min(target, open_units + 1)
+            self.share.pulse(demand, self.pool.sizing.share(nodes))
+            if self.share.target is not None and self.share.target < demand:
+                target = self.share.target
         if target != self.ledger.crew.target:
             LOGGER.info("%d actors from now on", target, extra=fields(self.ties.job))
             self._send(Resize(target))
