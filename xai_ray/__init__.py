@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xai_ray.api import explain as explain
     from xai_ray.api import open_result as open_result
+    from xai_ray.client import Client as Client
     from xai_ray.engine import InlineEngine as InlineEngine
     from xai_ray.engine.ray_engine import RayEngine as RayEngine
     from xai_ray.estimators import Ask as Ask
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from xai_ray.games import Zeros as Zeros
     from xai_ray.indices import INDICES as INDICES
     from xai_ray.indices import Question as Question
+    from xai_ray.job_handle import JobHandle as JobHandle
     from xai_ray.reports import Result as Result
     from xai_ray.reports import plots as plots
     from xai_ray.stores import open_store as open_store
@@ -93,6 +95,8 @@ _GAMES = [
 _PLACES: dict[str, str] = {
     **dict.fromkeys(_GAMES, "xai_ray.games"),
     "Ask": "xai_ray.estimators",
+    "Client": "xai_ray.client",
+    "JobHandle": "xai_ray.job_handle",
     "mean_strength": "xai_ray.estimators",
     "Estimate": "xai_ray.estimators",
     "INDICES": "xai_ray.indices",

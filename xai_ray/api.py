@@ -178,8 +178,12 @@ def engine_of(
         from xai_ray.engine import RayEngine
 
         return RayEngine(actors=actors, address=address, priority=priority)
+    if engine == "warm":
+        from xai_ray.engine.ray_warm import WarmEngine
+
+        return WarmEngine(address)
     if isinstance(engine, str):
-        raise SpecError(f"unknown engine {engine!r}; known: inline, ray")
+        raise SpecError(f"unknown engine {engine!r}; known: inline, ray, warm")
     return engine
 
 

@@ -1,21 +1,26 @@
-"""Running jobs from specs: what `run`, `resume` and `extend` share."""
+"""Running jobs from specs: what `run`, `resume`, `extend` and the driver of a submitted job share."""
 
 from __future__ import annotations
 
 import signal
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from xai_ray.errors import Cancelled, DigestMismatch, SpecError
+from xai_ray.errors import Cancelled, DigestMismatch, SpecError, StoreError
 from xai_ray.stores import open_store
 from xai_ray.talk import print_result, say
 
 if TYPE_CHECKING:
-    from xai_ray.engine.job import Finished
+    from xai_ray.engine import Engine
+    from xai_ray.engine.job import Finished, Run
+    from xai_ray.engine.watching import Watcher
+    from xai_ray.estimators import Stop
     from xai_ray.games import Game
     from xai_ray.reports import Result
     from xai_ray.spec import Spec
@@ -33,56 +38,117 @@ class Where:
     out: Path | None
     recompute: bool
     quiet: bool
+    skip_killers: bool = False
+    priority: float = 1.0
 
 
-def execute(spec: Spec, base: Path, where: Where, job: str | None = None, anew: bool = False) -> None:
+def execute(
+    spec: Spec, base: Path, where: Where, job: str | None = None, anew: bool = False, engine: Engine | None = None
+) -> None:
     """Run a spec, or bring the stored `job` to the spec's budget; writes and prints the result. Raises typer.Exit(4) when imprecise.
 
-    With `anew`, where the clock ended an earlier run with the same limits does not count.
+    With `anew`, where the clock ended an earlier run with the same limits does not count. `engine` replaces the one that is named.
     """
-    from xai_ray.api import asks_of, engine_of, result_of
-    from xai_ray.build import game_of, manifest_for, prepare, stop_of
-    from xai_ray.engine.job import Run, design_of, versions
+    from xai_ray.api import engine_of, result_of
     from xai_ray.progress import Bar
 
     place = open_store(where.store)
-    if job is None:
-        prepared = prepare(spec, base)
-        manifest, game = manifest_for(prepared), prepared.game
-        asks, draws = prepared.plan.asks, prepared.plan.draws
-    else:
-        # A stored job keeps the design and the estimators that it began with, so nothing is planned again.
-        manifest, game = place.manifest(job), game_of(spec, base)
-        check_same_game(manifest, game)
-        if manifest.document["versions"] != versions() and not where.quiet:
-            say(f"note: the job began with {manifest.document['versions']}, here is {versions()}; last bits may differ")
-        asks, draws = asks_of(manifest), design_of(manifest).affordable(_count(spec, manifest))
-        stop_of(spec).check([a.question for a in asks], game.n_players, "budget.")
     bar = Bar(quiet=where.quiet)
-    attempt = Run(
-        manifest=manifest,
-        game=game,
-        asks=asks,
-        draws=draws,
-        store=place,
-        engine=engine_of(where.engine, where.actors, where.address),
-        stop=stop_of(spec),
-        watcher=bar,
-        recompute=where.recompute,
-        anew=anew,
-    )
+
+    def workers() -> Engine:
+        return engine or engine_of(where.engine, where.actors, where.address, where.priority)
+
+    if job is None:
+        attempt = new_run(spec, base, place, workers, bar)
+    else:
+        attempt = stored_run(spec, base, place, workers, bar, job, note=not where.quiet)
+    attempt.recompute, attempt.anew, attempt.skip_killers = where.recompute, anew, where.skip_killers
     began = time.perf_counter()
     try:
-        with bar, _Terminable():
-            finished = attempt.execute()
+        with bar:
+            finished = run_to_end(attempt)
     except KeyboardInterrupt:
-        command = f"xai-ray resume {manifest.job}" + (f" --store {where.store}" if where.store != "runs" else "")
+        command = f"xai-ray resume {attempt.manifest.job}" + (
+            f" --store {where.store}" if where.store != "runs" else ""
+        )
         raise Cancelled(f"interrupted; what was committed stays, go on with: {command}") from None
     _conclude(
         finished,
         result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
         where,
     )
+
+
+def new_run(spec: Spec, base: Path, place: Store, engine: Callable[[], Engine], watcher: Watcher) -> Run:
+    """A run of a spec that is planned here."""
+    from xai_ray.build import manifest_for, prepare, stop_of
+    from xai_ray.engine.job import Run
+
+    prepared = prepare(spec, base)
+    return Run(
+        manifest=manifest_for(prepared),
+        game=prepared.game,
+        asks=prepared.plan.asks,
+        draws=prepared.plan.draws,
+        store=place,
+        engine=engine(),
+        stop=stop_of(spec),
+        watcher=watcher,
+    )
+
+
+def stored_run(
+    spec: Spec,
+    base: Path,
+    place: Store,
+    engine: Callable[[], Engine],
+    watcher: Watcher,
+    job: str,
+    note: bool = False,
+) -> Run:
+    """A run that brings a stored job to the budget of `spec`. The job keeps the design and the estimators that it began with."""
+    from xai_ray.build import game_of
+
+    manifest, game = place.manifest(job), game_of(spec, base)
+    return continued(manifest, game, spec.budget.model_dump(), place, engine, watcher, note)
+
+
+def continued(
+    manifest: Manifest,
+    game: Game,
+    budget: dict[str, Any],
+    place: Store,
+    engine: Callable[[], Engine],
+    watcher: Watcher,
+    note: bool = False,
+) -> Run:
+    """A run of a stored job with this game. Raises DigestMismatch if it is another one than the job began with."""
+    from xai_ray.api import asks_of
+    from xai_ray.engine.job import Run, design_of, versions
+    from xai_ray.estimators import Stop
+
+    check_same_game(manifest, game)
+    if manifest.document["versions"] != versions() and note:
+        say(f"note: the job began with {manifest.document['versions']}, here is {versions()}; last bits may differ")
+    asks, design, stop = asks_of(manifest), design_of(manifest), Stop.of(budget)
+    stop.check([a.question for a in asks], game.n_players, "budget.")
+    count = 1 << design.n_players if budget["evaluations"] == "exact" else budget["evaluations"]
+    return Run(
+        manifest=manifest,
+        game=game,
+        asks=asks,
+        draws=design.affordable(count),
+        store=place,
+        engine=engine(),
+        stop=stop,
+        watcher=watcher,
+    )
+
+
+def run_to_end(attempt: Run) -> Finished:
+    """Execute a run; SIGTERM ends it like Ctrl-C. Raises KeyboardInterrupt."""
+    with _Terminable():
+        return attempt.execute()
 
 
 def _conclude(finished: Finished, found: Result, where: Where) -> None:
@@ -93,25 +159,33 @@ def _conclude(finished: Finished, found: Result, where: Where) -> None:
     if not where.quiet:
         say(f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new")
     if not finished.precise:
-        spent = "time" if finished.ending["by"] == "seconds" else "budget"
-        say(
-            f"the {spent} ended before the asked precision: {'; '.join(finished.ending['open'])}; "
-            f"xai-ray extend {found.job} --evaluations N goes on"
-        )
+        say(imprecise_words(found.job, finished.ending))
         raise typer.Exit(4)
 
 
+def imprecise_words(job: str, ending: dict[str, Any]) -> str:
+    """Why a run ended before the precision that was asked for, and how to go on."""
+    spent = "time" if ending["by"] == "seconds" else "budget"
+    return (
+        f"the {spent} ended before the asked precision: {'; '.join(ending['open'])}; "
+        f"xai-ray extend {job} --evaluations N goes on"
+    )
+
+
 class _Terminable:
-    """SIGTERM ends a run like Ctrl-C: workers are released, the job can be resumed."""
+    """SIGTERM ends a run like Ctrl-C: workers are released, the job can be resumed. Threads cannot hear signals."""
 
     def __enter__(self) -> None:
         def interrupt(number: int, frame: Any) -> None:
             raise KeyboardInterrupt
 
-        self._before = signal.signal(signal.SIGTERM, interrupt)
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGTERM, interrupt)
 
     def __exit__(self, *exc: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        if self._main:
+            signal.signal(signal.SIGTERM, self._before)
 
 
 def spec_of(manifest: Manifest) -> tuple[Spec, Path]:
@@ -136,13 +210,28 @@ def check_same_game(stored: Manifest, game: Game) -> None:
 
 
 def last_budget(store: Store, job: str) -> dict[str, Any]:
-    """The budget of the newest run of a job."""
+    """The budget of the newest run or submission of a job."""
     from xai_ray.estimators import Stop
 
-    started = [e for e in store.events(job) if e.get("event") == "started"]
-    if started:
-        return {"evaluations": started[-1]["evaluations"], **Stop.of(started[-1]).document()}
-    return dict(store.manifest(job).document["spec"]["budget"])
+    for event in reversed(store.events(job)):
+        if event.get("event") == "started":
+            return {"evaluations": event["evaluations"], **Stop.of(event).document()}
+        if event.get("event") == "submitted":
+            return dict(event["wanted"]["budget"])
+    manifest = store.manifest(job)
+    return dict((manifest.document.get("spec") or manifest.document)["budget"])
+
+
+def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, Any]:
+    """The budget of a job that is given `evaluations` in all. Raises SpecError where there is nothing to extend."""
+    document = store.manifest(job).document
+    exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
+    had = last_budget(store, job)["evaluations"]
+    if exact and not unspent(store, job):
+        raise SpecError(f"job {job} has evaluated all {had} coalitions; there is nothing to extend")
+    if isinstance(had, str) or evaluations < had or (evaluations == had and not unspent(store, job)):
+        raise SpecError(f"job {job} has a budget of {had} evaluations already; --evaluations must be larger")
+    return {"evaluations": "exact" if exact else evaluations, **stop.document()}
 
 
 def unspent(store: Store, job: str) -> bool:
@@ -159,10 +248,13 @@ def with_budget(spec: Spec, budget: dict[str, Any]) -> Spec:
     return spec.model_copy(update={"budget": Budget.model_validate({**budget, "evaluations": evaluations})})
 
 
-def _count(spec: Spec, manifest: Manifest) -> int:
-    from xai_ray.engine.job import design_of
+def write_report(found: Result, out: Path) -> Path:
+    """Write the HTML report of a result. Raises StoreError when the file cannot be written."""
+    from xai_ray.reports.html import render_report
 
-    design = design_of(manifest)
-    if spec.budget.evaluations == "exact":
-        return 1 << design.n_players
-    return spec.budget.evaluations
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(render_report(found), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write {out}: {error.strerror}; choose another --out") from None
+    return out

@@ -1,16 +1,30 @@
-"""How a stored job stands."""
+"""How a stored job stands, by the store and, where there is one, by the cluster that runs it."""
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from xai_ray.engine.job import design_of
 from xai_ray.errors import StoreError
+from xai_ray.jobs_api import RayJob
 from xai_ray.reports.wording import stop_words
 from xai_ray.stores import Store
 from xai_ray.talk import say
+
+SAID = ("done", "imprecise", "failed", "cancelled", "interrupted")
+"""How a run may say that it ended."""
+ENDED = (*SAID, "killed", "lost", "damaged", "new")
+"""States in which nobody works on a job: `killed` and `lost` never said goodbye, `new` was never started."""
+
+_TURNS = ("submitted", "started", *SAID)
+
+
+def job_state(store: Store, job: str) -> str:
+    """One of ENDED, `submitted` or `running`, as the store has it."""
+    return _state(_last(store.events(job)))
 
 
 def job_status(store: Store, job: str) -> dict[str, Any]:
@@ -20,23 +34,12 @@ def job_status(store: Store, job: str) -> dict[str, Any]:
     segments = store.segments(job)
     committed = store.committed(job)
     done = sum(design.evaluations(u.stop) - design.evaluations(u.start) for u in committed)
-    events = store.events(job)
-    last = next(
-        (
-            e
-            for e in reversed(events)
-            if e.get("event") in ("started", "done", "imprecise", "failed", "cancelled", "interrupted")
-        ),
-        {},
-    )
-    state = last.get("event", "new")
-    if state == "started":
-        state = "killed" if _dead(last) else "running"
+    last = _last(store.events(job))
     stop = "; ".join(stop_words(last.get("stop", {})))
     return (
         {
             "job": job,
-            "state": state,
+            "state": _state(last),
             "evaluations": done,
             "budget": design.evaluations(segments[-1].stop) if segments else 0,
             "units": len(committed),
@@ -56,6 +59,42 @@ def job_row(store: Store, job: str) -> dict[str, Any]:
         say(f"xai-ray: {error}")
         nothing = {"evaluations": 0, "budget": 0, "units": 0, "players": 0, "asks": []}
         return {"job": job, "state": "damaged", **nothing, "reason": str(error)}
+
+
+def on_cluster(
+    facts: dict[str, Any], attempt: RayJob | None, submitted: bool, words: Callable[[RayJob], str] | None = None
+) -> dict[str, Any]:
+    """The status of a job with what Ray says of its newest attempt; ask Ray first, and the store afterwards.
+
+    A driver writes how it ended before it ends, so a job that still runs by the store and has no driver by Ray is `lost`.
+    `submitted`: whether the job was ever submitted; one that runs elsewhere is no business of the cluster. `words` finds out what a
+    driver said last.
+    """
+    said = {} if attempt is None else {"submission": attempt.submission_id, "cluster": attempt.state.lower()}
+    if facts["state"] == "killed" and attempt is not None:
+        # Guessed from a process number, which means little across containers; Ray knows.
+        facts = facts | {"state": "running"}
+    if facts["state"] in ENDED or (attempt is None and not submitted):
+        return facts | said
+    if attempt is not None and not attempt.ended:
+        return facts | said | {"state": "starting" if facts["state"] == "submitted" else facts["state"]}
+    if attempt is None:
+        why = "the cluster knows nothing of it: it was started anew, or is another one"
+    else:
+        last = (words(attempt) if words is not None else "") or attempt.message.split(", last available")[0][:300]
+        why = f"its driver ended as {attempt.state}" + (f": {last}" if last else "")
+    return facts | said | {"state": "lost", "reason": f"{why}; xai-ray resume {facts['job']} --address goes on"}
+
+
+def _last(events: list[dict[str, Any]]) -> dict[str, Any]:
+    return next((e for e in reversed(events) if e.get("event") in _TURNS), {})
+
+
+def _state(last: dict[str, Any]) -> str:
+    state = last.get("event", "new")
+    if state == "started":
+        return "killed" if _dead(last) else "running"
+    return state
 
 
 def _dead(started: dict[str, Any]) -> bool:

@@ -1,0 +1,136 @@
+"""Commands about what a job found: result, report, replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from xai_ray.commands.options import JobId, StoreUrl
+from xai_ray.errors import SpecError, StoreError
+from xai_ray.launch import check_same_game, spec_of, write_report
+from xai_ray.stores import open_store
+from xai_ray.talk import print_json, print_result, say
+
+if TYPE_CHECKING:
+    from xai_ray.reports import Result
+
+
+def result(
+    job: JobId,
+    store: StoreUrl = "runs",
+    output_format: Annotated[
+        Literal["table", "json", "csv", "arrow"], typer.Option("--format", help="What stdout carries.")
+    ] = "table",
+    ask: Annotated[
+        str | None,
+        typer.Option(help="Another index from the stored values: an index, or one with parameters, as Beta(4,1)."),
+    ] = None,
+    order: Annotated[int | None, typer.Option(min=1, help="Order of the asked index.")] = None,
+    estimator: Annotated[str, typer.Option(help="Estimator of the asked index.")] = "auto",
+    contexts: Annotated[str | None, typer.Option(help="Context sizes of the asked index, as 0,12,24.")] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Of a job that is not finished: from what is committed.")
+    ] = False,
+    bands: Annotated[
+        bool, typer.Option("--bands", help="With --format json: half widths of simultaneous 95 % bands as well.")
+    ] = False,
+) -> None:
+    """The estimates of a job; with --ask another index from its stored values, without a new evaluation."""
+    from xai_ray.api import open_result
+
+    if bands and output_format != "json":
+        raise SpecError(f"--bands goes with --format json, not {output_format}")
+    found = open_result(job, open_store(store), partial=partial)
+    if ask is not None:
+        found = _ask(found, ask, order, estimator, contexts)
+    print_result(found, output_format, bands)
+
+
+def report(
+    job: JobId,
+    store: StoreUrl = "runs",
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
+    partial: Annotated[bool, typer.Option("--partial", help="Of a job that is not finished.")] = False,
+) -> None:
+    """Write the self-contained HTML report of a job."""
+    from xai_ray.api import open_result
+
+    say(f"wrote {write_report(open_result(job, open_store(store), partial=partial), out)}")
+
+
+def replay(
+    job: JobId,
+    unit: Annotated[int | None, typer.Option(help="Number of the unit in canonical order, from 0.")] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="What the scheduler was told and did, run by run, as JSON.")
+    ] = False,
+    store: StoreUrl = "runs",
+) -> None:
+    """Compute one unit again here and compare it with the store; or replay the scheduler's event log."""
+    if (unit is None) != log:
+        raise SpecError("replay needs one of --unit NUMBER and --log")
+    if unit is not None:
+        _replay_unit(job, unit, store)
+        return
+    from xai_ray.engine.replay import replay_log
+
+    place = open_store(store)
+    place.manifest(job)
+    found = replay_log(place.events(job))
+    print_json([run.document() for run in found])
+    if not found:
+        say(f"job {job} has no log of a scheduler; runs on Ray write one")
+
+
+def _replay_unit(job: str, unit: int, store: str) -> None:
+    from xai_ray.build import game_of
+    from xai_ray.engine import evaluate
+    from xai_ray.engine.job import design_of
+
+    place = open_store(store)
+    manifest = place.manifest(job)
+    units = [u for s in place.segments(job) for u in s.units()]
+    if not 0 <= unit < len(units):
+        raise SpecError(f"--unit {unit}: job {job} has units 0..{len(units) - 1}")
+    if units[unit] not in place.committed(job):
+        raise StoreError(f"unit {unit} of job {job} has no record yet; xai-ray resume {job}")
+    stored = next(iter(place.records(job, [units[unit]])))
+    game = game_of(*spec_of(manifest))
+    check_same_game(manifest, game)
+    again = evaluate(units[unit], game, design_of(manifest))
+    largest = float(abs(again.values - stored.values).max())
+    same = again.values.tobytes() == stored.values.tobytes()
+    print_json(
+        {
+            "job": job,
+            "unit": unit,
+            "draws": [units[unit].start, units[unit].stop],
+            "evaluations": len(again.values),
+            "same_bits": same,
+            "largest_difference": largest,
+        }
+    )
+    if not same:
+        raise typer.Exit(1)
+
+
+def _ask(found: Result, ask: str, order: int | None, estimator: str, contexts: str | None) -> Result:
+    from xai_ray.build import parse_ask
+
+    question = parse_ask(ask)
+    try:
+        sizes = None if contexts is None else tuple(int(c) for c in contexts.split(","))
+    except ValueError:
+        raise SpecError(f"--contexts takes whole numbers with commas, as 0,12,24; got {contexts!r}") from None
+    return found.ask(
+        question.index,
+        order,
+        estimator,
+        sizes,
+        p=question.p,
+        alpha=question.alpha,
+        beta=question.beta,
+        split=question.split,
+    )
