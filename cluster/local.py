@@ -140,6 +140,8 @@ def _prepare(folder: Path) -> None:
 
 def _ports(given: dict[str, int]) -> dict[str, int]:
     taken = {port for port in given.values() if port}
+    if len(taken) < sum(1 for port in given.values() if port):
+        raise SpecError("two parts are given the same port; name different ones, or leave one out to get a free one")
     for name, port in given.items():
         if port and not parts.is_free(port):
             raise SpecError(f"port {port} for {name} is in use; name another, or leave it out to get a free one")
