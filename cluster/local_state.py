@@ -123,27 +123,53 @@ def tail(log: Path) -> str:
     return f"{log} is empty"
 
 
+def members(part: Part) -> list[int]:
+    """Processes of the session that a part began: what it started, also after its own end. Linux only; else none."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text(encoding="utf-8").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if fields[3] == str(part.pid) and fields[0] not in "ZX":
+            found.append(int(entry.parent.name))
+    # A new process has the number only once the session is empty, and is then the first of a session of its own.
+    return [] if part.pid in found and not alive(part) else found
+
+
 def end(parts: Sequence[Part], told: Callable[[str], None]) -> None:
-    """End these parts, the last started first: each is asked, and after ten seconds killed with its process group.
+    """End these parts, the last started first: each is asked, and after ten seconds killed with all that it started.
 
     A process id that belongs to another process by now is left alone.
     """
     for part in reversed(parts):
         if not alive(part):
             told(f"{part.name} (process {part.pid}) has ended already")
+            _sweep(part)
             continue
         os.kill(part.pid, signal.SIGTERM)
-        if _ends(part, _GRACE_SECONDS):
-            told(f"ended {part.name} (process {part.pid})")
-            continue
+        ended = _until(lambda part=part: not alive(part), part, _GRACE_SECONDS)
+        if not ended:
+            with suppress(ProcessLookupError):
+                os.killpg(part.pid, signal.SIGKILL)
+        _sweep(part)
+        gone = _until(lambda part=part: not alive(part), part, 5.0)
+        told(f"{'ended' if ended else 'killed' if gone else 'could not end'} {part.name} (process {part.pid})")
+
+
+def _sweep(part: Part) -> None:
+    """What a part started ends with it, a little later; what does not is killed."""
+    if _until(lambda: not members(part), part, 5.0):
+        return
+    for pid in members(part):
         with suppress(ProcessLookupError):
-            os.killpg(part.pid, signal.SIGKILL)
-        told(f"{'killed' if _ends(part, 5.0) else 'could not end'} {part.name} (process {part.pid})")
+            os.kill(pid, signal.SIGKILL)
+    _until(lambda: not members(part), part, 5.0)
 
 
-def _ends(part: Part, seconds: float) -> bool:
+def _until(holds: Callable[[], bool], part: Part, seconds: float) -> bool:
     until = time.monotonic() + seconds
-    while alive(part):
+    while not holds():
         if time.monotonic() > until:
             return False
         with suppress(ChildProcessError):

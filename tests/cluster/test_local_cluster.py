@@ -100,18 +100,20 @@ def test_up_run_lose_a_worker_and_down(folder: Path, tmp_path: Path) -> None:
     assert "worker1" in ended.stderr
     assert not any(local_state.alive(part) for part in state.parts)
     assert not folder.exists()
-    assert not groups_left(state.parts)
+    assert not sessions_left(state.parts)
 
 
-def groups_left(parts: Sequence[local_state.Part]) -> list[int]:
-    """Process groups of these parts that still have a member."""
+def sessions_left(parts: Sequence[local_state.Part]) -> list[int]:
+    """Processes that still run in the sessions of these parts."""
+    sessions = {str(part.pid) for part in parts}
     left = []
-    for part in parts:
+    for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            os.killpg(part.pid, 0)
-        except ProcessLookupError:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
             continue
-        left.append(part.pid)
+        if fields[3] in sessions and fields[0] not in "ZX":
+            left.append(int(entry.parent.name))
     return left
 
 
@@ -153,7 +155,7 @@ def test_a_part_that_fails_ends_the_others_and_says_why(
     broken = fake(tmp_path / "ray", "echo this ray is broken >&2; exit 7")
     monkeypatch.setattr(local_parts, "ray_program", lambda: broken)
     ports = {"head": 0, "dashboard": 0, "redis": 0, "client": 0}
-    with pytest.raises(EngineError, match=r"head ended while it started.*this ray is broken.*has been ended"):
+    with pytest.raises(EngineError, match=r"head ended.*this ray is broken.*has been ended"):
         local.up(folder, 1, 1, True, ports, 100 << 20)
     assert "ended redis" in capsys.readouterr().err
     assert local_state.read(folder) is None
@@ -178,7 +180,7 @@ def test_wrong_arguments_and_states_are_told_in_words(folder: Path) -> None:
     assert "shorter path" in told.stderr
     assert script(folder, "down").returncode == 0
     assert script(folder, "status").returncode == 3
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / local_state.STATE).write_text("[]")
     for command in ("down", "status", "up"):
         told = script(folder, command)
