@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import redis
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cluster import local_parts as parts  # noqa: E402
@@ -57,14 +59,22 @@ def commits(folder: Path, processes: int, records: int) -> dict[str, object]:
         os.environ["XAI_RAY_REDIS_PASSWORD_FILE"] = str(password)
         url = f"redis://{parts.HOST}:{port}/0"
         _open(url, processes * records)
+        empty = _memory(port, folder)
         context = multiprocessing.get_context("spawn")
         ready = context.Barrier(processes)
         with context.Pool(processes, initializer=_share, initargs=(ready,)) as pool:
             spans = pool.starmap(_commit, [(url, i * records, records) for i in range(processes)], chunksize=1)
+        bytes_each = (_memory(port, folder) - empty) / (processes * records)
     finally:
         states.end([server], lambda line: None)
     seconds = max(last for _, last in spans) - min(first for first, _ in spans)
-    return {"figure": "commits", "cores": os.cpu_count(), "processes": processes, "per_second": round(processes * records / seconds)}
+    return {
+        "figure": "commits",
+        "cores": os.cpu_count(),
+        "processes": processes,
+        "per_second": round(processes * records / seconds),
+        "redis_bytes_per_record": round(bytes_each),
+    }
 
 
 _ROWS = 512
@@ -77,6 +87,12 @@ def _open(url: str, units: int) -> None:
     store = open_store(url)
     store.open(Manifest("measure", "0" * 64, {"kind": "measure"}))
     store.extend("measure", Segment(0, units * _ROWS, _ROWS))
+
+
+def _memory(port: int, folder: Path) -> int:
+    password = (folder / "redis" / "operator_password").read_text(encoding="utf-8")
+    with redis.Redis(parts.HOST, port, username="operator", password=password) as client:
+        return int(client.info("memory")["used_memory"])
 
 
 def _share(barrier: object) -> None:

@@ -201,7 +201,8 @@ def _head_with_redis(folder: Path, password: str, ports: dict[str, int]) -> None
             here = {8265: ports["dashboard"], 52365: ports["agent"]}
             for port, path in sorted(wanted_paths()):
                 eventually(lambda port=port, path=path: answered(here[port], path) == 200, 60)
-            assert answered(ports["dashboard"], "/api/version") == 401
+            for port, path in (("dashboard", "/api/version"), ("dashboard", "/api/jobs/"), ("agent", "/api/job_agent/jobs/")):
+                assert answered(ports[port], path) == 401
         finally:
             for process in reversed(started):
                 process.terminate()
