@@ -18,9 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cluster import local_parts as parts  # noqa: E402
-from cluster import local_state as states  # noqa: E402
-from xai_ray.errors import EngineError, SpecError, XaiRayError  # noqa: E402
+from cluster import local_parts as parts
+from cluster import local_state as states
+from xai_ray.errors import EngineError, SpecError, XaiRayError
 
 _LONGEST_FOLDER = 40
 """Ray puts sockets below the folder, and the path of a socket is limited to 107 bytes."""

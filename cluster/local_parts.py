@@ -120,7 +120,14 @@ def head_command(port: int, dashboard: int, client: int, folder: Path, memory: i
 
 def worker_command(port: int, cpus: int, folder: Path, memory: int) -> list[str]:
     """A worker node with `cpus` CPUs, joined to the head of this machine."""
-    return [ray_program(), "start", "--block", f"--address={HOST}:{port}", f"--num-cpus={cpus}", *_common(folder, memory)]
+    return [
+        ray_program(),
+        "start",
+        "--block",
+        f"--address={HOST}:{port}",
+        f"--num-cpus={cpus}",
+        *_common(folder, memory),
+    ]
 
 
 def _common(folder: Path, memory: int) -> list[str]:

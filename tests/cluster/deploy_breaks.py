@@ -50,7 +50,11 @@ RAYJOB: list[Row] = [
     ("0/spec/ttlSecondsAfterFinished", GONE, "a job that stays"),
     ("0/spec/submitterPodTemplate/spec/restartPolicy", "Sometimes", "no such policy"),
     ("0/spec/submitterPodTemplate/spec/containers/0/securityContext", GONE, "a submitter with rights"),
-    ("0/spec/submitterPodTemplate/metadata/labels/app.kubernetes.io~1component", "submit", "a pod that no policy knows"),
+    (
+        "0/spec/submitterPodTemplate/metadata/labels/app.kubernetes.io~1component",
+        "submit",
+        "a pod that no policy knows",
+    ),
     (f"{JOB}/rayVersion", "2.59.0", "another Ray"),
     (f"{JOB}/workerGroupSpecs/0/maxReplicas", 64, "another cluster than the one that stays"),
     (f"{JOB}/headGroupSpec/template/spec/containers/0/imagee", "x", "a misspelt key deep down"),
@@ -80,10 +84,15 @@ POLICY: list[Row] = [
     ("2/spec/ingress/1/ports/0/port", 10001, "Ray Client instead of the dashboard"),
     ("2/spec/ingress/2/from/0", {"podSelector": {}}, "every pod reads the metrics"),
     ("2/spec/egress/2/to", [], "the head reaches any address on the port of Redis"),
+    ("3/spec/egress/2", {"ports": [{"protocol": "TCP", "port": 443}]}, "workers reach the world"),
     ("3/spec/egress/2", GONE, "workers do not reach the store"),
     ("3/spec/ingress/0/port", [], "a misspelt key"),
     ("3/spec/ingress/0/ports/0/protocol", "TPC", "a misspelt protocol"),
-    ("6/spec/ingress/0/from/2/podSelector/matchLabels/app.kubernetes.io~1component", "submitter", "the wrong pods at the store"),
+    (
+        "6/spec/ingress/0/from/2/podSelector/matchLabels/app.kubernetes.io~1component",
+        "submitter",
+        "the wrong pods at the store",
+    ),
     ("7/spec/podSelector/matchLabels/app.kubernetes.io~1component", "store", "the head's server is open to workers"),
 ]
 SECRETS: list[Row] = [
@@ -137,8 +146,16 @@ RAY_UP: list[Row] = [
     ("0/file_mounts", {}, "no token on the nodes"),
     ("0/auth/ssh_key", "~/.ssh/id", "a misspelt key of the login"),
     ("0/head_start_ray_commands/1", "ray start --head --port=6379", "no token authentication"),
-    ("0/head_start_ray_commands/1", "export RAY_AUTH_MODE=token; ray start --hed --dashboard-host=127.0.0.1", "a misspelt option"),
-    ("0/worker_start_ray_commands/1", "export RAY_AUTH_MODE=token; ray start --adress=$RAY_HEAD_IP:6379", "a misspelt address"),
+    (
+        "0/head_start_ray_commands/1",
+        "export RAY_AUTH_MODE=token; ray start --hed --dashboard-host=127.0.0.1",
+        "a misspelt option",
+    ),
+    (
+        "0/worker_start_ray_commands/1",
+        "export RAY_AUTH_MODE=token; ray start --adress=$RAY_HEAD_IP:6379",
+        "a misspelt address",
+    ),
     ("0/idle_timeout_minutes", "ten", "a text for a number"),
 ]
 CLOUD: list[Row] = [

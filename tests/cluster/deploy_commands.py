@@ -40,7 +40,9 @@ def _entrypoint(deployment: Deployment) -> Iterable[str]:
 def _usage(words: tuple[str, ...]) -> str:
     """What the argument parser of a module says against these; "" if it takes them. The store named is not there."""
     given = [re.sub("^redis://.*", "file:///nonexistent/store", word) for word in words]
-    done = subprocess.run([sys.executable, "-m", *given], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", *given], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     return done.stderr.strip() if "usage:" in done.stderr or "No module" in done.stderr else ""
 
 
@@ -50,7 +52,9 @@ def _start_parameters(deployment: Deployment) -> Iterable[str]:
     groups = {"head": cluster["headGroupSpec"], **{g["groupName"]: g for g in cluster["workerGroupSpecs"]}}
     for name, group in groups.items():
         words = [f"--{key}={value}" for key, value in group["rayStartParams"].items()]
-        yield from (f"{name}: {told}" for told in refused(start, [*words, "--head" if name == "head" else "--address=h:6379"]))
+        yield from (
+            f"{name}: {told}" for told in refused(start, [*words, "--head" if name == "head" else "--address=h:6379"])
+        )
 
 
 def _ray_up(deployment: Deployment) -> Iterable[str]:
@@ -100,4 +104,3 @@ def refused(command: click.Command, words: list[str]) -> list[str]:
             raise
         return [f"{' '.join(words)}: {error.format_message()}"]  # pyright: ignore[reportAttributeAccessIssue]
     return []
-

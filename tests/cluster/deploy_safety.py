@@ -83,12 +83,18 @@ def _clusters(deployment: Deployment) -> Iterable[str]:
         if group["rayStartParams"].get("num-gpus", "0") != gpus:
             yield f"group {group['groupName']}: Ray counts other GPUs than the pod has"
     factories = [
-        e["value"] for _, t in deployment.pods() for c in t["spec"]["containers"] for e in c.get("env", ()) if e["name"] == "XAI_RAY_FACTORIES"
+        e["value"]
+        for _, t in deployment.pods()
+        for c in t["spec"]["containers"]
+        for e in c.get("env", ())
+        if e["name"] == "XAI_RAY_FACTORIES"
     ]
     if len(factories) != 6 or not all(factories):
         yield "a Ray container has no list of allowed factories"
     job = deployment.kind("RayJob")[0]["spec"]
-    if not (job.get("backoffLimit", 0) >= 1 and job.get("shutdownAfterJobFinishes") and "ttlSecondsAfterFinished" in job):
+    if not (
+        job.get("backoffLimit", 0) >= 1 and job.get("shutdownAfterJobFinishes") and "ttlSecondsAfterFinished" in job
+    ):
         yield "the RayJob does not try again, or leaves its cluster"
 
 
@@ -100,7 +106,11 @@ def _redis(deployment: Deployment) -> Iterable[str]:
         if lines["default"] != ["user", "default", "off"]:
             yield f"{path}: the user without a name is on"
         allowed = lines[user]
-        if "-@all" not in allowed or keys not in allowed or {"~*", "allkeys", "+@all", "allcommands", "nopass"} & set(allowed):
+        if (
+            "-@all" not in allowed
+            or keys not in allowed
+            or {"~*", "allkeys", "+@all", "allcommands", "nopass"} & set(allowed)
+        ):
             yield f"{path}: {user} may do more than it needs"
         if not any(re.fullmatch(r"#@[A-Z0-9_]+@", word) for word in allowed):
             yield f"{path}: {user} has no place for the hash of a password"
@@ -132,5 +142,9 @@ def _nodes(deployment: Deployment) -> Iterable[str]:
         if "/home/ray/.ray/auth_token" not in document["file_mounts"]:
             yield f"{name} brings no token to its nodes"
         for rule in document["provider"].get("security_group", {}).get("IpPermissions", ()):
-            if rule["FromPort"] != 22 or rule["ToPort"] != 22 or any(r["CidrIp"] == "0.0.0.0/0" for r in rule["IpRanges"]):
+            if (
+                rule["FromPort"] != 22
+                or rule["ToPort"] != 22
+                or any(r["CidrIp"] == "0.0.0.0/0" for r in rule["IpRanges"])
+            ):
                 yield f"{name}: more than ssh is open, or to everybody"

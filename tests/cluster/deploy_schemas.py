@@ -56,7 +56,11 @@ POD_MONITOR = closed(
                                 "items": {
                                     "type": "object",
                                     "required": ["key", "operator", "values"],
-                                    "properties": {"key": _TEXT, "operator": {"enum": ["In", "NotIn"]}, "values": _TEXTS},
+                                    "properties": {
+                                        "key": _TEXT,
+                                        "operator": {"enum": ["In", "NotIn"]},
+                                        "values": _TEXTS,
+                                    },
                                 },
                             },
                         },
@@ -86,7 +90,11 @@ KUSTOMIZATION = closed(
             "resources": _TEXTS,
             "images": {
                 "type": "array",
-                "items": {"type": "object", "required": ["name", "newTag"], "properties": {"name": _TEXT, "newTag": _TEXT}},
+                "items": {
+                    "type": "object",
+                    "required": ["name", "newTag"],
+                    "properties": {"name": _TEXT, "newTag": _TEXT},
+                },
             },
             "configMapGenerator": {
                 "type": "array",

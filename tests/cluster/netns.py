@@ -55,7 +55,20 @@ class Network:
         self.hosts.append(host)
         _ip("netns", "add", host.namespace)
         # Both ends are made inside the switch: names in the namespace of the machine stay as they were.
-        _ip("-n", self.switch, "link", "add", f"p{number}", "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+        _ip(
+            "-n",
+            self.switch,
+            "link",
+            "add",
+            f"p{number}",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            host.namespace,
+        )
         _ip("-n", self.switch, "link", "set", f"p{number}", "master", "bridge", "up")
         _ip("-n", host.namespace, "address", "add", f"{host.address}/{self.subnet.prefixlen}", "dev", "eth0")
         for device in ("lo", "eth0"):

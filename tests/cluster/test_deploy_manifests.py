@@ -18,6 +18,7 @@ from tests.cluster.deploy_agreement import agreement_complaints
 from tests.cluster.deploy_breaks import DOCUMENTS, GONE, TEXTS
 from tests.cluster.deploy_commands import command_complaints, command_lines
 from tests.cluster.deploy_files import ROOT, Deployment, parsed, version
+from tests.cluster.deploy_ports import port_complaints
 from tests.cluster.deploy_safety import safety_complaints
 from tests.cluster.deploy_schemas import ray_up_complaints, schema_complaints
 
@@ -45,6 +46,7 @@ CHECKS: list[Callable[[Deployment], list[str]]] = [
     schema_complaints,
     ray_up_complaints,
     agreement_complaints,
+    port_complaints,
     safety_complaints,
     command_complaints,
     text_complaints,
@@ -124,6 +126,8 @@ def test_every_break_of_a_text_is_noticed(broken: Deployment, file: str, before:
 
 
 def test_each_manifest_is_broken_in_several_ways() -> None:
-    there = {str(path.relative_to(ROOT)) for folder in ("deploy", "cluster") for path in (ROOT / folder).rglob("*.yaml")}
+    there = {
+        str(path.relative_to(ROOT)) for folder in ("deploy", "cluster") for path in (ROOT / folder).rglob("*.yaml")
+    }
     assert there == DOCUMENTS.keys()
     assert all(len(rows) >= 10 for name, rows in DOCUMENTS.items() if name != "deploy/namespace.yaml")

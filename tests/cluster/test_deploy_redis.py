@@ -89,7 +89,9 @@ def test_nobody_comes_in_without_a_name(server: Server) -> None:
 def test_the_user_of_the_store_reaches_its_own_keys_alone(server: Server, command: tuple[str, ...]) -> None:
     client = server.client("xai_ray")
     assert client.set("xr:mine", "1")
-    with pytest.raises((redis.exceptions.NoPermissionError, redis.exceptions.ResponseError), match="(?i)permission|can't|not allowed"):
+    with pytest.raises(
+        (redis.exceptions.NoPermissionError, redis.exceptions.ResponseError), match=r"(?i)permission|can't|not allowed"
+    ):
         client.execute_command(*command)
     assert client.get("xr:mine") == "1"
 
@@ -121,7 +123,9 @@ def test_no_file_of_the_server_holds_a_password_in_the_clear(server: Server) -> 
 def test_a_placeholder_left_in_the_users_keeps_the_server_from_starting(tmp_path: Path) -> None:
     (tmp_path / "users.acl").write_text((ROOT / "cluster" / "users.acl").read_text())
     (tmp_path / "redis.conf").write_text(f"port {parts.free_port(set())}\naclfile {tmp_path / 'users.acl'}\n")
-    done = subprocess.run([parts.redis_program(), str(tmp_path / "redis.conf")], capture_output=True, timeout=30, check=False)
+    done = subprocess.run(
+        [parts.redis_program(), str(tmp_path / "redis.conf")], capture_output=True, timeout=30, check=False
+    )
     assert done.returncode != 0
 
 
@@ -129,7 +133,9 @@ def test_a_placeholder_left_in_the_users_keeps_the_server_from_starting(tmp_path
 def test_the_user_may_do_what_the_store_does_and_no_more() -> None:
     from xai_ray.stores.redis_scripts import COMMANDS  # pyright: ignore[reportMissingImports]
 
-    line = next(line for line in (ROOT / "cluster" / "users.acl").read_text().splitlines() if line.startswith("user xai_ray"))
+    line = next(
+        line for line in (ROOT / "cluster" / "users.acl").read_text().splitlines() if line.startswith("user xai_ray")
+    )
     allowed = {word[1:] for word in line.split() if word.startswith("+")}
     connection = {"auth", "hello", "ping", "select", "quit", "reset", "client|setname", "client|id", "client|getname"}
     assert allowed - connection == set(COMMANDS.split())
@@ -190,7 +196,9 @@ def _head_with_redis(folder: Path, password: str, ports: dict[str, int]) -> None
         try:
             for words in ([parts.redis_program(), str(folder / "redis.conf")], command):
                 started.append(
-                    subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                    subprocess.Popen(
+                        words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    )
                 )
                 time.sleep(0.5)
             eventually(lambda: parts.nodes_alive(ports["dashboard"], token) == 1, 90)
@@ -201,7 +209,11 @@ def _head_with_redis(folder: Path, password: str, ports: dict[str, int]) -> None
             here = {8265: ports["dashboard"], 52365: ports["agent"]}
             for port, path in sorted(wanted_paths()):
                 eventually(lambda port=port, path=path: answered(here[port], path) == 200, 60)
-            for port, path in (("dashboard", "/api/version"), ("dashboard", "/api/jobs/"), ("agent", "/api/job_agent/jobs/")):
+            for port, path in (
+                ("dashboard", "/api/version"),
+                ("dashboard", "/api/jobs/"),
+                ("agent", "/api/job_agent/jobs/"),
+            ):
                 assert answered(ports[port], path) == 401
         finally:
             for process in reversed(started):

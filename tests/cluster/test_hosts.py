@@ -79,7 +79,16 @@ class Cluster:
             "for n in GcsClient(address=sys.argv[1]).get_all_node_info(timeout=5).values():\n"
             "    print(n.state, n.node_manager_address)\n"
         )
-        command = ["ip", "netns", "exec", self.head.namespace, sys.executable, "-c", script, f"{self.head.address}:{PORT}"]
+        command = [
+            "ip",
+            "netns",
+            "exec",
+            self.head.namespace,
+            sys.executable,
+            "-c",
+            script,
+            f"{self.head.address}:{PORT}",
+        ]
         told = subprocess.run(
             command, env={**os.environ, **self.environment}, capture_output=True, text=True, timeout=60, check=False
         )
@@ -103,7 +112,14 @@ class Running:
 
     def __init__(self, cluster: Cluster, out: Path, seconds: float) -> None:
         self.cluster, self.out = cluster, out
-        command = [sys.executable, "-m", "tests.cluster.host_run", f"{cluster.head.address}:{PORT}", str(out), str(seconds)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.cluster.host_run",
+            f"{cluster.head.address}:{PORT}",
+            str(out),
+            str(seconds),
+        ]
         self.process = cluster.net.start(cluster.head, command, out.with_suffix(".log"), cluster.environment)
 
     def commits(self) -> int:

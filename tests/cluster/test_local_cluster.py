@@ -206,7 +206,9 @@ def test_a_process_id_that_another_process_has_by_now_is_left_alone() -> None:
 
 def test_a_part_that_will_not_end_is_killed_with_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_state, "_GRACE_SECONDS", 0.5)
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    )
     part = local_state.start("stubborn", [sys.executable, "-c", code], tmp_path / "log", dict(os.environ))
     eventually(lambda: (tmp_path / "log").read_text() == "up\n")
     told: list[str] = []

@@ -60,7 +60,10 @@ def test_partition_cuts_off_and_heal_joins(net: Network, tmp_path: Path) -> None
 
 def seen_from_outside() -> list[str]:
     """Devices and routes of the machine itself."""
-    told = [subprocess.run(["ip", *c], capture_output=True, text=True, check=True).stdout for c in (["-o", "link"], ["route"])]
+    told = [
+        subprocess.run(["ip", *c], capture_output=True, text=True, check=True).stdout
+        for c in (["-o", "link"], ["route"])
+    ]
     return [line.split(" mtu ")[0] for text in told for line in text.splitlines()]
 
 
@@ -96,12 +99,16 @@ def names() -> set[str]:
 
 
 def test_nothing_is_left_behind_after_a_failure(tmp_path: Path) -> None:
-    prefix, process = "", None
-    with pytest.raises(ZeroDivisionError), network(2) as net:
-        prefix = net.prefix
-        assert any(name.startswith(prefix) for name in names())
-        process = net.start(net.hosts[0], [sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log")
-        raise ZeroDivisionError
-    assert not any(name.startswith(prefix) for name in names())
-    assert process is not None
-    assert process.poll() is not None
+    made: list[Network] = []
+
+    def fails() -> None:
+        with network(2) as net:
+            made.append(net)
+            assert any(name.startswith(net.prefix) for name in names())
+            net.start(net.hosts[0], [sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert not any(name.startswith(made[0].prefix) for name in names())
+    assert made[0].started[0].poll() is not None
