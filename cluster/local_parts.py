@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+from redis import exceptions
 
 from xai_ray.errors import EngineError
 
@@ -94,7 +95,7 @@ def redis_answers(port: int, password_file: Path) -> bool:
     )
     try:
         return bool(client.ping())
-    except redis.exceptions.ConnectionError:
+    except exceptions.ConnectionError:
         return False
     finally:
         client.close()

@@ -10,7 +10,7 @@ HEAD = "0/spec/headGroupSpec/template/spec"
 GPU = "0/spec/workerGroupSpecs/1"
 JOB = "0/spec/rayClusterSpec"
 
-Row = tuple[str, str, Any]
+Row = tuple[str, Any, str]
 CLUSTER: list[Row] = [
     ("0/spec/rayversion", "2.60.0", "a misspelt key"),
     ("0/spec/rayVersion", "2.59.0", "another Ray than the image"),
