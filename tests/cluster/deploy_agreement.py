@@ -73,7 +73,7 @@ def _secrets(deployment: Deployment) -> Iterable[str]:
             yield f"Secret {secret['metadata']['name']} has a value in the example"
     for name, document in deployment.documents():
         for mapping in walk(document):
-            wanted = [(mapping["secretName"], None)] if "secretName" in mapping else []
+            wanted: list[tuple[str, str | None]] = [(mapping["secretName"], None)] if "secretName" in mapping else []
             if isinstance(key := mapping.get("secretKeyRef"), dict):
                 wanted.append((key.get("name", ""), key.get("key")))
             if mapping.get("mode") == "token" and "secretName" in mapping:
