@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -23,6 +24,10 @@ from xai_ray.errors import EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "cluster" / "local.py"
+
+
+SUBMITS = (ROOT / "xai_ray" / "remote_job.py").exists()
+"""Whether this version hands jobs to clusters."""
 
 
 @pytest.fixture
@@ -79,6 +84,8 @@ def test_up_run_lose_a_worker_and_down(folder: Path, tmp_path: Path) -> None:
     port = int(found["XAI_RAY_STORE"].rpartition(":")[2].partition("/")[0])
     assert local_parts.redis_answers(port, Path(found["XAI_RAY_REDIS_PASSWORD_FILE"]))
     runs_as_inline(found, tmp_path)
+    if SUBMITS:
+        submitted_gives_what_inline_gives(found, tmp_path)
 
     again = script(folder, "up", "--nodes", "1")
     assert again.returncode == 0
@@ -126,6 +133,33 @@ def runs_as_inline(found: dict[str, str], tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(out.with_suffix(".commits").read_text().splitlines()) == len(UNITS)
     assert np.load(out).tobytes() == values(evaluated(InlineEngine(), 0.0)).tobytes()
+
+
+def submitted_gives_what_inline_gives(found: dict[str, str], tmp_path: Path) -> None:
+    """With nothing but what `up` printed: a job through Ray Jobs and Redis, and one in a process of its own."""
+    spec = str(ROOT / "jobs" / "glove.toml")
+    job = xai_ray(found, "submit", spec).splitlines()[-1]
+    xai_ray(found, "watch", job, "--every", "0.5")
+    alone = {"XAI_RAY_STORE": str(tmp_path / "runs"), "XAI_RAY_ENGINE": "inline"}
+    xai_ray(alone, "run", spec, "--quiet")
+    answers = [json.loads(xai_ray(place, "result", job, "--format", "json")) for place in (found, alone)]
+    for key in ("digest", "evaluations", "estimates"):
+        assert answers[0][key] == answers[1][key]
+
+
+def xai_ray(found: dict[str, str], *words: str) -> str:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "XAI_RAY_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "xai_ray.cli", *words],
+        cwd=ROOT,
+        env=kept | found | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.ray
