@@ -144,9 +144,14 @@ def _common(folder: Path, memory: int) -> list[str]:
 
 
 def ray_environment(token_file: Path) -> dict[str, str]:
-    """The environment of every node: token authentication on, one thread where nothing else is said."""
+    """The environment of every node: token authentication on, and `python`, as drivers are started, is this Python."""
     kept = {key: value for key, value in os.environ.items() if key not in ("RAY_AUTH_TOKEN", "RAY_ADDRESS")}
-    return kept | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_file), "RAY_USAGE_STATS_ENABLED": "0"}
+    return kept | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token_file),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
 
 
 def nodes_alive(dashboard: int, token: str) -> int:

@@ -45,6 +45,7 @@ def script(folder: Path, *arguments: str, timeout: float = 240) -> subprocess.Co
     return subprocess.run(
         [sys.executable, str(SCRIPT), "--dir", str(folder), *arguments],
         cwd="/",
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=timeout,
