@@ -70,7 +70,8 @@ def _start_all(
         password = folder / "redis" / "password"
         states.await_ready(server, lambda: parts.redis_answers(numbers["redis"], password), _REDIS_SECONDS)
     token = parts.secret_file(folder / "token")
-    environment = parts.ray_environment(folder / "token")
+    # Drivers and workers reach the store with what their node has: no secret travels with a job.
+    environment = parts.ray_environment(folder / "token") | _store_settings(folder, state)
     port, dashboard = numbers["head"], numbers["dashboard"]
     head = launch("head", parts.head_command(port, dashboard, numbers["client"], folder / "n0", memory), environment)
     states.await_ready(head, lambda: parts.nodes_alive(dashboard, token) >= 1, _HEAD_SECONDS)
@@ -114,13 +115,18 @@ def exports(folder: Path, state: states.State) -> list[str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
     }
-    if state.store is not None:
-        settings |= {
-            "XAI_RAY_STORE": state.store,
-            "XAI_RAY_REDIS_USERNAME": parts.REDIS_USER,
-            "XAI_RAY_REDIS_PASSWORD_FILE": str(folder / "redis" / "password"),
-        }
+    settings |= _store_settings(folder, state)
     return [f"export {key}={shlex.quote(value)}" for key, value in settings.items()]
+
+
+def _store_settings(folder: Path, state: states.State) -> dict[str, str]:
+    if state.store is None:
+        return {}
+    return {
+        "XAI_RAY_STORE": state.store,
+        "XAI_RAY_REDIS_USERNAME": parts.REDIS_USER,
+        "XAI_RAY_REDIS_PASSWORD_FILE": str(folder / "redis" / "password"),
+    }
 
 
 def _prepare(folder: Path) -> None:
