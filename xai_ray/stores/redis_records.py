@@ -54,7 +54,7 @@ class RedisRecords:
 
     def committed(self, job: str) -> set[Unit]:
         """See `Store.committed`."""
-        self._jobs.client.patiently(lambda redis: redis.ping())
+        self._jobs.run(scripts.CANCELLED, job)  # any question: it may find another server process
         self._put_again()
         alone, folds = self._jobs.run(scripts.COMMITTED, job)
         found = _units(alone)

@@ -34,7 +34,7 @@ JOBS = "xr:jobs"
 
 COMMANDS = (
     "eval evalsha exists get set del pttl persist pexpire hget hset hsetnx hdel hexists hkeys hlen hstrlen hincrby "
-    "lindex rpush lrange zadd zrem zrange zrevrangebyscore xadd xrange xrevrange zscore info ping"
+    "lindex rpush lrange zadd zrem zrange zrevrangebyscore xadd xrange xrevrange zscore info"
 )
 """All that the store asks of a server: what an ACL must allow, on the keys ~xr:*, besides @connection."""
 
