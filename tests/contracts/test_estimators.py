@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from tests.laws.test_full_budget_is_exact import parameters
 from xai_ray.coalitions import Exhaustive, Permutations, Strata
 from xai_ray.coalitions.strata import uniform_law
+from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators import ESTIMATORS
 from xai_ray.estimators.table import build
 from xai_ray.indices import Question, resolve
@@ -54,7 +55,14 @@ def check(tag, name, data, table, seed):
     full = design.capacity is not None and (name == "exact" or data.draw(st.booleans()))
     least = ESTIMATORS[name].minimum(question, n) // 2 if name in ("faith", "kernel_iq") else 0
     draws = design.capacity if full else min(design.capacity or 40, max(least, data.draw(st.integers(8, 12)) + n))
-    check_estimator(lambda d: build(name, question, d), design, draws, table, data.draw(cuts(draws)))
+    cut = data.draw(cuts(draws))
+    try:
+        check_estimator(lambda d: build(name, question, d), design, draws, table, cut)
+    except NotEnoughSamples:
+        # Means of cells alone are missing where a cell is, which few draws leave to chance.
+        if full or name != "svarmiq":
+            raise
+        reject()
 
 
 def test_the_contract_catches_an_estimator_that_forgets():
