@@ -88,7 +88,7 @@ def airport(players: int, evaluations: int | str, *asks: dict[str, Any], **budge
     return {
         "name": "airport",
         "game": {"kind": "known", "name": "airport", "arguments": {"costs": [float(i % 7) for i in range(players)]}},
-        "ask": list(asks) or [{"index": "SV"}],
+        "ask": list(asks) or [{"index": "SV", "estimator": "leverage"}],
         "budget": {"evaluations": evaluations, **budget},
     }
 

@@ -23,7 +23,8 @@ from xai_ray.indices import Question
 from xai_ray.reports import Result
 from xai_ray.stores import ArrowFileStore, MemoryStore, Store
 
-ASKS = [Ask(Question("SV")), Ask(Question("SII")), Ask(Question("MOI", contexts=(0, 3)))]
+AUTO = [Ask(Question("SV")), Ask(Question("SII")), Ask(Question("MOI", contexts=(0, 3)))]
+ASKS = [Ask(Question("SV"), "leverage"), Ask(Question("SII"), "cells"), Ask(Question("MOI", contexts=(0, 3)), "cells")]
 
 
 GAMES = [
@@ -87,10 +88,10 @@ def test_same_bits_whatever_the_units(make: Callable[[], Game], store: Store, mo
 def test_same_bits_on_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     from xai_ray.engine import RayEngine
 
-    wanted = bits(explain(network(), asks=ASKS, budget=300, seed=4))
+    wanted = bits(explain(network(), asks=AUTO, budget=300, seed=4))
     monkeypatch.setattr(job, "unit_draws", units_of(11))
     assert (
-        bits(explain(network(), asks=ASKS, budget=300, seed=4, engine=RayEngine(actors=2, gpus_per_actor=0))) == wanted
+        bits(explain(network(), asks=AUTO, budget=300, seed=4, engine=RayEngine(actors=2, gpus_per_actor=0))) == wanted
     )
 
 
