@@ -12,7 +12,7 @@ from xai_ray.coalitions import Strata
 from xai_ray.coalitions.exhaustive import pack, unpack
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import BudgetTooSmall, NotEnoughSamples
-from xai_ray.estimators import Ask, Pool, plan
+from xai_ray.estimators import ESTIMATORS, Ask, Pool, plan, svarmiq
 from xai_ray.estimators.correction import cross_fit
 from xai_ray.estimators.observed import Observed
 from xai_ray.estimators.quadratic import QuadraticRidge
@@ -257,3 +257,19 @@ def test_orders_agree_on_sets_that_they_share(seed):
     design = Strata(8, seed, uniform_law(8), edges=1)
     low, high = (own_formula(table, Question(tag, order=3), "cells", design, 70) for tag in ("SII", "k-SII"))
     np.testing.assert_allclose(low.values, high.values[-len(low.values) :], atol=1e-12)
+
+
+@pytest.mark.parametrize("question", [Question("SII"), Question("SV"), Question("MOI")])
+def test_too_few_draws_for_bare_cells_say_how_many_meet_them_all(question):
+    n = 12
+    table, resolved = smooth_table(n), resolve(question, n)
+    need = svarmiq.meeting_all(resolved, n)
+    missing = [np.isnan(answer(table, question, "svarmiq", need, seed).values).mean() for seed in range(5)]
+    assert np.mean(missing) < 0.02
+
+
+def test_bare_cells_that_are_all_missing_name_the_budget_that_meets_them():
+    question, n = Question("SII"), 14
+    need = svarmiq.meeting_all(resolve(question, n), n)
+    with pytest.raises(NotEnoughSamples, match=f"about {need:,} evaluations"):
+        answer(smooth_table(n), question, "svarmiq", ESTIMATORS["svarmiq"].minimum(resolve(question, n), n), 0)
