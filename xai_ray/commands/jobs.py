@@ -41,8 +41,7 @@ def status(job: JobId, store: StoreUrl = "runs", address: Dashboard = None, as_j
     """State, evaluations, units and last events of a job; with --address, also its attempt on the cluster."""
     place = open_store(store)
     facts = _status(place, job, address)()
-    # The scheduler's own entries are for `replay --log`.
-    events = [event for event in place.events(job) if event.get("event") != "ledger"][-5:]
+    events = place.events(job)[-5:]
     if as_json:
         print_json(facts | {"events": events})
         return

@@ -78,7 +78,7 @@ def replay(
 
     place = open_store(store)
     place.manifest(job)
-    found = replay_log(place.events(job))
+    found = replay_log(place.events(job, "schedule"))
     print_json([run.document() for run in found])
     if not found:
         say(f"job {job} has no log of a scheduler; runs on Ray write one")
