@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from xai_ray.errors import EngineError
+from xai_ray.stores.addresses import without_password
 
 REMEDY = (
     "make one with `ray get-auth-token --generate` on the head, start every node with RAY_AUTH_MODE=token, and name a file "
@@ -48,7 +49,7 @@ def check_door(address: str) -> None:
     """Raises EngineError for an address that is not loopback when there is no token to show."""
     if not is_loopback(address) and token() is None:
         raise EngineError(
-            f"{address.lstrip('/')} is not on this machine, and a cluster is only spoken to with a token; {REMEDY}"
+            f"{without_password(address).lstrip('/')} is not on this machine, and a cluster is only spoken to with a token; {REMEDY}"
         )
 
 

@@ -195,10 +195,13 @@ def test_what_the_store_loses_during_a_run_is_evaluated_again(
     assert (store.outcome(found.job) or {})["state"] == ("imprecise" if rule == {"std_error": 1e-9} else "done")
 
 
-def test_a_store_that_never_stops_losing_is_given_up(tmp_path: Path) -> None:
-    class Sieve(Forgetful):
-        forgets = tuple(range(1, 1000))
+class Sieve(Forgetful):
+    """Loses again and again."""
 
+    forgets = tuple(range(1, 1000))
+
+
+def test_a_store_that_never_stops_losing_is_given_up(tmp_path: Path) -> None:
     store = Sieve(tmp_path / "store")
     with pytest.raises(MissingRecord, match="has no record"):
         explain(SumOfProducts(n_players=9, block=1), "SV", budget=400, engine=CommittingEngine(), store=store)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xai_ray.commands.options import AsJson, Dashboard, JobId, Out, StoreUrl
-from xai_ray.standing import job_row, job_status
+from xai_ray.standing import SAID, job_row, job_state, job_status
 from xai_ray.stores import Store, open_store
 from xai_ray.talk import print_json, say
 
@@ -92,14 +92,17 @@ def cancel(
     if address is None:
         from xai_ray.wanted import put_cancel
 
+        if (state := job_state(place, job)) in SAID:
+            say(f"{job} is {state} already; there is nothing to stop")
+            return
         put_cancel(place, job)
         say(f"asked {job} to stop; it ends after the batches in flight")
         return
     from xai_ray.client import Client
 
-    say(
-        f"{job} is {Client(address, place).job(job).cancel(grace)}; what was committed stays, xai-ray resume {job} goes on"
-    )
+    state = Client(address, place).job(job).cancel(grace)
+    said = f"xai-ray result {job} has the answer" if state == "done" else f"xai-ray resume {job} goes on"
+    say(f"{job} is {state}; what was committed stays, {said}")
 
 
 def _status(place: Store, job: str, address: str | None) -> Callable[[], dict[str, Any]]:

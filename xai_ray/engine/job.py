@@ -24,6 +24,7 @@ from xai_ray.engine.rounds import Rounds
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
 from xai_ray.estimators import Ask, Estimate, Pool, Stop
+from xai_ray.estimators.device_setting import check_estimator_device
 from xai_ray.games.protocol import Game
 from xai_ray.stores import Manifest, Record, Segment, Store
 
@@ -101,6 +102,7 @@ class Run:
         """Evaluate what is missing and answer. Raises Cancelled when the job's cancel flag was set meanwhile, and whatever the engine
         or the store raises; what was committed stays. Records that the store loses on the way are evaluated again.
         """
+        check_estimator_device()
         began = self.clock()
         self.manifest = self.store.open(self.manifest)
         job = self.manifest.job
