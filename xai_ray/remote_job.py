@@ -43,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         store = open_store(given.store)
         submission = _submission(store, given.job, given.attempt)
     except XaiRayError as error:
-        say(f"xai-ray: {error}; the nodes of the cluster must reach {without_password(given.store)} as the submitter does")
+        say(
+            f"xai-ray: {error}; the nodes of the cluster must reach {without_password(given.store)} as the submitter does"
+        )
         return error.exit_code
     return _drive(store, given.job, submission)
 

@@ -48,9 +48,7 @@ def test_a_device_that_is_not_there_is_refused_before_the_first_evaluation(
     assert not [name for _, _, files in os.walk(tmp_path) for name in files if name.endswith(".arrow")]
 
 
-def test_what_a_store_says_against_itself_is_printed(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_store_says_against_itself_is_printed(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ArrowFileStore, "warnings", lambda self: ["the disk is made of paper"])
     spec = written(tmp_path, glove())
     assert f"note: file://{tmp_path}/runs: the disk is made of paper\n" in cli("run", spec).err

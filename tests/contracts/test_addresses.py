@@ -37,7 +37,9 @@ def test_what_is_refused_does_not_show_a_password(url: str) -> None:
     assert SECRET not in without_password(url)
 
 
-@pytest.mark.parametrize("url", ["runs", "file:///data/a@b", "a@b:c/d", "memory://", "http://head:8265", "unix:///run/x@y"])
+@pytest.mark.parametrize(
+    "url", ["runs", "file:///data/a@b", "a@b:c/d", "memory://", "http://head:8265", "unix:///run/x@y"]
+)
 def test_an_address_without_a_password_is_shown_as_it_is(url: str) -> None:
     assert without_password(url) == url
 

@@ -74,7 +74,9 @@ def _groups(text: str) -> tuple[Any, ...]:
     example = "'[[0, 1], [2, 3]]'"
     found = _json("--groups", text, f"lists of player numbers as JSON, as {example}")
     if not all(isinstance(group, list) and _nested(group) for group in found):
-        raise SpecError(f"--groups takes lists of player numbers, which may be grouped in turn, as {example}; got {text!r}")
+        raise SpecError(
+            f"--groups takes lists of player numbers, which may be grouped in turn, as {example}; got {text!r}"
+        )
     return _tupled(found)
 
 

@@ -15,7 +15,7 @@ from xai_ray.stores import open_store
 from xai_ray.talk import print_json, print_result, say
 
 if TYPE_CHECKING:
-    from xai_ray.reports import Result
+    pass
 
 
 def result(
@@ -33,7 +33,8 @@ def result(
     contexts: Annotated[str | None, typer.Option(help="Context sizes of the asked index, as 0,12,24.")] = None,
     pairs: Annotated[str | None, typer.Option(help="Only these pairs, as JSON: [[0,1],[0,2]].")] = None,
     groups: Annotated[
-        str | None, typer.Option(help="Groups of the Owen value, or the set of a multivariate index, as JSON: [[0,1],[2]].")
+        str | None,
+        typer.Option(help="Groups of the Owen value, or the set of a multivariate index, as JSON: [[0,1],[2]]."),
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Weights of a semivalue by size, as JSON: [0.5,0.5].")] = None,
     partial: Annotated[

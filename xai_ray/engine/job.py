@@ -162,9 +162,7 @@ class Run:
     def _rounds(self, design: Design, began: float) -> Rounds:
         # Where workers commit by themselves, values pass through here at boundaries only.
         read = (lambda draws: values_of(self.store, self.manifest.job, draws)) if self.store.remote else None
-        return Rounds(
-            design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began, read
-        )
+        return Rounds(design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began, read)
 
     def _pending(self, design: Design, progress: Rounds) -> list[Unit]:
         """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""

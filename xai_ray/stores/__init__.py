@@ -35,7 +35,9 @@ def open_store(url: str) -> Store:
         if not place:
             raise SpecError(f"store {url!r} names no directory; use file://DIR or a plain path")
         if not match and _HOST.fullmatch(url) and not os.path.isdir(url):
-            raise SpecError(f"store {url!r} looks like a server's address; use redis://{url}, or ./{url} for a directory")
+            raise SpecError(
+                f"store {url!r} looks like a server's address; use redis://{url}, or ./{url} for a directory"
+            )
         return ArrowFileStore(place)
     if scheme in _REDIS:
         from xai_ray.stores.redis_store import RedisStore  # a run without Redis does not load its client

@@ -14,7 +14,9 @@ def is_readable(url: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    if "@" in (parts.username or "") + parts.fragment or ("@" in parts.query and "=" not in parts.query.partition("@")[0]):
+    if "@" in (parts.username or "") + parts.fragment or (
+        "@" in parts.query and "=" not in parts.query.partition("@")[0]
+    ):
         return False
     return not (parts.netloc and "@" not in parts.netloc and "@" in parts.path)
 
@@ -22,7 +24,7 @@ def is_readable(url: str) -> bool:
 def without_password(url: str) -> str:
     """The URL with user, place and options, without the password; a path as it is."""
     scheme, mark, rest = url.partition("://")
-    if not mark or "@" not in rest and "?" not in rest:
+    if not mark or ("@" not in rest and "?" not in rest):
         return url
     if not is_readable(url):
         # Where the password ends is anybody's guess; the last @ is behind it, and what follows it is a place.

@@ -28,7 +28,19 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-KEYS = ("manifest", "status", "segments", "units", "index", "folds", "commits", "events", "cancel", "outcome", "schedule")
+KEYS = (
+    "manifest",
+    "status",
+    "segments",
+    "units",
+    "index",
+    "folds",
+    "commits",
+    "events",
+    "cancel",
+    "outcome",
+    "schedule",
+)
 """Names of the keys of a job, in the order in which scripts take them."""
 
 JOBS = "xr:jobs"
