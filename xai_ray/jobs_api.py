@@ -230,11 +230,11 @@ def refused_token(address: str, status: int, had: bool) -> EngineError:
 
 
 def _checked(address: str) -> str:
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
         good = is_dashboard(address) and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
-        good = False
+        parts, good = urlsplit(""), False
     if not good:
         raise SpecError(
             f"--address {without_password(address)}: jobs are submitted through a dashboard, as http://HEAD:8265 or https://HOST; "

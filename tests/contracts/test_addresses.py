@@ -6,7 +6,7 @@ import pytest
 
 from xai_ray.errors import SpecError
 from xai_ray.stores import open_store
-from xai_ray.stores.addresses import without_password
+from xai_ray.stores.addresses import has_password, without_password
 
 SECRET = "s3cret"
 
@@ -35,6 +35,7 @@ def test_what_is_refused_does_not_show_a_password(url: str) -> None:
         open_store(url)
     assert SECRET not in str(refused.value)
     assert SECRET not in without_password(url)
+    assert has_password(url)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_what_is_refused_does_not_show_a_password(url: str) -> None:
 )
 def test_an_address_without_a_password_is_shown_as_it_is(url: str) -> None:
     assert without_password(url) == url
+    assert not has_password(url)
 
 
 def test_a_password_that_holds_signs_is_to_be_encoded() -> None:

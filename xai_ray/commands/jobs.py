@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xai_ray.commands.options import AsJson, Dashboard, JobId, Out, StoreUrl
+from xai_ray.errors import SpecError
 from xai_ray.standing import SAID, job_row, job_state, job_status
 from xai_ray.stores import Store, open_store
 from xai_ray.talk import print_json, say
@@ -64,6 +65,8 @@ def watch(
     from xai_ray.following import ended_as, looks
 
     place = open_store(store)
+    if not every < 1e6:
+        raise SpecError(f"--every {every}: seconds between looks, below a million")
     last: Look | None = None
     for last in looks(place, job, _status(place, job, address), every):
         typer.echo(_line(last.facts, last))

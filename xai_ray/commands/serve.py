@@ -43,6 +43,9 @@ def start(
     from xai_ray.spec import load
 
     _check(address)
+    for option, value in (("--idle", idle), ("--gpus", gpus)):
+        if not value < 1e9:
+            raise SpecError(f"{option} {value}: a number, and not as large as that")
     spec, base = load(game), game.resolve().parent
     memory = None if memory_mb is None else memory_mb << 20
     found = start_pool(game_of(spec, base), actors, address=address, gpus=gpus, idle_seconds=idle, memory=memory)

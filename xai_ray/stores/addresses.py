@@ -21,6 +21,16 @@ def is_readable(url: str) -> bool:
     return not (parts.netloc and "@" not in parts.netloc and "@" in parts.path)
 
 
+def has_password(url: str) -> bool:
+    """Whether a URL carries a password, or may."""
+    if "://" not in url or "@" not in url and "password" not in url:
+        return False
+    if not is_readable(url):
+        return "@" in url
+    parts = urlsplit(url)
+    return parts.password is not None or "password" in dict(parse_qsl(parts.query, keep_blank_values=True))
+
+
 def without_password(url: str) -> str:
     """The URL with user, place and options, without the password; a path as it is."""
     scheme, mark, rest = url.partition("://")
