@@ -23,7 +23,7 @@ def is_readable(url: str) -> bool:
 
 def has_password(url: str) -> bool:
     """Whether a URL carries a password, or may."""
-    if "://" not in url or "@" not in url and "password" not in url:
+    if "://" not in url or ("@" not in url and "password" not in url):
         return False
     if not is_readable(url):
         return "@" in url
