@@ -51,7 +51,7 @@ class Outside:
 
     def python(self, code: str, *arguments: str) -> Ended:
         command = [sys.executable, "-c", code, *arguments]
-        variables = environment() | self.head.variables()
+        variables = {**environment(), **self.head.variables()}
         done = subprocess.run(command, cwd=self.folder, env=variables, capture_output=True, timeout=200, check=False)
         return Ended(done.returncode, done.stdout, done.stderr.decode())
 
