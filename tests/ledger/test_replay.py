@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ledger.test_random_schedules import World, troubles
@@ -17,7 +17,6 @@ from xai_ray.errors import StoreError
 from xai_ray.stores.protocol import Segment
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(0, 30), troubles)
 def test_a_log_that_went_through_json_replays_to_the_same_actions(seed, workers, units, trouble) -> None:
     world, entries = World(seed, workers, units, trouble), []
