@@ -10,6 +10,7 @@ XaiRayError                1   the job failed
 ├─ NotEnoughSamples        2   the values at hand do not answer the question
 ├─ StoreError              3   the store cannot be read or written
 │  ├─ CorruptRecord        3   a record that fails its checksum
+│  ├─ MissingRecord        3   a unit that has no record
 │  ├─ DigestMismatch       3   the store belongs to another spec
 │  └─ Fenced               3   another run took the job over
 ├─ EngineError             3   workers or cluster out of reach
@@ -74,6 +75,10 @@ class StoreError(XaiRayError):
 
 class CorruptRecord(StoreError):
     """A record that is truncated or fails its checksum; it is never read as data."""
+
+
+class MissingRecord(StoreError):
+    """A unit has no record: it was not computed yet, or the store lost it."""
 
 
 class DigestMismatch(StoreError):

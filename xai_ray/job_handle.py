@@ -15,7 +15,7 @@ from xai_ray.errors import EngineError, SpecError
 from xai_ray.following import Look, ended_as, looks
 from xai_ray.jobs_api import Cluster, RayJob
 from xai_ray.launch import extended, last_budget, write_report
-from xai_ray.standing import ENDED, job_status, on_cluster
+from xai_ray.standing import ENDED, SAID, job_state, job_status, on_cluster
 from xai_ray.stores import Store
 from xai_ray.submission import Submitted, submit
 
@@ -69,14 +69,15 @@ class JobHandle:
         if partial:
             return open_result(self.job, self.store, partial=True)
         end = None if timeout is None else time.monotonic() + timeout
-        while (facts := self.status())["state"] not in ENDED:
+        while self._state() not in ENDED:
             if end is not None and time.monotonic() >= end:
+                facts = self.status()
                 raise EngineError(
                     f"job {self.job} is {facts['state']} after {timeout:g} s ({facts['evaluations']} of {facts['budget']} "
                     "evaluations); it goes on, ask again or take result(partial=True)"
                 )
             time.sleep(_POLL_SECONDS)
-        error = ended_as(self.store, self.job, facts)
+        error = ended_as(self.store, self.job, self.status())
         if error is not None:
             raise error
         return open_result(self.job, self.store)
@@ -84,11 +85,13 @@ class JobHandle:
     def cancel(self, grace: float = _GRACE_SECONDS) -> str:
         """Ask the job to stop after the batches in flight; a driver that goes on after `grace` seconds is stopped. The state it ended in.
 
-        What was committed stays, and `resume` goes on.
+        What was committed stays, and `resume` goes on. A job that has ended stays as it is.
         """
+        if (state := self._state()) in SAID:
+            return state
         w.put_cancel(self.store, self.job)
         end = time.monotonic() + grace
-        while (state := self.status()["state"]) not in ENDED and time.monotonic() < end:
+        while (state := self._state()) not in ENDED and time.monotonic() < end:
             time.sleep(_POLL_SECONDS / 2)
         attempt = self.cluster.latest(self.job)
         if state not in ENDED and attempt is not None and not attempt.ended:
@@ -170,6 +173,12 @@ class JobHandle:
             wish = replace(wish, base=within(Path(manifest.document["base"]), working_dir))
         sent = with_code(wish, working_dir or wish.working_dir, py_modules or wish.py_modules)
         return JobHandle(self.cluster, self.store, self.job, submit(self.cluster, self.store, manifest, sent))
+
+    def _state(self) -> str:
+        """The state alone, without counting units."""
+        attempt = self.cluster.latest(self.job)
+        facts = {"job": self.job, "state": job_state(self.store, self.job)}
+        return on_cluster(facts, attempt, bool(w.submissions(self.store, self.job)))["state"]
 
     def _last_words(self, attempt: RayJob) -> str:
         lines = [line.strip() for line in self.cluster.logs(attempt).splitlines() if line.strip()]

@@ -20,6 +20,7 @@ import requests
 
 from xai_ray.dashboard_token import check_door, is_loopback, token
 from xai_ray.errors import EngineError, InputError, SpecError
+from xai_ray.stores.addresses import without_password
 
 OLDEST_RAY = (2, 50)
 """The oldest Ray release on a cluster that this package was made for."""
@@ -229,14 +230,14 @@ def refused_token(address: str, status: int, had: bool) -> EngineError:
 
 
 def _checked(address: str) -> str:
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
         good = is_dashboard(address) and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
-        good = False
+        parts, good = urlsplit(""), False
     if not good:
         raise SpecError(
-            f"--address {address}: jobs are submitted through a dashboard, as http://HEAD:8265 or https://HOST; "
+            f"--address {without_password(address)}: jobs are submitted through a dashboard, as http://HEAD:8265 or https://HOST; "
             "`xai-ray run --address HOST:6379` joins a cluster instead"
         )
     if parts.username or parts.password or parts.query:

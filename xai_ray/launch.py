@@ -53,6 +53,8 @@ def execute(
     from xai_ray.progress import Bar
 
     place = open_store(where.store)
+    if not where.quiet:
+        warn_of(place)
     bar = Bar(quiet=where.quiet)
 
     def workers() -> Engine:
@@ -68,15 +70,19 @@ def execute(
         with bar:
             finished = run_to_end(attempt)
     except KeyboardInterrupt:
-        command = f"xai-ray resume {attempt.manifest.job}" + (
-            f" --store {where.store}" if where.store != "runs" else ""
-        )
+        command = f"xai-ray resume {attempt.manifest.job}" + (f" --store {place.url}" if where.store != "runs" else "")
         raise Cancelled(f"interrupted; what was committed stays, go on with: {command}") from None
     _conclude(
         finished,
         result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
         where,
     )
+
+
+def warn_of(store: Store) -> None:
+    """Say on stderr which settings of a store put records at risk."""
+    for warning in store.warnings():
+        say(f"note: {store.url}: {warning}")
 
 
 def new_run(spec: Spec, base: Path, place: Store, engine: Callable[[], Engine], watcher: Watcher) -> Run:

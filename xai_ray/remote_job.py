@@ -22,6 +22,7 @@ from xai_ray.launch import continued, imprecise_words, last_budget, run_to_end, 
 from xai_ray.progress import Bar
 from xai_ray.standing import job_state
 from xai_ray.stores import Store, open_store
+from xai_ray.stores.addresses import without_password
 from xai_ray.talk import say
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         store = open_store(given.store)
         submission = _submission(store, given.job, given.attempt)
     except XaiRayError as error:
-        say(f"xai-ray: {error}; the nodes of the cluster must reach {given.store} as the submitter does")
+        say(
+            f"xai-ray: {error}; the nodes of the cluster must reach {without_password(given.store)} as the submitter does"
+        )
         return error.exit_code
     return _drive(store, given.job, submission)
 
@@ -60,8 +63,9 @@ def _drive(store: Store, job: str, submission: w.Submission) -> int:
         code, note = 130, {"kind": "Cancelled", "message": "the driver was told to stop; what was committed stays"}
     except XaiRayError as error:
         code, note = error.exit_code, {"kind": type(error).__name__, "message": str(error)}
-    with suppress(StoreError):
-        _note(store, job, code, note)
+    if note.get("kind") != "Fenced":  # what is said of the job now is another driver's to say
+        with suppress(StoreError):
+            _note(store, job, code, note)
     if note:
         say(f"xai-ray: {note['message']}")
     return 0 if code in (0, 4) or note.get("kind") == "Cancelled" else code

@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from xai_ray import wanted as w
 from xai_ray.errors import DigestMismatch, EngineError, SpecError, XaiRayError
 from xai_ray.jobs_api import AttemptExists, Cluster, RayJob, submission_id
 from xai_ray.standing import SAID, job_state
 from xai_ray.stores import Manifest, Store
+from xai_ray.stores.addresses import has_password
 
 How = Literal["submitted", "joined", "finished", "stored"]
 
@@ -45,7 +45,7 @@ def check_store(url: str) -> None:
             "--store memory:// ends with this process, so a cluster cannot write to it; give redis://HOST:6379/0, or a "
             "file:// folder that this machine and the head share"
         )
-    if "://" in url and urlsplit(url).password:
+    if has_password(url):
         raise SpecError(
             "--store carries a password, which would stand in the process list and on the dashboard; give the address without "
             "it and set XAI_RAY_REDIS_PASSWORD here and on the nodes of the cluster"

@@ -88,7 +88,8 @@ def start_head(home: Path) -> Head:
         *(f"--ray-client-server-port={client}", "--min-worker-port=0", "--max-worker-port=0", "--num-cpus=2"),
         *(f"--temp-dir={home / 'ray'}", "--disable-usage-stats", "--object-store-memory=100000000"),
     ]
-    own = environment() | {
+    # A token in the environment of whoever runs the tests would stand before the file.
+    own = {name: value for name, value in environment().items() if name != "RAY_AUTH_TOKEN"} | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(path),
         "XAI_RAY_REDIS_PASSWORD": REDIS_PASSWORD,
@@ -97,7 +98,11 @@ def start_head(home: Path) -> Head:
     with (home / "head.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=home, env=own, stdout=log, stderr=log, start_new_session=True)
     head = Head(f"http://127.0.0.1:{dashboard}", secret, path, process, f"127.0.0.1:{gcs}")
-    until(lambda: _answers(head), f"a head: {(home / 'head.log').read_text()}", START_SECONDS)
+    try:
+        until(lambda: _answers(head), "a head", START_SECONDS, (home / "head.log").read_text)
+    except BaseException:
+        stop_head(head)
+        raise
     return head
 
 

@@ -122,6 +122,56 @@ def test_beyond_loopback_a_token_is_needed(cli: Cli, tmp_path: Path) -> None:
     refused(cli, 3, words, "serve", "status", "--address", "ray://192.0.2.1:10001")
 
 
+def test_an_address_in_the_environment_needs_a_token_too(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
+    refused(cli, 3, ["192.0.2.1:6379 is not on this machine"], "run", written(tmp_path, glove()), "--engine", "ray")
+
+
+@pytest.mark.parametrize("secret", ["two\nlines", "with space", "gr\u00fc\u00df", "\u20ac"])
+def test_what_can_be_no_token_is_refused_and_not_shown(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    (tmp_path / "token").write_text(secret, encoding="utf-8")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    ended = cli("submit", written(tmp_path, glove()), "--address", "http://127.0.0.1:1")
+    assert (ended.code, "is no token" in ended.err, secret in ended.err) == (3, True, False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("submit", "{spec}", "--address", "http://[::1"),
+        ("submit", "{spec}", "--address", "http://127.0.0.1:port"),
+        ("submit", "{spec}", "--address", "http://127.0.0.1:1", "--store", "redis://[::1"),
+        ("submit", "{spec}", "--address", "https://:s3cret@", "--store", "s"),
+        ("submit", "{spec}", "--address", "http://127.0.0.1:1", "--store", "redis://:ab/s3cret@host"),
+        ("submit", "{spec}", "--store", "redis://:s3cret@host", "--store-only"),
+        ("submit", "nowhere.toml", "--address", "http://127.0.0.1:1"),
+        ("submit", "{spec}", "--priority", "0", "--store", "s", "--store-only"),
+        ("run", "{spec}", "--address", "http://me:s3cret@127.0.0.1:8265"),
+        ("run", "{spec}", "--engine", "ray", "--address", "[::1"),
+        ("run", "{spec}", "--engine", "ray", "--address", "127.0.0.1:port"),
+        ("serve", "start", "--game", "nowhere.toml", "--address", "127.0.0.1:1"),
+        ("serve", "start", "--game", "{spec}", "--address", "127.0.0.1:1", "--idle", "nan"),
+        ("watch", "glove-0123456789", "--every", "nan"),
+        ("watch", "glove-0123456789", "--every", "inf"),
+        ("cancel", "glove-0123456789", "--store", "empty"),
+        ("extend", "glove-0123456789", "--evaluations", "9", "--store", "empty", "--address", "http://127.0.0.1:1"),
+    ],
+)
+def test_a_mistake_is_a_line_and_no_traceback(cli: Cli, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "empty").mkdir()
+    spec = written(tmp_path, glove())
+    ended = cli(*(a.format(spec=spec) for a in arguments))
+    assert ended.code in (2, 3), ended.err
+    assert ended.out == b""
+    assert "Traceback" not in ended.err
+    assert "s3cret" not in ended.err
+    assert len(ended.err.strip()) > 20
+
+
 def test_beyond_loopback_an_open_cluster_is_refused(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", SECRET)
     address = serve(200, b'{"ray_version": "2.60.0"}').replace("127.0.0.1", "0.0.0.0")

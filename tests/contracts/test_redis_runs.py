@@ -1,6 +1,9 @@
 """A whole run on a Redis store: the bits of a run in memory, resumed, extended and asked again like any other."""
 
+import os
+import pickle
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +11,13 @@ import pytest
 import xai_ray as xr
 from tests.games import smooth_table
 from tests.redis_server import KINDS, running
+from xai_ray.coalitions import Unit
+from xai_ray.engine.committing import Ack, Committer, Hand
 from xai_ray.errors import Fenced
-from xai_ray.stores import open_store
-from xai_ray.testing.stores import a_record
+from xai_ray.stores import Record, open_store
+from xai_ray.testing.stores import a_manifest, a_record
+
+FACTS = {"seconds": 0.1, "evaluations": 500}
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 
@@ -68,3 +75,47 @@ def test_a_coordinator_that_was_overtaken_stops_and_loses_nothing(kind: str) -> 
         assert second.commit(job, a_record(1000, 1004), new)
         assert {unit.start for unit in second.committed(job) - before} == {1000}
         assert np.isfinite(xr.open_result(job, store=server.url).values).all()
+
+
+def test_what_the_server_lost_is_evaluated_again_before_the_answer(kind: str) -> None:
+    class Losing(xr.TableGame):
+        """Takes a committed unit out of the store near the end."""
+
+        rows, done = 0, False
+
+        def values(self, coalitions, context):
+            self.rows += len(coalitions)
+            if self.rows >= 500 and not self.done:
+                self.done = True
+                (job,) = other.jobs()
+                other.discard(job, min(other.committed(job)))
+            return super().values(coalitions, context)
+
+    table = smooth_table(10)
+    wanted = xr.explain(xr.TableGame(table), index="SV", estimator="permutation", budget=600, engine="inline")
+    with running(kind) as server:
+        other, game = open_store(server.url), Losing(table)
+        found = xr.explain(game, index="SV", estimator="permutation", budget=600, engine="inline", store=server.url)
+        assert [e["event"] for e in other.events(found.job)] == ["started", "records lost", "done"]
+        assert game.rows > 600
+    assert (found.values.tobytes(), found.evaluations) == (wanted.values.tobytes(), wanted.evaluations)
+
+
+def test_a_worker_has_the_password_and_the_settings_of_its_coordinator(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("XAI_RAY_REDIS")]:
+        monkeypatch.delenv(name)
+    with running(kind, requirepass="hunter2") as server:
+        monkeypatch.setenv("XAI_RAY_REDIS_SPILL", str(tmp_path / "large"))
+        monkeypatch.setenv("XAI_RAY_REDIS_SPILL_ABOVE", "1kb")
+        store = open_store(f"redis+unix://:hunter2@{server.socket}")
+        job = store.open(a_manifest()).job
+        committer = Committer(store, job, store.claim(job))
+        monkeypatch.delenv("XAI_RAY_REDIS_SPILL")
+        monkeypatch.delenv("XAI_RAY_REDIS_SPILL_ABOVE")
+        assert "hunter2" not in repr(committer)
+        told = Hand(pickle.loads(pickle.dumps(committer))).commit(Record(Unit(0, 500), np.ones((500, 1)), FACTS))
+        assert isinstance(told, Ack)
+        assert store.committed(job) == {Unit(0, 500)}
+        assert len(list((tmp_path / "large").rglob("*.arrow"))) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +17,9 @@ from xai_ray.api import explain
 from xai_ray.coalitions import Design, Exhaustive, Unit
 from xai_ray.engine import InlineEngine, evaluate, job
 from xai_ray.engine.committing import Ack, Committer, Hand, Ties
-from xai_ray.errors import Fenced, StoreError
+from xai_ray.errors import Fenced, MissingRecord, StoreError
 from xai_ray.games import Game
-from xai_ray.stores import ArrowFileStore, Record, Segment, Store
+from xai_ray.stores import ArrowFileStore, Record, Segment
 from xai_ray.testing.stores import a_manifest
 
 DESIGN = Exhaustive(7)
@@ -43,6 +44,11 @@ class Remote(ArrowFileStore):
             raise Fenced(f"job {job} was taken over by another run")
         return super().commit(job, record)
 
+    def close(self, job: str, outcome: dict[str, Any], epoch: int = 0) -> None:
+        if epoch < self.epoch(job):
+            raise Fenced(f"job {job} was taken over by another run")
+        super().close(job, outcome)
+
     def records(self, job: str, units: list[Unit]):
         self.read += len(units)
         return super().records(job, units)
@@ -55,15 +61,8 @@ class Remote(ArrowFileStore):
         return Path(self.url.removeprefix("file://"), f"{job}.epoch")
 
 
-@dataclass(frozen=True)
-class ToRemote(Committer):
-    def store(self) -> Store:
-        return Remote(self.url.removeprefix("file://"))
-
-
-@dataclass(frozen=True)
-class Unreachable(Committer):
-    def store(self) -> Store:
+class Unreachable(Remote):
+    def commit(self, job: str, record: Record, epoch: int = 0) -> bool:
         raise StoreError("no way there")
 
 
@@ -85,7 +84,7 @@ class CommittingEngine:
         assert ties is not None
         assert ties.committer is not None
         assert ties.acknowledged is not None
-        hand = Hand(ToRemote(**vars(ties.committer)))
+        hand = Hand(pickle.loads(pickle.dumps(ties.committer)))
         for unit in units:
             if stopped():
                 return
@@ -151,6 +150,81 @@ def test_a_run_that_was_overtaken_ends_and_leaves_the_outcome_to_the_other(tmp_p
     assert store.outcome(name) is None
 
 
+class Forgetful(Remote):
+    """Loses the newest records, as a server that is killed with a log written every second, when values are read the nth time."""
+
+    reads = 0
+    forgets = (1,)
+
+    def records(self, job: str, units: list[Unit]):
+        self.reads += 1
+        if self.reads in self.forgets:
+            for unit in units[-3:]:
+                self.discard(job, unit)
+        return super().records(job, units)
+
+
+class ForgetfulAtTheEnd(Remote):
+    """The same, after the last unit is committed."""
+
+    forgets = 1
+
+    def committed(self, job: str) -> set[Unit]:
+        found = super().committed(job)
+        if found and max(u.stop for u in found) == self.segments(job)[-1].stop and self.forgets:
+            self.forgets -= 1
+            for unit in (min(found), max(found)):
+                self.discard(job, unit)
+        return super().committed(job)
+
+
+@pytest.mark.parametrize("rule", [{}, {"std_error": 0.3}, {"std_error": 1e-9}])
+@pytest.mark.parametrize("kind", [Forgetful, ForgetfulAtTheEnd])
+@pytest.mark.parametrize("engine", [CommittingEngine(), InlineEngine()])
+def test_what_the_store_loses_during_a_run_is_evaluated_again(
+    tmp_path: Path, rule: dict[str, float], kind: type[Remote], engine: Any
+) -> None:
+    game, wanted = SumOfProducts(n_players=9, block=1), SumOfProducts(n_players=9, block=1)
+    plain = explain(wanted, "SV", budget=400, seed=2, **rule)  # type: ignore[arg-type]
+    store = kind(tmp_path / "store")
+    found = explain(game, "SV", budget=400, seed=2, engine=engine, store=store, **rule)  # type: ignore[arg-type]
+    assert bits(found) == bits(plain)
+    assert found.evaluations == plain.evaluations
+    lost = [e for e in store.events(found.job) if e["event"] == "records lost"]
+    assert len(lost) == (1 if kind is Forgetful or rule != {"std_error": 0.3} else 0)
+    assert (store.outcome(found.job) or {})["state"] == ("imprecise" if rule == {"std_error": 1e-9} else "done")
+
+
+class Sieve(Forgetful):
+    """Loses again and again."""
+
+    forgets = tuple(range(1, 1000))
+
+
+def test_a_store_that_never_stops_losing_is_given_up(tmp_path: Path) -> None:
+    store = Sieve(tmp_path / "store")
+    with pytest.raises(MissingRecord, match="has no record"):
+        explain(SumOfProducts(n_players=9, block=1), "SV", budget=400, engine=CommittingEngine(), store=store)
+    (name,) = store.jobs()
+    assert (store.outcome(name) or {})["state"] == "failed"
+
+
+def test_an_overtaken_run_that_fails_leaves_the_outcome_alone(tmp_path: Path) -> None:
+    store, other = Remote(tmp_path / "store"), Remote(tmp_path / "store")
+
+    def overtake(unit: Unit) -> None:
+        if unit.start == 70:
+            name = other.jobs()[0]
+            other.close(name, {"state": "done", "by": "the other"}, other.claim(name))
+            raise RuntimeError("the network is down")
+
+    with pytest.raises(RuntimeError, match="network"):
+        explain(SumOfProducts(n_players=9, block=1), "SV", budget=400, engine=CommittingEngine(overtake), store=store)
+    (name,) = store.jobs()
+    assert store.outcome(name) == {"state": "done", "by": "the other"}
+    assert [e["event"] for e in store.events(name)] == ["started"]
+
+
 def test_the_inline_engine_commits_with_its_epoch_too(tmp_path: Path) -> None:
     game, store = SumOfProducts(n_players=9, block=1), Remote(tmp_path / "store")
     found = explain(game, "SV", budget=400, seed=2, store=store)
@@ -161,7 +235,7 @@ def test_the_inline_engine_commits_with_its_epoch_too(tmp_path: Path) -> None:
 def test_a_second_commit_is_acknowledged_as_such(tmp_path: Path) -> None:
     store = Remote(tmp_path)
     name = store.open(a_manifest()).job
-    hand = Hand(ToRemote(store.url, name, 1))
+    hand = Hand(Committer(store, name, 1))
     record = Record(Unit(0, 2), np.zeros((2, 1)), {"seconds": 0.1, "evaluations": 2})
     first, second = hand.commit(record), hand.commit(record)
     assert isinstance(first, Ack)
@@ -171,8 +245,11 @@ def test_a_second_commit_is_acknowledged_as_such(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_cannot_reach_the_store_hands_the_record_back() -> None:
-    record = Record(Unit(0, 2), np.zeros((2, 1)), {})
-    assert Hand(Unreachable("file:///nowhere", "cat-0", 1)).commit(record) is record
+    record = Record(Unit(0, 2), np.ones((2, 1)), {"pid": 1})
+    home = Hand(Committer(Unreachable("/nowhere"), "cat-0", 1)).commit(record)
+    assert isinstance(home, Record)
+    assert (home.unit, home.values.tobytes()) == (record.unit, record.values.tobytes())
+    assert home.facts == {"pid": 1, "uncommitted": "no way there"}
 
 
 @pytest.mark.ray
@@ -185,7 +262,7 @@ def test_actors_commit_and_an_overtaken_run_says_so(tmp_path: Path) -> None:
     try:
         store = Remote(tmp_path / "store")
         name = store.open(a_manifest()).job
-        committer = ToRemote(store.url, name, store.claim(name))
+        committer = Committer(store, name, store.claim(name))
         acks: list[Ack] = []
         ties = Ties(name, committer, acks.append)
         engine = RayEngine(actors=2, gpus_per_actor=0)
@@ -196,7 +273,7 @@ def test_actors_commit_and_an_overtaken_run_says_so(tmp_path: Path) -> None:
 
         # Two workers of one run cannot reach the store: their values come home.
         home: list[Record] = []
-        cut_off = replace(ties, committer=Unreachable(store.url, name, 1))
+        cut_off = replace(ties, committer=Committer(Unreachable(tmp_path / "store"), name, 1))
         engine.run(SumOfProducts(), DESIGN, UNITS[12:14], home.append, lambda: False, cut_off)
         assert sorted(record.unit for record in home) == UNITS[12:14]
 

@@ -22,6 +22,8 @@ from xai_ray.commands.options import (
     checked,
 )
 from xai_ray.errors import SpecError
+from xai_ray.launch import warn_of
+from xai_ray.stores import open_store
 from xai_ray.talk import say
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ def _put(spec: Path, store: str, wish: w.Wanted) -> None:
     document = load(spec)
     made = put_in_store(document, spec.resolve().parent, store, replace(wish, budget=budget_of(document)))
     typer.echo(made.job)
+    warn_of(open_store(store))
     if made.how == "finished":
         say(f"finished already; xai-ray result {made.job}")
     else:
@@ -86,6 +89,7 @@ def tell_submitted(handle: JobHandle) -> None:
     """The job id on stdout; what came of the submission on stderr."""
     made = handle.submitted
     typer.echo(handle.job)
+    warn_of(handle.store)
     if made is None:
         return
     told = {

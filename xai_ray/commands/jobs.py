@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xai_ray.commands.options import AsJson, Dashboard, JobId, Out, StoreUrl
-from xai_ray.standing import job_row, job_status
+from xai_ray.errors import SpecError
+from xai_ray.standing import SAID, job_row, job_state, job_status
 from xai_ray.stores import Store, open_store
 from xai_ray.talk import print_json, say
 
@@ -41,8 +42,7 @@ def status(job: JobId, store: StoreUrl = "runs", address: Dashboard = None, as_j
     """State, evaluations, units and last events of a job; with --address, also its attempt on the cluster."""
     place = open_store(store)
     facts = _status(place, job, address)()
-    # The scheduler's own entries are for `replay --log`.
-    events = [event for event in place.events(job) if event.get("event") != "ledger"][-5:]
+    events = place.events(job)[-5:]
     if as_json:
         print_json(facts | {"events": events})
         return
@@ -65,6 +65,8 @@ def watch(
     from xai_ray.following import ended_as, looks
 
     place = open_store(store)
+    if not every < 1e6:
+        raise SpecError(f"--every {every}: seconds between looks, below a million")
     last: Look | None = None
     for last in looks(place, job, _status(place, job, address), every):
         typer.echo(_line(last.facts, last))
@@ -93,14 +95,17 @@ def cancel(
     if address is None:
         from xai_ray.wanted import put_cancel
 
+        if (state := job_state(place, job)) in SAID:
+            say(f"{job} is {state} already; there is nothing to stop")
+            return
         put_cancel(place, job)
         say(f"asked {job} to stop; it ends after the batches in flight")
         return
     from xai_ray.client import Client
 
-    say(
-        f"{job} is {Client(address, place).job(job).cancel(grace)}; what was committed stays, xai-ray resume {job} goes on"
-    )
+    state = Client(address, place).job(job).cancel(grace)
+    said = f"xai-ray result {job} has the answer" if state == "done" else f"xai-ray resume {job} goes on"
+    say(f"{job} is {state}; what was committed stays, {said}")
 
 
 def _status(place: Store, job: str, address: str | None) -> Callable[[], dict[str, Any]]:

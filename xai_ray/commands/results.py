@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from xai_ray.commands.asking import Asked, answered
 from xai_ray.commands.options import JobId, StoreUrl
 from xai_ray.errors import SpecError, StoreError
 from xai_ray.launch import check_same_game, spec_of, write_report
@@ -14,7 +15,7 @@ from xai_ray.stores import open_store
 from xai_ray.talk import print_json, print_result, say
 
 if TYPE_CHECKING:
-    from xai_ray.reports import Result
+    pass
 
 
 def result(
@@ -28,8 +29,14 @@ def result(
         typer.Option(help="Another index from the stored values: an index, or one with parameters, as Beta(4,1)."),
     ] = None,
     order: Annotated[int | None, typer.Option(min=1, help="Order of the asked index.")] = None,
-    estimator: Annotated[str, typer.Option(help="Estimator of the asked index.")] = "auto",
+    estimator: Annotated[str | None, typer.Option(help="Estimator of the asked index; default auto.")] = None,
     contexts: Annotated[str | None, typer.Option(help="Context sizes of the asked index, as 0,12,24.")] = None,
+    pairs: Annotated[str | None, typer.Option(help="Only these pairs, as JSON: [[0,1],[0,2]].")] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(help="Groups of the Owen value, or the set of a multivariate index, as JSON: [[0,1],[2]]."),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights of a semivalue by size, as JSON: [0.5,0.5].")] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Of a job that is not finished: from what is committed.")
     ] = False,
@@ -42,9 +49,12 @@ def result(
 
     if bands and output_format != "json":
         raise SpecError(f"--bands goes with --format json, not {output_format}")
+    asked = Asked(order, estimator, contexts, pairs, groups, weights)
+    if ask is None and asked.given():
+        raise SpecError(f"{asked.given()[0]} belongs to a question: give --ask INDEX too")
     found = open_result(job, open_store(store), partial=partial)
     if ask is not None:
-        found = _ask(found, ask, order, estimator, contexts)
+        found = answered(found, ask, asked)
     print_result(found, output_format, bands)
 
 
@@ -78,7 +88,7 @@ def replay(
 
     place = open_store(store)
     place.manifest(job)
-    found = replay_log(place.events(job))
+    found = replay_log(place.events(job, "schedule"))
     print_json([run.document() for run in found])
     if not found:
         say(f"job {job} has no log of a scheduler; runs on Ray write one")
@@ -114,23 +124,3 @@ def _replay_unit(job: str, unit: int, store: str) -> None:
     )
     if not same:
         raise typer.Exit(1)
-
-
-def _ask(found: Result, ask: str, order: int | None, estimator: str, contexts: str | None) -> Result:
-    from xai_ray.build import parse_ask
-
-    question = parse_ask(ask)
-    try:
-        sizes = None if contexts is None else tuple(int(c) for c in contexts.split(","))
-    except ValueError:
-        raise SpecError(f"--contexts takes whole numbers with commas, as 0,12,24; got {contexts!r}") from None
-    return found.ask(
-        question.index,
-        order,
-        estimator,
-        sizes,
-        p=question.p,
-        alpha=question.alpha,
-        beta=question.beta,
-        split=question.split,
-    )

@@ -29,6 +29,7 @@ from xai_ray.errors import SpecError
 from xai_ray.jobs_api import is_dashboard
 from xai_ray.launch import Where, execute, extended, last_budget, spec_of, with_budget
 from xai_ray.stores import open_store
+from xai_ray.stores.addresses import without_password
 from xai_ray.talk import print_json
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def run(
 
     if address is not None and is_dashboard(address):
         raise SpecError(
-            f"--address {address} is a dashboard, and `run` works from here; use `xai-ray submit`, or join with HOST:6379"
+            f"--address {without_password(address)} is a dashboard, and `run` works from here; use `xai-ray submit`, or join with HOST:6379"
         )
     check_join(address)
     where = Where(

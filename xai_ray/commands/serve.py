@@ -12,6 +12,7 @@ from xai_ray.commands.options import Address, AsJson
 from xai_ray.dashboard_token import check_join
 from xai_ray.errors import SpecError
 from xai_ray.jobs_api import is_dashboard
+from xai_ray.stores.addresses import without_password
 from xai_ray.talk import print_json, say
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def start(
     from xai_ray.spec import load
 
     _check(address)
+    for option, value in (("--idle", idle), ("--gpus", gpus)):
+        if not value < 1e9:
+            raise SpecError(f"{option} {value}: a number, and not as large as that")
     spec, base = load(game), game.resolve().parent
     memory = None if memory_mb is None else memory_mb << 20
     found = start_pool(game_of(spec, base), actors, address=address, gpus=gpus, idle_seconds=idle, memory=memory)
@@ -70,7 +74,7 @@ def status(address: Address = None, as_json: AsJson = False) -> None:
 def _check(address: str | None) -> None:
     if address is not None and is_dashboard(address):
         raise SpecError(
-            f"--address {address} is a dashboard; a warm pool is joined, so give the address of Ray itself, HOST:6379"
+            f"--address {without_password(address)} is a dashboard; a warm pool is joined, so give the address of Ray itself, HOST:6379"
         )
     check_join(address)
 

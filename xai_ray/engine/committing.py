@@ -11,7 +11,7 @@ from typing import Any
 
 from xai_ray.coalitions import Unit
 from xai_ray.errors import Fenced, StoreError
-from xai_ray.stores import Record, Store, open_store
+from xai_ray.stores import Record, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,14 @@ class Ack:
 
 @dataclass(frozen=True)
 class Committer:
-    """Where a worker commits. Travels as it is: passwords are in the worker's own environment, never in here."""
+    """Where a worker commits."""
 
-    url: str
+    store: Store
+    """Travels as a copy, with its password and settings, and connects anew where it arrives: what holds for the coordinator
+    holds for its workers."""
     job: str
     epoch: int
     """Of the coordinator that sent it, see `Store.claim`."""
-
-    def store(self) -> Store:
-        """The store, in the process that asks."""
-        return open_store(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +54,21 @@ class Ties:
 
 
 class Hand:
-    """Commits one worker's records; connects when it is first used."""
+    """Commits one worker's records."""
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
-        self._store: Store | None = None
 
     def commit(self, record: Record) -> Ack | Record:
-        """The acknowledgement; the record itself where the store is out of this worker's reach, so that the coordinator
-        can commit it. Raises Fenced if another run has taken over the job.
+        """The acknowledgement. Where the store is out of this worker's reach, the record, with the reason in its facts as
+        `uncommitted`, so that the coordinator can commit it. Raises Fenced if another run has taken over the job.
         """
         began = time.perf_counter()
         try:
-            self._store = self._store or self._committer.store()
-            put = self._store.commit(self._committer.job, record, self._committer.epoch)
+            put = self._committer.store.commit(self._committer.job, record, self._committer.epoch)
         except Fenced:
             raise
-        except StoreError:
-            self._store = None
-            return record
+        except StoreError as error:
+            return Record(record.unit, record.values, record.facts | {"uncommitted": str(error)[:300]})
         facts = record.facts | {"commit_seconds": time.perf_counter() - began}
         return Ack(record.unit, len(record.values), facts, put)

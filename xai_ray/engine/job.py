@@ -22,8 +22,9 @@ from xai_ray.engine.protocol import Engine
 from xai_ray.engine.reading import committed_prefix, convergence, design_of, read_pool, values_of
 from xai_ray.engine.rounds import Rounds
 from xai_ray.engine.watching import Silent, Watcher
-from xai_ray.errors import Cancelled, CorruptRecord, Fenced, StoreError
+from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
 from xai_ray.estimators import Ask, Estimate, Pool, Stop
+from xai_ray.estimators.device_setting import check_estimator_device
 from xai_ray.games.protocol import Game
 from xai_ray.stores import Manifest, Record, Segment, Store
 
@@ -44,6 +45,12 @@ _UNITS = 128
 _SMALLEST_FREE = 256
 _LARGEST_UNIT_BLOCKS = 16
 _LARGEST_UNIT_ROWS = 16_384
+_LOSSES = 5
+"""How often a store may lose records under one run before the run gives up."""
+
+
+_TOLD = {"halved": "batch halved", "uncommitted": "values came home"}
+"""Facts of records that the event log tells of, once a worker, and the names of these events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +96,20 @@ class Run:
     """Seconds; `stop.seconds` counts from the start of `execute`."""
     _epoch: int = 0
     _notes: list[str] = field(default_factory=list)
-    _halvings: list[dict[str, Any]] = field(default_factory=list)
+    _told: list[dict[str, Any]] = field(default_factory=list)
 
     def execute(self) -> Finished:
         """Evaluate what is missing and answer. Raises Cancelled when the job's cancel flag was set meanwhile, and whatever the engine
-        or the store raises; what was committed stays.
+        or the store raises; what was committed stays. Records that the store loses on the way are evaluated again.
         """
+        check_estimator_device()
         began = self.clock()
         self.manifest = self.store.open(self.manifest)
         job = self.manifest.job
         self._epoch = self.store.claim(job)
         self.store.cancel(job, False)
         design = design_of(self.manifest)
-        # Where workers commit by themselves, values pass through here at boundaries only.
-        read = (lambda draws: values_of(self.store, job, draws)) if self.store.remote else None
-        clock = lambda: self.clock() - began  # noqa: E731
-        progress = Rounds(design, self.draws, self.asks, self.stop, self.watcher, clock, read)
+        progress = self._rounds(design, began)
         pending = self._pending(design, progress)
         done_before = progress.evaluations
         started = {
@@ -121,12 +126,25 @@ class Run:
             progress.settle(decided)
         self.watcher.started(job, design.evaluations(self.draws), done_before)
         cancel = _CancelFlag(self.store, job)
+        losses = 0
         try:
-            progress.look()
-            if pending and not progress.stop_at:
-                self._evaluate(design, pending, progress, cancel)
-            if not cancel.seen:
-                return self._finish(design, progress, progress.evaluations - done_before)
+            while True:
+                try:
+                    progress.look()
+                    if pending and not progress.stop_at:
+                        self._evaluate(design, pending, progress, cancel)
+                    if cancel.seen:
+                        break
+                    return self._finish(design, progress, progress.evaluations - done_before)
+                except MissingRecord as lost:
+                    # A server that was killed may come back without its last seconds: what it lost is evaluated again.
+                    if (losses := losses + 1) > _LOSSES:
+                        raise
+                    self.store.append(job, {"event": "records lost", "at": time.time(), "reason": str(lost)})
+                    progress = self._rounds(design, began)
+                    pending = self._pending(design, progress)
+                    if (decided := self._decided()) is not None:
+                        progress.settle(decided)
         except KeyboardInterrupt:
             self._broken_off("interrupted", progress.evaluations)
             raise
@@ -140,6 +158,11 @@ class Run:
         raise Cancelled(
             f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
         )
+
+    def _rounds(self, design: Design, began: float) -> Rounds:
+        # Where workers commit by themselves, values pass through here at boundaries only.
+        read = (lambda draws: values_of(self.store, self.manifest.job, draws)) if self.store.remote else None
+        return Rounds(design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began, read)
 
     def _pending(self, design: Design, progress: Rounds) -> list[Unit]:
         """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""
@@ -184,8 +207,9 @@ class Run:
             told(ack.unit, ack.facts)
 
         def told(unit: Unit, facts: dict[str, Any]) -> None:
-            if "halved" in facts:
-                self._note_halving(unit, facts)
+            for fact, event in _TOLD.items():
+                if fact in facts:
+                    self._note(unit, facts, fact, event)
             self.watcher.advanced(progress.evaluations)
             progress.look()
 
@@ -195,9 +219,9 @@ class Run:
 
         ties = Ties(
             job=job,
-            committer=Committer(self.store.url, job, self._epoch) if self.store.remote else None,
+            committer=Committer(self.store, job, self._epoch) if self.store.remote else None,
             acknowledged=acknowledged,
-            log=lambda entry: self.store.append(job, entry),
+            log=lambda entry: self.store.append(job, entry, "schedule"),
             half_width=lambda: progress.half_width,
         )
         while pending:
@@ -224,12 +248,13 @@ class Run:
         progress.look()
         return [u for u in pending if u not in progress and u.start < draws]
 
-    def _note_halving(self, unit: Unit, facts: dict[str, Any]) -> None:
-        who = {key: facts[key] for key in ("host", "pid", "halved")}
-        if who not in self._halvings:
-            self._halvings.append(who)
-            told = {"event": "batch halved", "at": time.time(), "draws": [unit.start, unit.stop]}
-            self.store.append(self.manifest.job, {**told, **who})
+    def _note(self, unit: Unit, facts: dict[str, Any], fact: str, event: str) -> None:
+        """Once for each worker and fact."""
+        who = {key: facts[key] for key in ("host", "pid", fact) if key in facts}
+        if who not in self._told:
+            self._told.append(who)
+            noted = {"event": event, "at": time.time(), "draws": [unit.start, unit.stop]}
+            self.store.append(self.manifest.job, {**noted, **who})
 
     def _watch_the_clock(self, design: Design, progress: Rounds) -> None:
         draws = progress.overdue()
@@ -272,8 +297,9 @@ class Run:
         said = ({"reason": reason} if reason else {}) | ({"stop": stop} if stop else {})
         said |= {"notes": list(notes)} if notes else {}
         outcome = {"state": state, "evaluations": evaluations, "at": time.time()} | said
+        # In this order: whoever reads in the log that the run has ended finds its outcome, and one that was overtaken adds nothing.
+        self.store.close(self.manifest.job, outcome, self._epoch)
         self.store.append(self.manifest.job, {"event": state, **outcome})
-        self.store.close(self.manifest.job, outcome)
 
     def _finish(self, design: Design, progress: Rounds, added: int) -> Finished:
         draws = progress.stop_at or self.draws

@@ -270,6 +270,8 @@ class RayRun:
             self.metrics.win()
         spent = time.perf_counter() - began
         self.metrics.committed(delivery.facts, float(delivery.facts.get("commit_seconds", spent)))
+        if "uncommitted" in delivery.facts:
+            self._warn("worker %d cannot commit, its values come home: %s", worker, delivery.facts["uncommitted"], unit)
         if "halved" in delivery.facts:
             self._warn("worker %d halved its batch: %s", worker, f"{delivery.facts['halved']} times", unit)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,7 @@ from xai_ray.engine.failures import Failure, error_of
 from xai_ray.engine.journal import Journal
 from xai_ray.engine.ledger import Ledger
 from xai_ray.engine.ray_warm_pool import REMEDY, joined, warm_actor, warm_names
-from xai_ray.errors import EngineError
+from xai_ray.errors import EngineError, StoreError
 from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
 
@@ -84,6 +85,8 @@ class _Run:
     calls: dict[Any, tuple[int, Unit | None]] = field(default_factory=dict[Any, "tuple[int, Unit | None]"])
     record: Record | None = None
     failures: dict[Unit, Failure] = field(default_factory=dict[Unit, Failure])
+    suspects: set[int] = field(default_factory=set[int])
+    """Workers on which a unit raised what it may not raise elsewhere: their device may be broken."""
 
     def run(self, units: Sequence[Unit]) -> None:
         try:
@@ -98,11 +101,13 @@ class _Run:
                 for call in ready:
                     self._arrived(call)
         finally:
-            if self.journal is not None:
-                self.journal.flush()
             for call in self.calls:
                 # What waits behind a unit under way is not begun; the actor itself stays for others.
                 ray.cancel(call)
+            if self.journal is not None:
+                # The error under way says why the store cannot take it, if it cannot.
+                with suppress(StoreError):
+                    self.journal.flush()
 
     def _wait(self) -> list[Any]:
         calls = list(self.calls)
@@ -127,6 +132,7 @@ class _Run:
             self._send(WorkerReady(worker))
         elif isinstance(answer, Failure):
             self.failures[unit] = answer
+            self.suspects |= set() if answer.final else {worker}
             self._send(UnitFailed(unit, worker, answer.message, answer.final))
         else:
             self.record = answer
@@ -150,8 +156,8 @@ class _Run:
                 self.commit(self.record)
             case Release(worker):
                 actor = self._forget(worker)
-                if actor is not None and not self.ledger.over:
-                    # Released in mid-run: a unit raised on it, and its device may be broken.
+                if actor is not None and worker in self.suspects and not self.ledger.over:
+                    # One that is only at rest stays for others.
                     ray.kill(actor, no_restart=True)
             case Fail(unit):
                 raise error_of(action, self.failures.get(unit) if unit else None)

@@ -8,7 +8,7 @@ import numpy as np
 
 from xai_ray.coalitions import Design, from_description
 from xai_ray.engine.rounds import answer
-from xai_ray.errors import StoreError
+from xai_ray.errors import MissingRecord
 from xai_ray.estimators import Ask, Estimate, Pool, boundaries
 from xai_ray.stores import Manifest, Store
 from xai_ray.types import Values
@@ -20,20 +20,22 @@ def design_of(manifest: Manifest) -> Design:
 
 
 def read_pool(store: Store, manifest: Manifest, draws: int) -> Pool:
-    """The values of the first draws of a job, from its store. Raises StoreError when some are not there yet."""
+    """The values of the first draws of a job, from its store. Raises MissingRecord when some are not there."""
     design = design_of(manifest)
     units = [u for s in store.segments(manifest.job) for u in s.units() if u.start < draws]
     missing = len(set(units) - store.committed(manifest.job))
     if missing or not units or units[-1].stop < draws:
-        raise StoreError(
+        raise MissingRecord(
             f"job {manifest.job} is not finished: {missing} of {len(units)} units have no record; xai-ray resume {manifest.job}"
         )
     return Pool(design, draws, values_of(store, manifest.job, draws)[: design.evaluations(draws)])
 
 
 def values_of(store: Store, job: str, draws: int) -> Values:
-    """The values of the units that hold the first draws, in canonical order. Raises StoreError where one is missing."""
+    """The values of the units that hold the first draws, in canonical order. Raises MissingRecord where one is missing."""
     units = [u for s in store.segments(job) for u in s.units() if u.start < draws]
+    if not units or units[-1].stop < draws:
+        raise MissingRecord(f"{store.url} has no plan for the first {draws} draws of job {job}; xai-ray resume {job}")
     return np.concatenate([record.values for record in store.records(job, units)])
 
 

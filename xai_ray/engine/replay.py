@@ -45,7 +45,7 @@ class Replayed:
 
 
 def replay_log(events: Iterable[Mapping[str, Any]]) -> list[Replayed]:
-    """The runs in a job's event log (`Store.events`), oldest first; other entries are passed over.
+    """The runs in a job's log of the scheduler (`Store.events(job, "schedule")`), oldest first; other entries are passed over.
 
     Raises StoreError where the log has a gap or holds what no ledger was ever told.
     """

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 import torch
 
 from xai_ray.errors import SpecError
-
-SETTING = "XAI_RAY_ESTIMATOR_DEVICE"
+from xai_ray.estimators.device_setting import SETTING
 
 TOLERANCE = 1e-6
 """Values and standard errors of two devices differ by at most this share of the largest; both compute in float64, and the search for

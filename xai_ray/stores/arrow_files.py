@@ -3,7 +3,7 @@
 DIR/<job>/manifest.json           sealed JSON, put once
 DIR/<job>/segments/0000.json      sealed JSON, put once each
 DIR/<job>/units/<xx>/<start>-<stop>.arrow    records (stores/records.py); xx = low byte of the CRC-32 of the file name
-DIR/<job>/events.jsonl            one JSON object a line
+DIR/<job>/events.jsonl, schedule.jsonl    the logs, one JSON object a line
 DIR/<job>/cancel                  there while cancellation is requested
 DIR/<job>/outcome.json            sealed JSON, replaced
 DIR/<job>/tmp/                    files being written; what dead processes left is ignored, and removed after an hour
@@ -32,7 +32,7 @@ from xai_ray.stores.files import (
     remove_stale,
     replace,
 )
-from xai_ray.stores.protocol import Manifest, Record, Segment
+from xai_ray.stores.protocol import Log, Manifest, Record, Segment
 from xai_ray.stores.records import decode, encode
 from xai_ray.stores.refusals import (
     check_digest,
@@ -69,6 +69,10 @@ class ArrowFileStore:
     def remote(self) -> bool:
         """False: other machines need not share the file system."""
         return False
+
+    def warnings(self) -> list[str]:
+        """See `Store.warnings`. None."""
+        return []
 
     def open(self, manifest: Manifest) -> Manifest:
         """See `Store.open`. Creates the directory; StoreError if that, or writing in it, is not possible."""
@@ -158,13 +162,13 @@ class ArrowFileStore:
         """See `Store.discard`."""
         self._remove(_record_path(self._home(job), unit))
 
-    def append(self, job: str, event: dict[str, Any]) -> None:
+    def append(self, job: str, event: dict[str, Any], log: Log = "events") -> None:
         """See `Store.append`."""
-        append_line(os.path.join(self._home(job), "events.jsonl"), canonical(event, f"an event of job {job!r}"))
+        append_line(os.path.join(self._home(job), f"{log}.jsonl"), canonical(event, f"an event of job {job!r}"))
 
-    def events(self, job: str) -> list[dict[str, Any]]:
+    def events(self, job: str, log: Log = "events") -> list[dict[str, Any]]:
         """See `Store.events`. A line torn by a kill or a full disk was never acknowledged and is left out."""
-        data = read_bytes(os.path.join(self._home(job), "events.jsonl")) or b""
+        data = read_bytes(os.path.join(self._home(job), f"{log}.jsonl")) or b""
         events: list[dict[str, Any]] = []
         for line in data.split(b"\n")[:-1]:
             with suppress(ValueError):
@@ -184,7 +188,7 @@ class ArrowFileStore:
         """See `Store.cancelled`."""
         return os.path.exists(os.path.join(self._home(job), "cancel"))
 
-    def close(self, job: str, outcome: dict[str, Any]) -> None:
+    def close(self, job: str, outcome: dict[str, Any], epoch: int = 0) -> None:
         """See `Store.close`."""
         home = self._home(job)
         data = seal(outcome, f"the outcome of job {job!r}")

@@ -11,7 +11,7 @@ from typing import Any
 from xai_ray.coalitions import Unit
 from xai_ray.errors import StoreError
 from xai_ray.stores.canonical import canonical
-from xai_ray.stores.protocol import Manifest, Record, Segment
+from xai_ray.stores.protocol import Log, Manifest, Record, Segment
 from xai_ray.stores.records import decode, encode
 from xai_ray.stores.refusals import (
     check_digest,
@@ -31,7 +31,7 @@ class _Job:
     document: bytes
     segments: list[Segment] = field(default_factory=list)
     records: dict[Unit, bytes] = field(default_factory=dict)
-    events: list[bytes] = field(default_factory=list)
+    logs: dict[Log, list[bytes]] = field(default_factory=lambda: {"events": [], "schedule": []})
     cancelled: bool = False
     outcome: bytes | None = None
 
@@ -52,6 +52,10 @@ class MemoryStore:
     def remote(self) -> bool:
         """False: it is in this process."""
         return False
+
+    def warnings(self) -> list[str]:
+        """See `Store.warnings`. None."""
+        return []
 
     def open(self, manifest: Manifest) -> Manifest:
         """See `Store.open`."""
@@ -117,18 +121,18 @@ class MemoryStore:
         with self._lock:
             found.records.pop(unit, None)
 
-    def append(self, job: str, event: dict[str, Any]) -> None:
+    def append(self, job: str, event: dict[str, Any], log: Log = "events") -> None:
         """See `Store.append`."""
         found = self._job(job)
         line = canonical(event, f"an event of job {job!r}")
         with self._lock:
-            found.events.append(line)
+            found.logs[log].append(line)
 
-    def events(self, job: str) -> list[dict[str, Any]]:
+    def events(self, job: str, log: Log = "events") -> list[dict[str, Any]]:
         """See `Store.events`."""
         found = self._job(job)
         with self._lock:
-            lines = list(found.events)
+            lines = list(found.logs[log])
         return [json.loads(line) for line in lines]
 
     def cancel(self, job: str, requested: bool) -> None:
@@ -139,7 +143,7 @@ class MemoryStore:
         """See `Store.cancelled`."""
         return self._job(job).cancelled
 
-    def close(self, job: str, outcome: dict[str, Any]) -> None:
+    def close(self, job: str, outcome: dict[str, Any], epoch: int = 0) -> None:
         """See `Store.close`."""
         found = self._job(job)
         found.outcome = canonical(outcome, f"the outcome of job {job!r}")

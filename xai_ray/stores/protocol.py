@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from xai_ray.coalitions import Unit
 from xai_ray.types import Values
@@ -52,6 +52,11 @@ class Record:
     """JSON object: seconds, worker, versions. Not part of the answer."""
 
 
+Log: TypeAlias = Literal["events", "schedule"]
+"""The two logs of a job: `events`, a handful a run, which whoever follows the job reads again and again; and `schedule`, what
+the scheduler was told, of any length, read by a replay alone."""
+
+
 class Store(Protocol):
     """Laws: what `commit` acknowledged survives the death of every process; a second `commit` of a unit changes nothing
     and returns False; `records` yields bit for bit what was committed; a record that is damaged raises CorruptRecord
@@ -60,7 +65,7 @@ class Store(Protocol):
     JSON objects hold no NaN or infinity; SpecError says where one does. Every method that takes a job raises StoreError
     for an unknown one.
 
-    Epochs: a coordinator that works alone on a job claims it and commits with the epoch it got; a later claim fences it.
+    Epochs: a coordinator that works alone on a job claims it, and commits and closes with the epoch it got; a later claim fences it.
     Stores whose processes may work together on a job give epoch 0, which is never fenced.
     """
 
@@ -72,6 +77,10 @@ class Store(Protocol):
     @property
     def remote(self) -> bool:
         """Whether a worker on another machine can open this store by its handle and commit by itself."""
+        ...
+
+    def warnings(self) -> list[str]:
+        """Sentences about settings of the place that put records at risk; empty where there are none."""
         ...
 
     def open(self, manifest: Manifest) -> Manifest:
@@ -119,12 +128,12 @@ class Store(Protocol):
         """Remove the record of one unit (a damaged one, on request), so that it is computed again."""
         ...
 
-    def append(self, job: str, event: dict[str, Any]) -> None:
-        """Append one JSON object to the event log."""
+    def append(self, job: str, event: dict[str, Any], log: Log = "events") -> None:
+        """Append one JSON object to a log."""
         ...
 
-    def events(self, job: str) -> list[dict[str, Any]]:
-        """The event log in order; a torn last line is left out."""
+    def events(self, job: str, log: Log = "events") -> list[dict[str, Any]]:
+        """A log in order; a torn last line is left out."""
         ...
 
     def cancel(self, job: str, requested: bool) -> None:
@@ -135,8 +144,8 @@ class Store(Protocol):
         """Whether cancellation was requested."""
         ...
 
-    def close(self, job: str, outcome: dict[str, Any]) -> None:
-        """Write how the last run ended (replaces an earlier outcome)."""
+    def close(self, job: str, outcome: dict[str, Any], epoch: int = 0) -> None:
+        """Write how the last run ended (replaces an earlier outcome). Raises Fenced, and changes nothing, as `commit` does."""
         ...
 
     def outcome(self, job: str) -> dict[str, Any] | None:

@@ -6,9 +6,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from xai_ray.errors import SpecError
+from xai_ray.stores.addresses import is_readable, without_password
 
 USERNAME = "XAI_RAY_REDIS_USERNAME"
 PASSWORD = "XAI_RAY_REDIS_PASSWORD"
@@ -53,7 +54,10 @@ class Place:
 
 def parse_place(url: str, environment: Mapping[str, str] = os.environ) -> Place:
     """The place at a URL, credentials and settings from the environment where the URL has none. Raises SpecError."""
-    shown = _without_password(url)
+    shown = without_password(url)
+    if "@" in url and not is_readable(url):
+        hint = f"percent-encode user and password, or better set {PASSWORD}"
+        raise SpecError(f"store {shown!r} is no address that can be read; {hint}; use {_FORMS}")
     try:
         parts = urlsplit(url)
         port = parts.port or 6379
@@ -128,20 +132,6 @@ def _credentials(
             return username, file.read().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{PASSWORD_FILE}: cannot read {path}: {error}; name a file that holds the password") from None
-
-
-def _without_password(url: str) -> str:
-    """The URL as it may be shown: user and database stay."""
-    scheme, _, rest = url.partition("://")
-    authority, slash, tail = rest.partition("/")
-    user, at, host = authority.rpartition("@")
-    user = user.partition(":")[0]
-    tail, question, query = (slash + tail).partition("?")
-    if not slash and "?" in host:
-        host, question, query = host.partition("?")
-    shown = [(k, v) for k, v in parse_qsl(query, keep_blank_values=True) if k not in ("password", "username")]
-    name = quote(unquote(user), safe="") if user else ""
-    return f"{scheme}://{name}{at if name else ''}{host}{tail}{question if shown else ''}{urlencode(shown, safe='/')}"
 
 
 def _number(text: str, where: str, what: str) -> int:

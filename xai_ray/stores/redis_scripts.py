@@ -12,6 +12,7 @@ All keys of a job carry the hash tag {job}, so that they lie in one slot of a Re
     xr:{job}:folds      hash     "start:stop:size" -> the records of these units as one blob (redis_folding.py)
     xr:{job}:commits    stream   unit, rows, token of the newest 10,000 commits: a wake-up for whoever follows, not the truth
     xr:{job}:events     stream   event, token: the event log, whole
+    xr:{job}:schedule   stream   the same for the log of the scheduler
     xr:{job}:cancel     string   there while cancellation is requested
     xr:{job}:outcome    string   sealed JSON, replaced
 
@@ -27,7 +28,19 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-KEYS = ("manifest", "status", "segments", "units", "index", "folds", "commits", "events", "cancel", "outcome")
+KEYS = (
+    "manifest",
+    "status",
+    "segments",
+    "units",
+    "index",
+    "folds",
+    "commits",
+    "events",
+    "cancel",
+    "outcome",
+    "schedule",
+)
 """Names of the keys of a job, in the order in which scripts take them."""
 
 JOBS = "xr:jobs"
@@ -53,7 +66,7 @@ def keys_of(job: str) -> list[str]:
 
 
 _PRELUDE = """
-local manifest, status, segments, units, index, folds, commits, events, cancel, outcome = unpack(KEYS)
+local manifest, status, segments, units, index, folds, commits, events, cancel, outcome, schedule = unpack(KEYS)
 if redis.call('EXISTS', manifest) == 0 then return 'no such job' end
 local function revive()
   if redis.call('PTTL', manifest) > 0 then
@@ -248,21 +261,27 @@ return 1
 
 APPEND = _script(
     """
-if put_by_this_call(events, ARGV[2], 64) then return 1 end
-redis.call('XADD', events, '*', 'event', ARGV[1], 'token', ARGV[2])
-if redis.call('PTTL', manifest) > 0 then redis.call('PEXPIRE', events, redis.call('PTTL', manifest)) end
+local log = KEYS[tonumber(ARGV[3])]
+if put_by_this_call(log, ARGV[2], 64) then return 1 end
+redis.call('XADD', log, '*', 'event', ARGV[1], 'token', ARGV[2])
+if redis.call('PTTL', manifest) > 0 then redis.call('PEXPIRE', log, redis.call('PTTL', manifest)) end
 return 1
 """
 )
-"""ARGV: event, token."""
+"""ARGV: event, token, place of the log in `KEYS`."""
 
 EVENTS = _script(
     """
 local texts = {}
-for _, entry in ipairs(redis.call('XRANGE', events, '-', '+')) do texts[#texts + 1] = entry[2][2] end
+local from = ARGV[2]
+for _, entry in ipairs(redis.call('XRANGE', KEYS[tonumber(ARGV[1])], from, '+', 'COUNT', 64)) do
+  texts[#texts + 1] = entry[1]
+  texts[#texts + 1] = entry[2][2]
+end
 return texts
 """
 )
+"""ARGV: place of the log in `KEYS`, where to begin: '-', or '(' and the last id. Ids and events, at most 64 at a time."""
 
 CANCEL = _script(
     """
@@ -277,13 +296,14 @@ CANCELLED = _script("return redis.call('EXISTS', cancel)")
 
 CLOSE = _script(
     """
+if tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) < tonumber(redis.call('HGET', status, 'epoch') or 0) then return -1 end
 redis.call('SET', outcome, ARGV[1])
 redis.call('HSET', status, 'state', ARGV[2])
 revive()
 return 1
 """
 )
-"""ARGV: sealed outcome, its state."""
+"""ARGV: sealed outcome, its state, epoch. 1, or -1 if fenced."""
 
 EXPIRE = _script(
     """

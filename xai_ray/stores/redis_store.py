@@ -38,14 +38,14 @@ from xai_ray.coalitions import Unit
 from xai_ray.errors import CorruptRecord
 from xai_ray.stores import redis_scripts as scripts
 from xai_ray.stores.canonical import canonical, seal, unseal
-from xai_ray.stores.protocol import Manifest, Record, Segment
+from xai_ray.stores.protocol import Log, Manifest, Record, Segment
 from xai_ray.stores.redis_client import RedisClient
 from xai_ray.stores.redis_facts import check_server
 from xai_ray.stores.redis_folding import Group, group_of, groups
 from xai_ray.stores.redis_jobs import RedisJobs
 from xai_ray.stores.redis_place import parse_place
 from xai_ray.stores.redis_records import RedisRecords
-from xai_ray.stores.refusals import check_digest, check_job_id, check_lifetime, check_segment, not_done
+from xai_ray.stores.refusals import check_digest, check_job_id, check_lifetime, check_segment, fenced, not_done
 
 _MANIFEST, _SEGMENTS, _OUTCOME = (scripts.KEYS.index(name) + 1 for name in ("manifest", "segments", "outcome"))
 _SEGMENT = re.compile(rb"[0-9]+:[0-9]+:[1-9][0-9]*")
@@ -81,6 +81,10 @@ class RedisStore:
         `warnings`, sentences about settings that put records at risk.
         """
         return check_server(self._client)
+
+    def warnings(self) -> list[str]:
+        """See `Store.warnings`."""
+        return list(self.facts()["warnings"])
 
     def open(self, manifest: Manifest) -> Manifest:
         """See `Store.open`. StoreError if the server would evict records."""
@@ -145,13 +149,19 @@ class RedisStore:
             if alone.issuperset(group.units()):
                 self._records.fold(job, group)
 
-    def append(self, job: str, event: dict[str, Any]) -> None:
+    def append(self, job: str, event: dict[str, Any], log: Log = "events") -> None:
         """See `Store.append`."""
-        self._jobs.run(scripts.APPEND, job, canonical(event, f"an event of job {job!r}"), secrets.token_hex(8))
+        data = canonical(event, f"an event of job {job!r}")
+        self._jobs.run(scripts.APPEND, job, data, secrets.token_hex(8), _place(log))
 
-    def events(self, job: str) -> list[dict[str, Any]]:
+    def events(self, job: str, log: Log = "events") -> list[dict[str, Any]]:
         """See `Store.events`."""
-        return [json.loads(event) for event in self._jobs.run(scripts.EVENTS, job)]
+        found: list[dict[str, Any]] = []
+        last = "-"
+        while answer := self._jobs.run(scripts.EVENTS, job, _place(log), last):
+            found += [json.loads(event) for event in answer[1::2]]
+            last = f"({answer[-2].decode()}"
+        return found
 
     def cancel(self, job: str, requested: bool) -> None:
         """See `Store.cancel`."""
@@ -161,10 +171,12 @@ class RedisStore:
         """See `Store.cancelled`."""
         return bool(self._jobs.run(scripts.CANCELLED, job))
 
-    def close(self, job: str, outcome: dict[str, Any]) -> None:
+    def close(self, job: str, outcome: dict[str, Any], epoch: int = 0) -> None:
         """See `Store.close`. A job that is done expires where XAI_RAY_REDIS_EXPIRE says so."""
         state = str(outcome.get("state", ""))
-        self._jobs.run(scripts.CLOSE, job, seal(outcome, f"the outcome of job {job!r}"), canonical(state, "the state"))
+        data = seal(outcome, f"the outcome of job {job!r}")
+        if self._jobs.run(scripts.CLOSE, job, data, canonical(state, "the state"), epoch) == -1:
+            raise fenced(job, epoch, self.url)
         self.fold(job)
         if state == "done" and self._client.place.expire:
             self.expire(job, self._client.place.expire)
@@ -209,3 +221,7 @@ class RedisStore:
         if known is None or not known or known[-1].stop < unit.stop:
             known = self.segments(job)
         return group_of(known, unit)
+
+
+def _place(log: Log) -> int:
+    return scripts.KEYS.index(log) + 1

@@ -6,7 +6,7 @@ import difflib
 import re
 
 from xai_ray.coalitions import Unit
-from xai_ray.errors import DigestMismatch, Fenced, SpecError, StoreError
+from xai_ray.errors import DigestMismatch, Fenced, MissingRecord, SpecError, StoreError
 from xai_ray.stores.protocol import Manifest, Segment
 
 _JOB = re.compile(r"[a-z0-9-]{1,128}")
@@ -49,9 +49,9 @@ def unknown_job(job: str, known: list[str], url: str) -> StoreError:
     )
 
 
-def missing_record(job: str, unit: Unit, url: str) -> StoreError:
+def missing_record(job: str, unit: Unit, url: str) -> MissingRecord:
     """The error for a unit that has not been computed."""
-    return StoreError(
+    return MissingRecord(
         f"unit [{unit.start}, {unit.stop}) of job {job!r} has no record in {url}; "
         f"`xai-ray resume {job}` computes what is missing"
     )

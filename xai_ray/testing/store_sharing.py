@@ -94,6 +94,10 @@ class SharingContract:
         assert self.reopen(store).commit(job, a_record(2, 4), second)
         assert store.commit(job, a_record(4, 6), 0)
         assert not store.commit(job, a_record(4, 6), second)
+        store.close(job, {"state": "done"}, second)
+        with pytest.raises(Fenced):
+            store.close(job, {"state": "failed"}, first)
+        assert store.outcome(job) == {"state": "done"}
 
     def test_racing_claims_give_every_coordinator_its_own_epoch(self, store: Store, job: str) -> None:
         handles = [self.reopen(store) for _ in range(6)]

@@ -265,6 +265,16 @@ class StoreContract(SharingContract):
             (store if n % 2 else self.reopen(store)).append(job, event)
         assert self.reopen(store).events(job) == events
 
+    def test_the_two_logs_are_separate(self, store: Store, job: str) -> None:
+        for n in range(150):
+            store.append(job, {"n": n, "fill": "x" * n}, "schedule")
+        store.append(job, {"event": "started"})
+        assert self.reopen(store).events(job) == [{"event": "started"}]
+        assert [entry["n"] for entry in self.reopen(store).events(job, "schedule")] == list(range(150))
+
+    def test_warnings_are_sentences(self, store: Store) -> None:
+        assert all(isinstance(warning, str) and warning for warning in store.warnings())
+
     def test_racing_events_are_all_kept_whole(self, store: Store, job: str) -> None:
         def write(handle: Store, who: int) -> None:
             for n in range(50):
