@@ -77,7 +77,13 @@ def ray_beside_inline(units: int = 600) -> Iterator[dict[str, object]]:
         ray.shutdown()
     rates = {name: round(statistics.median(r[name] for r in found), 1) for name in engines}
     seconds = UNIT_DRAWS * 2 / rates["inline"]
-    common = {"rounds": ROUNDS, "units": units, "seconds_of_a_unit": round(seconds, 4), "cores": os.cpu_count(), **rates}
+    common = {
+        "rounds": ROUNDS,
+        "units": units,
+        "seconds_of_a_unit": round(seconds, 4),
+        "cores": os.cpu_count(),
+        **rates,
+    }
     one = statistics.median(r["one"] / r["inline"] for r in found)
     two = statistics.median(r["two"] / r["one"] for r in found)
     yield {"figure": "one actor beside inline, evaluations per second", **common, "value": round(one, 3)}

@@ -141,4 +141,3 @@ def job_of(draws: int, store: Store, engine: object = None, asked: bool = True) 
 def record(start: int) -> Record:
     """The record of draw `start`, of two evaluations."""
     return Record(Unit(start, start + 1), np.full((2, 1), float(start)), {"seconds": 1.0, "evaluations": 2})
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -132,5 +131,3 @@ def chaos_cluster() -> Iterator[ChaosCluster]:
             yield made
         finally:
             made.close()
-
-

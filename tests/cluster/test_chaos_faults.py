@@ -1,4 +1,4 @@
-"""Faults of a whole system: coordinators, Redis, GCS, nodes. Each ends with the bytes of an undisturbed run and every evaluation counted once."""
+"""Faults of whole systems: coordinators, Redis, GCS, nodes. Each run ends with the bytes of an undisturbed one, every evaluation counted once."""
 
 from __future__ import annotations
 
