@@ -1,4 +1,4 @@
-"""Faults of whole systems: coordinators, Redis, GCS, nodes. Each run ends with the bytes of an undisturbed one, every evaluation counted once."""
+"""Faults of whole systems: coordinators, Redis, GCS, nodes. Each run ends with the bytes of an undisturbed one."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
 
 
-def tests_of(file: str) -> set[str]:
+def names_in(file: str) -> set[str]:
     """Names of the test functions of a file."""
     path = ROOT / file
     return (
@@ -27,7 +27,7 @@ def tests_of(file: str) -> set[str]:
 def test_every_named_test_exists() -> None:
     named = [found for row in rows() for found in NAMED.findall(row[2])]
     assert len(named) >= 30
-    assert [f"{file}::{name}" for file, name in named if name not in tests_of(file)] == []
+    assert [f"{file}::{name}" for file, name in named if name not in names_in(file)] == []
 
 
 def test_every_row_has_a_fault_an_outcome_and_a_test() -> None:
@@ -38,7 +38,7 @@ def test_every_row_has_a_fault_an_outcome_and_a_test() -> None:
 def test_every_test_of_chaos_is_in_the_table() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     files = [p for p in (ROOT / "tests" / "cluster").glob("test_chaos_*.py") if p.name != Path(__file__).name]
-    tests = {name for p in files for name in tests_of(f"tests/cluster/{p.name}")} - {"test_schedules_have_every_fault"}
+    tests = {name for p in files for name in names_in(f"tests/cluster/{p.name}")} - {"test_schedules_have_every_fault"}
     assert len(tests) >= 8
     assert [name for name in sorted(tests) if f"::{name}`" not in text] == []
 
