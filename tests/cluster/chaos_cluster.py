@@ -83,6 +83,10 @@ class ChaosCluster:
         told = GcsClient(address=self.address).get_all_node_info(timeout=30)
         return {key.hex() for key, node in told.items() if node.state == 0}
 
+    def runs(self, pid: int) -> bool:
+        """Whether a worker runs, not stopped, on a node that is there: Ray leaves those of a lost one to end when they will."""
+        return state(pid) not in ("", "T") and parent(pid) in {raylet(n) for n in self.ray.worker_nodes}
+
     def node_of(self, worker: int) -> Any:
         """The worker node that runs a process."""
         (found,) = [n for n in self.ray.worker_nodes if raylet(n) == parent(worker)]

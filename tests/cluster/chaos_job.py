@@ -72,9 +72,10 @@ class ChaosJob:
     def kill(self) -> None:
         """SIGKILL of the newest coordinator; its workers go with it."""
         workers = self.workers()
+        runs = self.cluster.runs
         self.driver.send_signal(signal.SIGKILL)
         self.driver.wait(SECONDS)
-        until(lambda: not any(map(_runs, workers)), "the workers of a killed driver to end")
+        until(lambda: not any(map(runs, workers)), "the workers of a killed driver to end")
 
     # --- the gate -----------------------------------------------------------------------------------------------------
 
@@ -105,14 +106,17 @@ class ChaosJob:
     def nobody_held(self) -> None:
         """Wait until all have passed."""
         waiting = self.folder / "waiting"
-        until(lambda: not any(_runs(int(name)) for name in os.listdir(waiting)), "the workers to pass the gate")
+        until(
+            lambda: not any(self.cluster.runs(int(name)) for name in os.listdir(waiting)),
+            "the workers to pass the gate",
+        )
 
     def _at_the_gate(self) -> list[int]:
         assert self.driver.poll() is None, self._seen()
         if len(os.listdir(self.folder / "calls")) <= int((self.folder / "allowed").read_text()):
             return []  # who waits has not seen yet that it need not
         pids = sorted(map(int, os.listdir(self.folder / "waiting")))
-        return [pid for pid in pids if _runs(pid)]
+        return [pid for pid in pids if self.cluster.runs(pid)]
 
     def _seen(self) -> str:
         return "\n".join(f"exit code {d.poll()}: {self.said(d)[-2000:]}" for d in self.drivers)
@@ -150,10 +154,6 @@ class ChaosJob:
             if driver.poll() is None:
                 driver.kill()
                 driver.wait(SECONDS)
-
-
-def _runs(pid: int) -> bool:
-    return state(pid) not in ("", "T")
 
 
 @contextmanager

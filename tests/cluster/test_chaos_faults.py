@@ -127,7 +127,7 @@ def kill_two_workers(job: ChaosJob) -> None:
 
 
 def freeze_a_node(job: ChaosJob) -> None:
-    freeze(job.cluster.node_of(job.held()[0]))
+    freeze(job.cluster.node_of(job.held(2)[0]))
 
 
 def restart_redis(job: ChaosJob) -> None:
