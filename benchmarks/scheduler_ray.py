@@ -19,7 +19,7 @@ from xai_ray.types import Coalitions, Ints, Values
 
 PLAYERS = 16
 UNIT_DRAWS = 8
-ROUNDS = 2
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def rate(engine: Engine, units: int) -> float:
     return sum(counts[1:]) / (times[-1] - times[0])
 
 
-def ray_beside_inline(units: int = 100) -> Iterator[dict[str, object]]:
+def ray_beside_inline(units: int = 300) -> Iterator[dict[str, object]]:
     """Medians over rounds in which the three take turns: evaluations per second inline, with one actor and with two, and their ratios."""
     import ray
 
