@@ -1,8 +1,13 @@
 """What one coordinator carries; one JSON line a figure.
 
-    python benchmarks/scheduler.py --ledger        the ledger alone: a state machine without I/O, in one process
+    python benchmarks/scheduler.py --ledger                    the ledger alone: a state machine without I/O, in one process
+    python benchmarks/scheduler.py --redis                     commits per second into a Redis on this machine
+    python benchmarks/scheduler.py --resume [--units 100000]   time to the first new unit of a resumed job
+    python benchmarks/scheduler.py --memory                    peak memory of a coordinator as units grow
+    python benchmarks/scheduler.py --ray                       the Ray engine beside the inline one, two actors beside one
 
-Each figure is a function here, and says what it measures. Use one thread, and an idle machine.
+Each figure is a function, here or in scheduler_*.py, and says what it measures. Use one thread, and an idle machine: every line tells the
+load average at its end.
 """
 
 from __future__ import annotations
@@ -10,9 +15,10 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
+import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from xai_ray.coalitions import Unit
 from xai_ray.engine.events import AddUnits, Assign, Close, Finish, StartWorker, Tick, UnitDone, WorkerReady
@@ -141,14 +147,41 @@ LEDGER: tuple[Callable[[], dict[str, object]], ...] = (
 )
 
 
+def figures(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Those that were asked for, as they come."""
+    if options.ledger:
+        yield from (figure() for figure in LEDGER)
+    if options.redis:
+        from scheduler_store import commit_rates
+
+        yield from commit_rates()
+    if options.resume:
+        from scheduler_store import resume_times
+
+        yield from resume_times(options.units)
+    if options.memory:
+        from scheduler_memory import coordinator_memory
+
+        yield from coordinator_memory()
+    if options.ray:
+        from scheduler_ray import ray_beside_inline
+
+        yield from ray_beside_inline()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ledger", action="store_true", help="the figures of the ledger")
+    parser.add_argument("--redis", action="store_true", help="commits of 4 KB a second")
+    parser.add_argument("--resume", action="store_true", help="seconds to the first new unit, on files and on Redis")
+    parser.add_argument("--memory", action="store_true", help="memory of a coordinator over 10,000 to 1,000,000 units")
+    parser.add_argument("--ray", action="store_true", help="overhead of Ray, and what a second actor adds")
+    parser.add_argument("--units", type=int, default=100_000, help="committed units of --resume (%(default)s)")
     options = parser.parse_args()
-    if not options.ledger:
-        parser.error("say what to measure: --ledger")
-    for figure in LEDGER:
-        print(json.dumps(figure()), flush=True)
+    if not (options.ledger or options.redis or options.resume or options.memory or options.ray):
+        parser.error("say what to measure: --ledger, --redis, --resume, --memory, --ray")
+    for figure in figures(options):
+        print(json.dumps({**figure, "load": round(os.getloadavg()[0], 1)}), flush=True)
 
 
 if __name__ == "__main__":
