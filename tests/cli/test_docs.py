@@ -202,7 +202,17 @@ def test_every_key_of_a_spec_is_named():
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "DECISIONS.md", "docs/clusters.md", *DOCUMENTS[1:]]
+    "name",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "DECISIONS.md",
+        "docs/clusters.md",
+        "docs/faults.md",
+        "docs/scale.md",
+        *DOCUMENTS[1:],
+    ],
 )
 def test_paths_exist(name):
     """Links, and names in back quotes that start with a folder of the project or name a file of its root."""
