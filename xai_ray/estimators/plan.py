@@ -112,10 +112,12 @@ def _name(asked: str, question: Question, n: int, evaluations: int | None, where
                 f"{where}: estimator 'exact' needs all 2^{n} = {1 << n:,} coalitions of a deterministic game, "
                 f'the budget is {evaluations}; set [budget] evaluations = "exact"'
             )
-        return asked
     if evaluations is None:
+        # Whatever answers, all 2^n values are held in memory.
         table.check("exact", question, n, where)
-        return "exact"
+        return "exact" if asked == "auto" else asked
+    if asked != "auto":
+        return asked
     return table.choose(question, n, complete=False, evaluations=evaluations)
 
 
