@@ -17,7 +17,7 @@ pytest.importorskip("ray")
 
 pytestmark = pytest.mark.ray
 
-SCHEDULES = int(os.environ.get("XAI_RAY_CHAOS_SCHEDULES") or (4 if os.environ.get("CI") else 12))
+SCHEDULES = int(os.environ.get("XAI_RAY_CHAOS_SCHEDULES") or (2 if os.environ.get("CI") else 12))
 
 
 @pytest.fixture(scope="module")
