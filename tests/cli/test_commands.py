@@ -248,10 +248,10 @@ def test_watch_ends_with_the_job(cli: Cli, job: str) -> None:
     assert "done" in ended.text
 
 
-def test_cancel_asks_and_a_run_clears_it(cli: Cli, job: str) -> None:
+def test_cancel_of_an_ended_job_stops_nothing(cli: Cli, job: str) -> None:
     ended = cli("cancel", job)
     assert (ended.code, ended.out) == (0, b"")
-    assert "asked" in ended.err
+    assert "is done already; there is nothing to stop" in ended.err
     assert cli("resume", job).code == 0
 
 
