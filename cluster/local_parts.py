@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 import socket
@@ -166,8 +165,3 @@ def nodes_alive(dashboard: int, token: str) -> int:
         return 0
     rows = json.loads(text).get("data", {}).get("summary", [])
     return sum(1 for row in rows if row.get("raylet", {}).get("state") == "ALIVE")
-
-
-def unfilled(text: str) -> list[str]:
-    """The placeholders that a rendered file still has."""
-    return re.findall(r"@[A-Z0-9_]+@", text)

@@ -60,33 +60,9 @@ class Client:
         Raises SpecError and InputError for the spec and the folders, EngineError and StoreError for cluster and store.
         """
         document, home = _spec_of(spec, base)
-        return self.submit_spec(
-            document,
-            home,
-            working_dir=working_dir,
-            py_modules=py_modules,
-            actors=actors,
-            priority=priority,
-            recompute=recompute,
-            skip_killers=skip_killers,
-        )
-
-    def submit_spec(
-        self,
-        spec: Spec,
-        base: Path,
-        *,
-        working_dir: str | Path | None = None,
-        py_modules: Sequence[str | Path] = (),
-        actors: int | None = None,
-        priority: float = 1.0,
-        recompute: bool = False,
-        skip_killers: bool = False,
-    ) -> JobHandle:
-        """As `submit`, for a spec that is read already and the folder its paths start from."""
-        manifest, wish = _planned(spec, base, working_dir, w.Wanted(budget_of(spec), ".", actors, priority, recompute))
-        wish = replace(wish, skip_killers=skip_killers)
-        return self._submit(manifest, with_code(wish, wish.working_dir, py_modules))
+        wish = w.Wanted(budget_of(document), ".", actors, priority, recompute, skip_killers=skip_killers)
+        manifest, planned = _planned(document, home, working_dir, wish)
+        return self._submit(manifest, with_code(planned, planned.working_dir, py_modules))
 
     def submit_game(
         self,

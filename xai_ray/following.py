@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from xai_ray.reports import Result
 
 _RESTING = 4.0
-CODES = {"done": 0, "imprecise": 4, "cancelled": 130, "interrupted": 130}
-"""Exit codes of `xai-ray run` by the state that a job ended in; a failed job's is in its event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +80,6 @@ def ended_as(store: Store, job: str, facts: dict[str, Any]) -> XaiRayError | Non
     if state in ("lost", "killed", "new"):
         return EngineError(f"job {job} is {state}" + (f": {reason}" if reason else f"; xai-ray resume {job} goes on"))
     return _failure(store, job) or XaiRayError(f"job {job} failed: {reason}")
-
-
-def exit_code(store: Store, job: str, facts: dict[str, Any]) -> int:
-    """What `xai-ray run` would have returned."""
-    error = ended_as(store, job, facts)
-    return CODES.get(facts["state"], 0) if error is None else error.exit_code
 
 
 def _failure(store: Store, job: str) -> XaiRayError | None:

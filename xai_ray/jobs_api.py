@@ -81,7 +81,7 @@ class Cluster:
         check_door(self.address)
         self._token = token()
         self._headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        self.ray_version = self._version()
+        self._check_version()
 
     def jobs(self, job: str | None = None) -> list[RayJob]:
         """The attempts that were submitted by this package, oldest first; those of one job, if named."""
@@ -124,7 +124,7 @@ class Cluster:
                 entrypoint=entrypoint, submission_id=name, runtime_env=runtime_env, metadata=dict(metadata)
             )
 
-    def _version(self) -> str:
+    def _check_version(self) -> None:
         parts = urlsplit(self.address)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -146,7 +146,6 @@ class Cluster:
             raise EngineError(
                 f"the cluster at {self.address} runs Ray {version}, older than {oldest}; start it with a newer Ray"
             )
-        return version
 
     def _check_closed(self) -> None:
         """An open cluster runs the code of whoever reaches it; nothing of ours is sent there."""

@@ -27,6 +27,7 @@ TWO = [{"index": "SV", "estimator": "leverage"}, {"index": "SV", "estimator": "p
 
 KNOWN: list[tuple[str, dict[str, Any], list[str]]] = [
     ("too large for exact", airport(60, "exact"), ["2^60 = 1.15e+18 evaluations", "n = 24", "sampled estimator"]),
+    ("too large for exact, by auto", airport(60, "exact", {"index": "SV"}), ["2^60 = 1.15e+18 evaluations", "n = 24"]),
     ("far too large for exact", airport(2000, "exact"), ["n = 2000", "2^2000"]),
     ("only exact knows it", airport(30, 900, {"index": "FSII", "order": 4}), ["FSII", "no sampled estimator", "2^30"]),
     ("two designs", airport(12, 900, *TWO), ["different ones", "'leverage'", "'permutation'", "two jobs"]),

@@ -289,3 +289,20 @@ def test_a_file_that_is_no_spec(
 def test_a_spec_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
     refused(cli, 2, ["no spec at none.toml"], "run", "none.toml")
     refused(cli, 2, ["cannot read spec"], "run", tmp_path)
+
+
+def test_a_module_beside_another_spec_is_not_taken_for_the_own_one(cli: Cli, tmp_path: Path) -> None:
+    """Python keeps one module of a name in a process."""
+    code = "def make():\n    return lambda rows: rows.sum(axis=1, keepdims=True) * {}\n"
+    specs = []
+    for number, folder in enumerate(("first", "second")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "beside.py").write_text(code.format(number + 1))
+        document = model()
+        (tmp_path / folder / "rows.csv").write_text("a,b,c,d\n1,2,3,4\n")
+        document["game"]["model"] = {"factory": "beside:make"}
+        specs.append(written(tmp_path / folder, document))
+    ended = cli("check", specs[0])
+    assert ended.code == 0, ended.err
+    refused(cli, 2, ["'beside'", str(tmp_path / "first"), str(tmp_path / "second"), "another name"], "check", specs[1])
+    assert cli("check", specs[0]).code == 0

@@ -272,6 +272,16 @@ def test_replay_compares_a_unit(cli: Cli, sampled: str) -> None:
     assert ended.json["draws"][0] == 0
 
 
+def test_replay_evaluates_a_unit_without_a_record(cli: Cli, sampled: str) -> None:
+    whole = cli("replay", sampled, "--unit", 0).json
+    (file,) = Path("runs", sampled, "units").glob(f"*/{whole['draws'][0]}-{whole['draws'][1]}.arrow")
+    file.unlink()
+    ended = cli("replay", sampled, "--unit", 0)
+    assert ended.code == 0, ended.err
+    assert ended.json == {**whole, "same_bits": None, "largest_difference": None}
+    assert "has no record to compare with" in ended.err
+
+
 def test_replay_refuses_another_game(cli: Cli, tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=16)
     np.savez(tmp_path / "v.npz", values=values)

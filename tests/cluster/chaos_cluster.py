@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,6 @@ from tests.redis_server import KINDS, running
 
 SECONDS = 120.0
 """A bound on every wait, not a measure."""
-
-
-def until(holds: Callable[[], Any], what: str, seen: Callable[[], Any] | None = None) -> None:
-    """Wait until something holds; `seen` is shown when it does not."""
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end, f"waited {SECONDS:.0f} s for {what}: {seen() if seen is not None else ''}"
-        time.sleep(0.02)
 
 
 def state(pid: int) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.runs import ROOT, environment
-from tests.cluster.chaos_cluster import SECONDS, ChaosCluster, state, thaw, until
+from tests.cluster.chaos_cluster import SECONDS, ChaosCluster, state, thaw
 from tests.cluster.chaos_run import game, result
 from tests.redis_server import KINDS, Server, running
+from tests.waiting import until
 from xai_ray.coalitions import Unit
 from xai_ray.stores import redis_scripts as scripts
 from xai_ray.stores.redis_store import RedisStore
@@ -100,7 +101,7 @@ class ChaosJob:
 
     def held(self, least: int = 1) -> list[int]:
         """Workers that stand at the gate, once there are so many; frozen ones do not count."""
-        until(lambda: len(self._at_the_gate()) >= least, f"{least} workers at the gate", self._seen)
+        until(lambda: len(self._at_the_gate()) >= least, f"{least} workers at the gate", seen=self._seen)
         return self._at_the_gate()
 
     def nobody_held(self) -> None:

@@ -8,16 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import requests
 
 from tests.cli.runs import environment
+from tests.waiting import until
 
 START_SECONDS = 120.0
 REDIS_PASSWORD = secrets.token_hex(16)
@@ -122,14 +120,6 @@ def _answers(head: Head) -> bool:
         return requests.get(f"{head.address}/api/jobs/", headers=headers, timeout=5).status_code == 200
     except requests.RequestException:
         return False
-
-
-def until(true: Callable[[], Any], what: str, seconds: float = 150.0, seen: Callable[[], Any] | None = None) -> None:
-    """Wait until something holds; a bound, not a measure. `seen` is shown when it does not."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}: {seen() if seen is not None else ''}"
-        time.sleep(0.1)
 
 
 def gated_folder(folder: Path) -> Path:

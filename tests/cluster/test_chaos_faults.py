@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.chaos_cluster import ChaosCluster, chaos_cluster, freeze, state, thaw, until
+from tests.cluster.chaos_cluster import ChaosCluster, chaos_cluster, freeze, state, thaw
 from tests.cluster.chaos_job import ChaosJob, chaos_job
+from tests.waiting import until
 
 pytest.importorskip("ray")
 
@@ -52,7 +53,7 @@ def test_of_two_coordinators_the_first_is_fenced_and_the_second_ends(job: ChaosJ
     first = job.start()
     job.held(2)
     second = job.start()
-    until(lambda: len(job.events("started")) == 2, "the second coordinator", lambda: job.said(second))
+    until(lambda: len(job.events("started")) == 2, "the second coordinator", seen=lambda: job.said(second))
     job.open_gate()
     job.same_as_undisturbed()
     assert first.wait(60) == 3

@@ -17,8 +17,9 @@ import requests
 import xai_ray as xr
 from tests.cli.conftest import cli as cli
 from tests.cli.runs import Cli, airport, glove, written
-from tests.cluster.running import GATED, REDIS_PASSWORD, Head, free_ports, gated_folder, until
+from tests.cluster.running import GATED, REDIS_PASSWORD, Head, free_ports, gated_folder
 from tests.redis_server import KINDS, running
+from tests.waiting import until
 from xai_ray.errors import Cancelled, EngineError, InputError, SpecError
 from xai_ray.games import GloveGame
 from xai_ray.jobs_api import AttemptExists, submission_id

@@ -12,7 +12,8 @@ import pytest
 
 from tests.cli.conftest import cli as cli
 from tests.cli.runs import Cli, Ended, airport, environment, glove, process, written
-from tests.cluster.running import Head, until
+from tests.cluster.running import Head
+from tests.waiting import until
 
 pytestmark = pytest.mark.ray
 

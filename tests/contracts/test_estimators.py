@@ -30,25 +30,10 @@ def design_of(name, question, n, seed):
     return Exhaustive(n) if kind == "exhaustive" else Strata(n, seed, uniform_law(n), edges=1)
 
 
-FITTED = {"gp", "stacked", "proxy", "odd"}
-"""They fit a process or trees, tenths of a second an answer: fewer examples for each index, all through one code path."""
-
-
-@pytest.mark.parametrize(("tag", "name"), [case for case in CASES if case[1] not in FITTED])
+@pytest.mark.parametrize(("tag", "name"), CASES)
 @given(data=st.data(), table=value_tables(4, 6), seed=seeds())
 @settings(max_examples=12, deadline=None)
 def test_contract(tag, name, data, table, seed):
-    check(tag, name, data, table, seed)
-
-
-@pytest.mark.parametrize(("tag", "name"), [case for case in CASES if case[1] in FITTED])
-@given(data=st.data(), table=value_tables(4, 6), seed=seeds())
-@settings(max_examples=3, deadline=None)
-def test_contract_of_fits(tag, name, data, table, seed):
-    check(tag, name, data, table, seed)
-
-
-def check(tag, name, data, table, seed):
     n = int(np.log2(len(table)))
     question = resolve(Question(tag, **parameters(tag, name, n)), n)
     design = design_of(name, question, n, seed)

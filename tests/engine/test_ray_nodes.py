@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine.engine_games import SumOfProducts
+from tests.waiting import until
 from xai_ray.coalitions import Exhaustive
 from xai_ray.engine import InlineEngine
 from xai_ray.engine.committing import Ties
@@ -60,13 +60,6 @@ class Meeting(SumOfProducts):
         Path(self.folder, f"pid-{os.getpid()}").touch()
         until(Path(self.folder, "go").exists)
         return super().values(coalitions, context)
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 def test_a_node_joins_midway_and_its_raylet_is_killed(

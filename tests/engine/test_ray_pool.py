@@ -6,7 +6,7 @@ import os
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.engine.engine_games import SumOfProducts
+from tests.waiting import until
 from xai_ray.coalitions import Exhaustive
 from xai_ray.engine.committing import Ties
 from xai_ray.engine.events import WorkerLost
@@ -49,13 +50,6 @@ def cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,9 @@ def test_sampled_standard_errors_agree_with_exact_ones(monkeypatch, index, order
     assert np.median(np.abs(sampled / errors - 1.0)) < 0.2
 
 
-@pytest.mark.parametrize(("budget", "seeds"), [(90, 200), pytest.param(360, 60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("budget", "seeds"), [(90, 200), pytest.param(360, 200, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
 def test_intervals_cover(budget, seeds):
     """Pooled over tables from smooth to rough, at ten and forty evaluations a player."""
     n = 9

@@ -7,7 +7,8 @@ import pytest
 
 from tests.games import smooth_table
 from tests.laws.sampled import drawn
-from xai_ray.estimators import Ask, plan, stacked
+from xai_ray.estimators import Ask, adjusted, plan, stacked
+from xai_ray.estimators.correction import cross_fit
 from xai_ray.estimators.observed import Observed
 from xai_ray.estimators.remembered import LastFit
 from xai_ray.estimators.sized import SizedRows
@@ -117,3 +118,16 @@ def test_auto_takes_the_first_line_that_fits(question, n, evaluations, name):
 
 def test_the_plan_names_what_auto_took():
     assert [a.estimator for a in plan([Ask(Question("SV")), Ask(Question("STII"))], 12, 500, 0).asks] == ["stacked"] * 2
+
+
+@pytest.mark.parametrize("name", ["cells", "proxy"])
+def test_the_questions_of_a_job_share_the_fit_of_a_surrogate(name, monkeypatch):
+    fits = []
+    monkeypatch.setattr(adjusted, "cross_fit", lambda rows, fitter: fits.append(name) or cross_fit(rows, fitter))
+    table = smooth_table(N, seed=5)
+    pool = drawn(table, Question("SII"), name, 200, 0)
+    found = [pool.answer(Question(tag), name).values for tag in ("SV", "SII", "SV")]
+    assert fits == [name]
+    np.testing.assert_array_equal(found[0], found[2])
+    drawn(table + 1e-3 * np.arange(len(table))[:, None], Question("SII"), name, 200, 0).answer(Question("SV"), name)
+    assert fits == [name, name]

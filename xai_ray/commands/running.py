@@ -107,10 +107,9 @@ def resume(
     place = open_store(store)
     if address is not None and is_dashboard(address):
         handle = _on_cluster(address, store, job, out)
-        code, modules = working_dir, py_module or ()
         again = handle.resume(
-            working_dir=code,
-            py_modules=modules,
+            working_dir=working_dir,
+            py_modules=py_module or (),
             actors=actors,
             priority=checked(priority),
             recompute=recompute,
@@ -152,8 +151,8 @@ def extend(
         raise SpecError(f"--{str(error).replace('_', '-')}") from None
     if address is not None and is_dashboard(address):
         handle = _on_cluster(address, store, job, out)
-        code, modules = working_dir, py_module or ()
-        _tell(handle.extend(evaluations, stop=stop, working_dir=code, py_modules=modules, actors=actors))
+        sent = handle.extend(evaluations, stop=stop, working_dir=working_dir, py_modules=py_module or (), actors=actors)
+        _tell(sent)
         return
     _check_here(working_dir, py_module)
     check_join(address)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import ray
 
@@ -27,20 +27,106 @@ class Call:
     worker: int
     kind: Literal["load", "evaluate", "probe", "leave"]
     unit: Unit | None = None
-    made: float = 0.0
+
+
+class Measure(Protocol):
+    """How many workers there can be. `nodes` are the resources of those that are alive."""
+
+    def target(self, nodes: Iterable[Mapping[str, float]]) -> int:
+        """Workers to have or to wait for."""
+        ...
+
+    def share(self, nodes: Iterable[Mapping[str, float]]) -> float:
+        """The part of the cluster that one of them takes."""
+        ...
+
+    def need(self, nodes: Iterable[Mapping[str, float]]) -> str:
+        """What is missing where none comes, in words."""
+        ...
 
 
 @dataclass
-class Pool:
-    """`max_restarts=0` and no task retries: the ledger decides what is tried again and where."""
+class Calls:
+    """Workers and the calls under way, whoever the workers are."""
+
+    actors: dict[int, Any] = field(default_factory=dict, init=False)
+    calls: dict[Any, Call] = field(default_factory=dict, init=False)
+    """In the order made, so heads of windows come first."""
+
+    def wait(self, seconds: float) -> list[Any]:
+        """Calls that have come back; waits for the first one at most so long."""
+        calls = list(self.calls)
+        if not calls:
+            time.sleep(seconds)
+            return []
+        if not ray.wait(calls, num_returns=1, timeout=seconds)[0]:
+            return []
+        return ray.wait(calls, num_returns=len(calls), timeout=0)[0]
+
+    def take(self, call: Any) -> Call | None:
+        """What a call was for; None if its worker was released meanwhile."""
+        return self.calls.pop(call, None)
+
+    def forget(self, worker: int) -> Any:
+        """Forget a worker and its calls. Its actor, None if it was forgotten before."""
+        for call in [c for c, made in self.calls.items() if made.worker == worker]:
+            del self.calls[call]
+        return self.actors.pop(worker, None)
+
+
+class Workers(Protocol):
+    """What the run loop asks of its workers."""
+
+    @property
+    def sizing(self) -> Measure:
+        """How many there can be."""
+        ...
+
+    def start(self, worker: int, avoid: Collection[str]) -> None:
+        """Have one more, on none of the nodes to avoid; its call of kind `load` answers with the `node` it is on."""
+        ...
+
+    def evaluate(self, worker: int, unit: Unit) -> None:
+        """Queue a unit."""
+        ...
+
+    def leave(self, worker: int, unit: Unit) -> None:
+        """A unit is not wanted any more."""
+        ...
+
+    def probe(self, worker: int) -> None:
+        """Ask for a sign of life."""
+        ...
+
+    def suspect(self, worker: int) -> None:
+        """A unit failed there that may do better elsewhere."""
+        ...
+
+    def release(self, worker: int, ending: bool = False) -> None:
+        """Nothing more is wanted of a worker; `ending`: of none."""
+        ...
+
+    def wait(self, seconds: float) -> list[Any]:
+        """See `Calls`."""
+        ...
+
+    def take(self, call: Any) -> Call | None:
+        """See `Calls`."""
+        ...
+
+    def close(self) -> None:
+        """Release all."""
+        ...
+
+
+@dataclass
+class Pool(Calls):
+    """Actors of this run. `max_restarts=0` and no task retries: the ledger decides what is tried again and where."""
 
     sizing: Sizing
     game: Any
     """Ray's reference to the shipped game."""
     committer: Committer | None
-    actors: dict[int, Any] = field(default_factory=dict)
-    calls: dict[Any, Call] = field(default_factory=dict)
-    """In the order made, so heads of windows come first."""
     kind: Any = field(default_factory=actor_class)
 
     def start(self, worker: int, avoid: Collection[str]) -> None:
@@ -58,48 +144,32 @@ class Pool:
         if avoid and set(alive_nodes()) - set(avoid):
             options["label_selector"] = {_NODE_LABEL: f"!in({','.join(sorted(avoid))})"}
         actor = self.actors[worker] = self.kind.options(**options).remote()
-        self._called(actor.load.remote([self.game], self.committer), Call(worker, "load"))
+        self.calls[actor.load.remote([self.game], self.committer)] = Call(worker, "load")
 
     def evaluate(self, worker: int, unit: Unit) -> None:
         """Queue a unit with an actor."""
-        self._called(self.actors[worker].evaluate.remote(unit.start, unit.stop), Call(worker, "evaluate", unit))
+        self.calls[self.actors[worker].evaluate.remote(unit.start, unit.stop)] = Call(worker, "evaluate", unit)
 
     def leave(self, worker: int, unit: Unit) -> None:
         """Tell an actor that it can leave a unit."""
         if worker in self.actors:
-            self._called(self.actors[worker].leave.remote(unit.start, unit.stop), Call(worker, "leave", unit))
+            self.calls[self.actors[worker].leave.remote(unit.start, unit.stop)] = Call(worker, "leave", unit)
 
     def probe(self, worker: int) -> None:
         """Ask an actor for a sign of life."""
         if worker in self.actors:
-            self._called(self.actors[worker].ping.remote(), Call(worker, "probe"))
+            self.calls[self.actors[worker].ping.remote()] = Call(worker, "probe")
 
-    def wait(self, seconds: float) -> list[Any]:
-        """Calls that have come back; waits for the first one at most so long."""
-        calls = list(self.calls)
-        if not calls:
-            time.sleep(seconds)
-            return []
-        if not ray.wait(calls, num_returns=1, timeout=seconds)[0]:
-            return []
-        return ray.wait(calls, num_returns=len(calls), timeout=0)[0]
+    def suspect(self, worker: int) -> None:
+        """Nothing to note: whoever is released is stopped."""
 
-    def take(self, call: Any) -> Call | None:
-        """What a call was for; None if its worker was released meanwhile."""
-        return self.calls.pop(call, None)
-
-    def release(self, worker: int) -> None:
+    def release(self, worker: int, ending: bool = False) -> None:
         """Stop an actor at once and forget its calls."""
-        actor = self.actors.pop(worker, None)
+        actor = self.forget(worker)
         if actor is not None:
             ray.kill(actor, no_restart=True)
-        for call in [c for c, made in self.calls.items() if made.worker == worker]:
-            del self.calls[call]
 
     def close(self) -> None:
         """Stop all actors."""
         for worker in list(self.actors):
             self.release(worker)
-
-    def _called(self, reference: Any, call: Call) -> None:
-        self.calls[reference] = Call(call.worker, call.kind, call.unit, time.monotonic())

@@ -50,7 +50,7 @@ from xai_ray.engine.logs import LOGGER, fields
 from xai_ray.engine.ray_connection import head_of
 from xai_ray.engine.ray_evaluator import Left, Loaded
 from xai_ray.engine.ray_metrics import Metrics
-from xai_ray.engine.ray_pool import Call, Pool
+from xai_ray.engine.ray_pool import Call, Workers
 from xai_ray.engine.ray_shares import Share
 from xai_ray.engine.ray_sizing import alive_nodes
 from xai_ray.errors import EngineError, StoreError
@@ -69,9 +69,9 @@ _LEAST = 2048
 
 @dataclass
 class RayRun:
-    """One call of `RayEngine.run`."""
+    """One call of `run` of an engine on Ray."""
 
-    pool: Pool
+    pool: Workers
     commit: Callable[[Record], None]
     stopped: Callable[[], bool]
     ties: Ties
@@ -219,6 +219,8 @@ class RayRun:
             self._send(UnitLeft(unit, worker))
         elif isinstance(answer, Failure):
             self.failures[unit] = answer
+            if not answer.final:
+                self.pool.suspect(worker)
             self._send(UnitFailed(unit, worker, answer.message, answer.final))
         else:
             self.delivery = answer
@@ -249,7 +251,7 @@ class RayRun:
                 self.probes.setdefault(worker, 0.0)
             case Release(worker):
                 self.probes.pop(worker, None)
-                self.pool.release(worker)
+                self.pool.release(worker, ending=self.ledger.over)
             case Fail(unit):
                 raise error_of(action, self.failures.get(unit) if unit else None)
             case _:

@@ -1,44 +1,21 @@
-"""The engine that runs units on a warm pool: the ledger over borrowed workers, for answers within a second."""
+"""The engine that runs units on a warm pool: the run loop over borrowed workers, for answers within a second."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
 
 from xai_ray.coalitions import Design, Unit
 from xai_ray.engine.committing import Ties
-from xai_ray.engine.events import (
-    Action,
-    AddUnits,
-    Assign,
-    Cancel,
-    Close,
-    Commit,
-    Event,
-    Fail,
-    Release,
-    StartWorker,
-    Tick,
-    UnitDone,
-    UnitFailed,
-    WorkerLost,
-    WorkerReady,
-)
-from xai_ray.engine.failures import Failure, error_of
-from xai_ray.engine.journal import Journal
-from xai_ray.engine.ledger import Ledger
+from xai_ray.engine.ray_pool import Call, Calls
+from xai_ray.engine.ray_run import RayRun
 from xai_ray.engine.ray_warm_pool import REMEDY, joined, warm_actor, warm_names
-from xai_ray.errors import EngineError, StoreError
+from xai_ray.errors import EngineError
 from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
-
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,117 +42,86 @@ class WarmEngine:
             names = warm_names(game.digest)
             if not names:
                 raise EngineError(f"no warm pool on this cluster has the game {game.digest[:16]}; {REMEDY}")
-            workers = min(len(names), len(units))
-            journal = Journal(ties.log, workers) if ties is not None and ties.log is not None else None
-            _Run(Ledger(workers), names, design.describe(), commit, stopped, journal).run(units)
+            pool = Borrowed(names, design.describe(), WarmSizing(len(names)))
+            RayRun(pool, commit, stopped, ties or Ties(), None).run(units)
+
+
+@dataclass(frozen=True, slots=True)
+class WarmSizing:
+    """As many workers as the pool had when the run began."""
+
+    workers: int
+
+    def target(self, nodes: Iterable[Mapping[str, float]]) -> int:
+        """All of them."""
+        return self.workers
+
+    def share(self, nodes: Iterable[Mapping[str, float]]) -> float:
+        """Nothing of the cluster: what they take, the pool has taken."""
+        return 0.0
+
+    def need(self, nodes: Iterable[Mapping[str, float]]) -> str:
+        """What is missing, in words."""
+        return f"the {self.workers} workers of the warm pool do not answer, `xai-ray serve status` shows them"
 
 
 @dataclass
-class _Run:
-    """The ledger over borrowed workers: they are left as they are, except one that may be broken."""
+class Borrowed(Calls):
+    """Workers of a warm pool. They are left as they are, except one that may be broken."""
 
-    ledger: Ledger
     names: list[str]
+    """Of those that can be borrowed."""
     design: dict[str, Any]
-    commit: Callable[[Record], None]
-    stopped: Callable[[], bool]
-    journal: Journal | None
-    began: float = field(default_factory=time.monotonic)
-    actors: dict[int, Any] = field(default_factory=dict[int, Any])
-    calls: dict[Any, tuple[int, Unit | None]] = field(default_factory=dict[Any, "tuple[int, Unit | None]"])
-    record: Record | None = None
-    failures: dict[Unit, Failure] = field(default_factory=dict[Unit, Failure])
+    sizing: WarmSizing
+    lent: dict[int, str] = field(default_factory=dict[int, str])
     suspects: set[int] = field(default_factory=set[int])
     """Workers on which a unit raised what it may not raise elsewhere: their device may be broken."""
 
-    def run(self, units: Sequence[Unit]) -> None:
-        try:
-            for event in (Tick(0.0), AddUnits(tuple(units)), Close()):
-                self._send(event)
-            while not self.ledger.over:
-                if self.stopped():
-                    self._send(Cancel())
-                    return
-                ready = self._wait()
-                self._send(Tick(time.monotonic() - self.began))
-                for call in ready:
-                    self._arrived(call)
-        finally:
-            for call in self.calls:
-                # What waits behind a unit under way is not begun; the actor itself stays for others.
-                ray.cancel(call)
-            if self.journal is not None:
-                # The error under way says why the store cannot take it, if it cannot.
-                with suppress(StoreError):
-                    self.journal.flush()
+    def __post_init__(self) -> None:
+        self.key = str(self.design)
 
-    def _wait(self) -> list[Any]:
-        calls = list(self.calls)
-        if not calls:
-            time.sleep(_POLL_SECONDS)
-            return []
-        ready, _ = ray.wait(calls, num_returns=1, timeout=_POLL_SECONDS)
-        return ready and ray.wait(calls, num_returns=len(calls), timeout=0)[0]
-
-    def _arrived(self, call: Any) -> None:
-        if call not in self.calls or self.ledger.over:
-            return
-        worker, unit = self.calls.pop(call)
-        try:
-            answer: Any = ray.get(call)
-        except RayError as error:
-            self._forget(worker)
-            reason = str(error).splitlines()[0][:300]
-            self._send(WorkerLost(worker, reason, blame=isinstance(error, RayActorError) and unit is not None))
-            return
-        if unit is None:
-            self._send(WorkerReady(worker))
-        elif isinstance(answer, Failure):
-            self.failures[unit] = answer
-            self.suspects |= set() if answer.final else {worker}
-            self._send(UnitFailed(unit, worker, answer.message, answer.final))
-        else:
-            self.record = answer
-            self._send(UnitDone(unit, worker))
-
-    def _send(self, event: Event) -> None:
-        if self.journal is not None:
-            self.journal.note(event, time.monotonic() - self.began)
-        for action in self.ledger.handle(event):
-            self._act(action)
-
-    def _act(self, action: Action) -> None:
-        match action:
-            case StartWorker():
-                self._borrow(action.worker)
-            case Assign(unit, worker):
-                key = str(self.design)
-                call = self.actors[worker].evaluate.remote(key, self.design, unit.start, unit.stop)
-                self.calls[call] = (worker, unit)
-            case Commit() if self.record is not None:
-                self.commit(self.record)
-            case Release(worker):
-                actor = self._forget(worker)
-                if actor is not None and worker in self.suspects and not self.ledger.over:
-                    # One that is only at rest stays for others.
-                    ray.kill(actor, no_restart=True)
-            case Fail(unit):
-                raise error_of(action, self.failures.get(unit) if unit else None)
-            case _:
-                pass
-
-    def _borrow(self, worker: int) -> None:
+    def start(self, worker: int, avoid: Collection[str]) -> None:
+        """Borrow the next worker that is there. EngineError if this run has none left; else the others do the rest."""
         while self.names:
-            actor = warm_actor(self.names.pop(0))
+            name = self.names.pop(0)
+            actor = warm_actor(name)
             if actor is not None:
-                self.actors[worker] = actor
-                self.calls[actor.facts.remote()] = (worker, None)
+                self.actors[worker], self.lent[worker] = actor, name
+                self.calls[actor.facts.remote()] = Call(worker, "load")
                 return
         if not self.actors:
             raise EngineError(f"the warm pool has no worker left for this game; {REMEDY}, or run without it")
-        # The others do the rest.
 
-    def _forget(self, worker: int) -> Any:
-        for call in [c for c, (owner, _) in self.calls.items() if owner == worker]:
-            del self.calls[call]
-        return self.actors.pop(worker, None)
+    def evaluate(self, worker: int, unit: Unit) -> None:
+        """Queue a unit with a worker."""
+        call = self.actors[worker].evaluate.remote(self.key, self.design, unit.start, unit.stop)
+        self.calls[call] = Call(worker, "evaluate", unit)
+
+    def leave(self, worker: int, unit: Unit) -> None:
+        """A unit that is not wanted any more is finished, for nothing: others may wait behind it."""
+
+    def probe(self, worker: int) -> None:
+        """Ask a worker for a sign of life."""
+        if worker in self.actors:
+            self.calls[self.actors[worker].facts.remote()] = Call(worker, "probe")
+
+    def suspect(self, worker: int) -> None:
+        """A unit failed there that may do better elsewhere."""
+        self.suspects.add(worker)
+
+    def release(self, worker: int, ending: bool = False) -> None:
+        """Give a worker back; one that is suspected is stopped, unless the run ends and the unit was to blame."""
+        actor = self.forget(worker)
+        if actor is None:
+            return
+        if worker in self.suspects and not ending:
+            ray.kill(actor, no_restart=True)
+        else:
+            self.names.append(self.lent[worker])
+
+    def close(self) -> None:
+        """Give all workers back: what waits behind a unit under way is not begun."""
+        for call in self.calls:
+            ray.cancel(call)
+        self.calls.clear()
+        self.actors.clear()

@@ -7,6 +7,7 @@ transforms, lower orders of Shapley-Taylor) rests on 2^s coalitions a set: it is
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, log
@@ -16,8 +17,9 @@ from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.cell_means import read_means
 from xai_ray.estimators.correction import Corrected, cross_fit
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.estimators.observed import KeepsRows, Observed
+from xai_ray.estimators.observed import KeepsRows, Observed, Rows
 from xai_ray.estimators.readouts import exhausted_strata, pairs_in, sampled_sizes, single_context
+from xai_ray.estimators.remembered import LastFit
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.surrogate import Fitter
 from xai_ray.estimators.whole import assemble
@@ -40,9 +42,10 @@ class Adjusted(KeepsRows):
         n, asked = self.design.n_players, readouts(self.question, self.design.n_players)
         if not partial.parts:
             raise NotEnoughSamples(f"{self.name} needs {minimum(self.question, n)} evaluations, has none")
-        rows = SizedRows.of(partial.rows(), self.design)
+        drawn = partial.rows()
+        rows = SizedRows.of(drawn, self.design)
         check_workload(self.name, self.question, n, rows.values.shape[1])
-        fitted = None if all(map(single_context, asked)) else self._fit(rows)
+        fitted = None if all(map(single_context, asked)) else self._fit(drawn, rows)
 
         def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
             # What is read one by one needs no surrogate.
@@ -52,14 +55,25 @@ class Adjusted(KeepsRows):
 
         return assemble(self.question, self.name, rows, read)
 
-    def _fit(self, rows: SizedRows) -> Corrected | None:
+    def _fit(self, drawn: Rows, rows: SizedRows) -> Corrected | None:
         if len(rows.pairs.stratum) >= FOLDS:
-            return cross_fit(rows, self.fitter(rows))
+            return corrected(self.name, drawn, rows, self.design.stochastic, self.fitter)
         # A game of so few coalitions needs no surrogate once all of them are there.
         if rows.exhausted:
             return None
         need = minimum(self.question, self.design.n_players)
         raise NotEnoughSamples(f"{self.name} needs {need} evaluations, too few are there")
+
+
+_LAST: defaultdict[str, LastFit[Corrected]] = defaultdict(LastFit[Corrected])
+"""By name of the surrogate."""
+
+
+def corrected(
+    name: str, drawn: Rows, rows: SizedRows, stochastic: bool, fitter: Callable[[SizedRows], Fitter]
+) -> Corrected:
+    """The cross-fit of a surrogate to `drawn`, which `rows` are; the questions of a job share it."""
+    return _LAST[name].of(drawn.coalitions, drawn.values, stochastic, lambda: cross_fit(rows, fitter(rows)))
 
 
 def minimum(question: Question, n: int, stochastic: bool = False) -> int:

@@ -14,12 +14,12 @@ import numpy as np
 
 from xai_ray.coalitions import Strata
 from xai_ray.estimators import gp, proxy
-from xai_ray.estimators.correction import Corrected, cross_fit
+from xai_ray.estimators.adjusted import corrected
+from xai_ray.estimators.correction import Corrected
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.gp import Conditioned, enough
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed
-from xai_ray.estimators.remembered import LastFit
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.whole import assemble
 from xai_ray.indices import Question, Readout
@@ -27,9 +27,6 @@ from xai_ray.types import Floats, Ints, Values
 
 LARGEST_OUTPUTS = 8
 """With more outputs than this the process answers alone: trees are grown one output at a time."""
-
-
-_LAST: LastFit[Corrected] = LastFit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +44,7 @@ class Stacked(KeepsRows):
         sized = SizedRows.of(rows, self.design)
         trees, weight = None, np.ones(rows.values.shape[1])
         if rows.values.shape[1] <= LARGEST_OUTPUTS and len(sized.pairs.stratum) >= FOLDS:
-            boosted = proxy.trees(sized)
-            trees = _LAST.of(rows.coalitions, rows.values, self.design.stochastic, lambda: cross_fit(sized, boosted))
+            trees = corrected(proxy.INFO.name, rows, sized, self.design.stochastic, proxy.trees)
             weight = weights(process.process.left_out()[2:], _as_drawn(trees.held_out)[2:])
 
         def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
