@@ -72,9 +72,10 @@ class JobHandle:
         while self._state() not in ENDED:
             if end is not None and time.monotonic() >= end:
                 facts = self.status()
+                waited = f" after {timeout:g} s" if timeout else ""
                 raise EngineError(
-                    f"job {self.job} is {facts['state']} after {timeout:g} s ({facts['evaluations']} of {facts['budget']} "
-                    "evaluations); it goes on, ask again or take result(partial=True)"
+                    f"job {self.job} is {facts['state']}{waited} ({facts['evaluations']} of {facts['budget']} evaluations); it goes on: "
+                    "ask again later, or for what is there (--partial, partial=True)"
                 )
             time.sleep(_POLL_SECONDS)
         error = ended_as(self.store, self.job, self.status())

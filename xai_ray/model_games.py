@@ -102,6 +102,8 @@ def _check_own(module: Any, name: str, base: Path, where: str) -> None:
     found = getattr(module, "__file__", None)
     if own is None or found is None or Path(found).resolve() == own.resolve():
         return
+    if Path(found).is_file() and Path(found).read_bytes() == own.read_bytes():
+        return
     if any(Path(found).resolve().is_relative_to(folder) for folder in _FOLDERS - {base}):
         raise InputError(
             f"{where}: this process has loaded {name!r} from {found}, so {own} would not be used; give one of them another name, or "

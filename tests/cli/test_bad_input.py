@@ -306,3 +306,5 @@ def test_a_module_beside_another_spec_is_not_taken_for_the_own_one(cli: Cli, tmp
     assert ended.code == 0, ended.err
     refused(cli, 2, ["'beside'", str(tmp_path / "first"), str(tmp_path / "second"), "another name"], "check", specs[1])
     assert cli("check", specs[0]).code == 0
+    (tmp_path / "second" / "beside.py").write_text(code.format(1))
+    assert cli("check", specs[1]).code == 0

@@ -52,6 +52,10 @@ def test_submit_watch_and_submit_again(cli: Cli, door: Head, client: xr.Client, 
     assert ended.code == 0, ended.err
     assert ended.text.splitlines()[-1].endswith("done")
     assert Path("out/result.json").read_bytes() == at_home(cli, spec)
+    told = cli("result", job, *where, "--format", "json")
+    assert (told.code, told.json["estimates"]) == (0, json.loads(Path("out/result.json").read_bytes())["estimates"])
+    assert cli("report", job, *where).code == 0
+    assert job in Path("report.html").read_text(encoding="utf-8")
     again = cli("submit", spec, *where)
     assert (again.code, again.text.strip()) == (0, job)
     assert "finished already" in again.err
@@ -115,6 +119,10 @@ def test_cancel_resume_extend_from_the_command_line(cli: Cli, door: Head, client
     where = ("--address", door.address, "--store", client.store.url)
     job = cli("submit", spec, *where, "--actors", 1).text.strip()
     until(lambda: client.job(job).status()["units"] >= 1, "a first unit", seen=client.job(job).logs)
+    early = cli("result", job, *where)
+    assert early.code != 0
+    assert f"job {job} is running (" in early.err
+    assert "--partial" in early.err
     ended = cli("cancel", job, *where, "--grace", 3)
     assert ended.code == 0, ended.err
     until(lambda: client.job(job).status()["state"] in ("cancelled", "interrupted", "lost"), "the end of the run")

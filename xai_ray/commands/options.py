@@ -35,6 +35,12 @@ Dashboard = Annotated[
     str | None,
     typer.Option("--address", envvar="XAI_RAY_DASHBOARD", help="The cluster that runs the job, http://HEAD:8265."),
 ]
+AskedCluster = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="Cluster http://HEAD:8265 to ask first how the job stands; the store has the values."
+    ),
+]
 Actors = Annotated[
     int | None, typer.Option(envvar="XAI_RAY_ACTORS", min=1, help="Workers; default: from the CPUs or GPUs.")
 ]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from xai_ray.commands.asking import Asked, answered
-from xai_ray.commands.options import JobId, StoreUrl
+from xai_ray.commands.options import AskedCluster, JobId, StoreUrl
 from xai_ray.errors import SpecError
 from xai_ray.launch import check_same_game, spec_of, write_report
 from xai_ray.stores import open_store
 from xai_ray.talk import print_json, print_result, say
 
+if TYPE_CHECKING:
+    from xai_ray.reports import Result
+
 
 def result(
     job: JobId,
     store: StoreUrl = "runs",
+    address: AskedCluster = None,
     output_format: Annotated[
         Literal["table", "json", "csv", "arrow"], typer.Option("--format", help="What stdout carries.")
     ] = "table",
@@ -42,14 +46,12 @@ def result(
     ] = False,
 ) -> None:
     """The estimates of a job; with --ask another index from its stored values, without a new evaluation."""
-    from xai_ray.api import open_result
-
     if bands and output_format != "json":
         raise SpecError(f"--bands goes with --format json, not {output_format}")
     asked = Asked(order, estimator, contexts, pairs, groups, weights)
     if ask is None and asked.given():
         raise SpecError(f"{asked.given()[0]} belongs to a question: give --ask INDEX too")
-    found = open_result(job, open_store(store), partial=partial)
+    found = _opened(job, store, address, partial)
     if ask is not None:
         found = answered(found, ask, asked)
     print_result(found, output_format, bands)
@@ -58,13 +60,12 @@ def result(
 def report(
     job: JobId,
     store: StoreUrl = "runs",
+    address: AskedCluster = None,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
     partial: Annotated[bool, typer.Option("--partial", help="Of a job that is not finished.")] = False,
 ) -> None:
     """Write the self-contained HTML report of a job."""
-    from xai_ray.api import open_result
-
-    say(f"wrote {write_report(open_result(job, open_store(store), partial=partial), out)}")
+    say(f"wrote {write_report(_opened(job, store, address, partial), out)}")
 
 
 def replay(
@@ -91,14 +92,26 @@ def replay(
         say(f"job {job} has no log of a scheduler; runs on Ray write one")
 
 
+def _opened(job: str, store: str, address: str | None, partial: bool) -> Result:
+    place = open_store(store)
+    if address is not None:
+        from xai_ray.client import Client
+
+        return Client(address, place).job(job).result(0, partial=partial)
+    from xai_ray.api import open_result
+
+    return open_result(job, place, partial=partial)
+
+
 def _replay_unit(job: str, unit: int, store: str) -> None:
     from xai_ray.build import game_of
     from xai_ray.engine import evaluate
     from xai_ray.engine.job import design_of
+    from xai_ray.engine.units import Units
 
     place = open_store(store)
     manifest = place.manifest(job)
-    units = [u for s in place.segments(job) for u in s.units()]
+    units = Units(place.segments(job))
     if not 0 <= unit < len(units):
         raise SpecError(f"--unit {unit}: job {job} has units 0..{len(units) - 1}")
     # One that kills its workers has no record: it is evaluated here to see what it does.

@@ -21,6 +21,7 @@ from xai_ray.engine.identity import FORMAT, manifest_of, versions
 from xai_ray.engine.protocol import Engine
 from xai_ray.engine.reading import committed_prefix, convergence, design_of, read_pool, values_of
 from xai_ray.engine.rounds import Rounds
+from xai_ray.engine.units import Units, unit_draws
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
 from xai_ray.estimators import Ask, Estimate, Pool, Stop
@@ -41,10 +42,6 @@ __all__ = [
     "versions",
 ]
 
-_UNITS = 128
-_SMALLEST_FREE = 256
-_LARGEST_UNIT_BLOCKS = 16
-_LARGEST_UNIT_ROWS = 16_384
 _LOSSES = 5
 """How often a store may lose records under one run before the run gives up."""
 
@@ -164,7 +161,7 @@ class Run:
         read = (lambda draws: values_of(self.store, self.manifest.job, draws)) if self.store.remote else None
         return Rounds(design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began, read)
 
-    def _pending(self, design: Design, progress: Rounds) -> list[Unit]:
+    def _pending(self, design: Design, progress: Rounds) -> Units:
         """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""
         job = self.manifest.job
         segments = self.store.segments(job)
@@ -172,16 +169,16 @@ class Run:
         if have < self.draws:
             unit = unit_draws(design, self.game.block, self.draws - have)
             segments = self.store.extend(job, Segment(have, self.draws, unit))
-        units = [u for s in segments for u in s.units() if u.start < self.draws]
+        units = Units(segments, self.draws)
         committed = self.store.committed(job)
-        there = [u for u in units if u in committed]
+        there = [u for u in units if u in committed] if committed else []
         if self.store.remote and not self.recompute:
             for unit in there:
                 progress.commit(unit)
         else:
             for record in self._records(there):
                 progress.add(record)
-        return [u for u in units if u not in progress]
+        return units.without(progress.done)
 
     def _records(self, units: list[Unit]) -> list[Record]:
         if not self.recompute:
@@ -194,7 +191,7 @@ class Run:
                 self.store.discard(self.manifest.job, unit)
         return whole
 
-    def _evaluate(self, design: Design, pending: list[Unit], progress: Rounds, cancel: _CancelFlag) -> None:
+    def _evaluate(self, design: Design, pending: Units, progress: Rounds, cancel: _CancelFlag) -> None:
         job = self.manifest.job
 
         def commit(record: Record) -> None:
@@ -229,12 +226,13 @@ class Run:
                 self.engine.run(self.game, design, pending, commit, stopped, ties)
                 return
             except KillerUnit as killer:
-                pending = self._without(killer, pending, progress)
+                pending = self._without(killer, progress)
 
-    def _without(self, killer: KillerUnit, pending: list[Unit], progress: Rounds) -> list[Unit]:
+    def _without(self, killer: KillerUnit, progress: Rounds) -> Units:
         """What is left to do when the run is to end before the unit that kills its workers; raises it otherwise."""
         job, unit = self.manifest.job, killer.unit
-        number = [u for s in self.store.segments(job) for u in s.units()].index(unit)
+        segments = self.store.segments(job)
+        number = Units(segments).index(unit)
         told = KillerUnit(f"{killer}: xai-ray replay {job} --unit {number}", unit)
         draws = progress.shorten(unit.start) if self.skip_killers else None
         if draws is None:
@@ -246,7 +244,7 @@ class Run:
         event = {"event": "left out", "at": time.time(), "unit": number, "draws": draws, "reason": str(told)}
         self.store.append(job, event)
         progress.look()
-        return [u for u in pending if u not in progress and u.start < draws]
+        return Units(segments, draws).without(progress.done)
 
     def _note(self, unit: Unit, facts: dict[str, Any], fact: str, event: str) -> None:
         """Once for each worker and fact."""
@@ -318,16 +316,6 @@ class Run:
         )
         curve = convergence(pool, self.asks[0], {**progress.first, draws: estimates[0]})
         return Finished(self.manifest, pool, estimates, curve, ending.document(), added, notes)
-
-
-def unit_draws(design: Design, block: int, draws: int) -> int:
-    """Draws of a unit: the budget in about 128 units, between one block of the game and sixteen (16,384 rows where blocks are free)."""
-    rows = design.evaluations(draws)
-    largest = _LARGEST_UNIT_BLOCKS * block if block > 1 else _LARGEST_UNIT_ROWS
-    smallest = block if block > 1 else _SMALLEST_FREE
-    wanted = min(max(smallest, -(-rows // _UNITS)), largest)
-    per_draw = max(1, design.evaluations(min(3, draws)) - design.evaluations(min(2, draws - 1))) if draws > 1 else 2
-    return max(1, -(-wanted // block) * block // per_draw)
 
 
 class _CancelFlag:

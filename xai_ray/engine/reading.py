@@ -8,10 +8,13 @@ import numpy as np
 
 from xai_ray.coalitions import Design, from_description
 from xai_ray.engine.rounds import answer
+from xai_ray.engine.units import Units
 from xai_ray.errors import MissingRecord
 from xai_ray.estimators import Ask, Estimate, Pool, boundaries
 from xai_ray.stores import Manifest, Store
 from xai_ray.types import Values
+
+_AT_ONCE = 8_192
 
 
 def design_of(manifest: Manifest) -> Design:
@@ -22,8 +25,8 @@ def design_of(manifest: Manifest) -> Design:
 def read_pool(store: Store, manifest: Manifest, draws: int) -> Pool:
     """The values of the first draws of a job, from its store. Raises MissingRecord when some are not there."""
     design = design_of(manifest)
-    units = [u for s in store.segments(manifest.job) for u in s.units() if u.start < draws]
-    missing = len(set(units) - store.committed(manifest.job))
+    units, committed = Units(store.segments(manifest.job), draws), store.committed(manifest.job)
+    missing = sum(unit not in committed for unit in units)
     if missing or not units or units[-1].stop < draws:
         raise MissingRecord(
             f"job {manifest.job} is not finished: {missing} of {len(units)} units have no record; xai-ray resume {manifest.job}"
@@ -33,21 +36,22 @@ def read_pool(store: Store, manifest: Manifest, draws: int) -> Pool:
 
 def values_of(store: Store, job: str, draws: int) -> Values:
     """The values of the units that hold the first draws, in canonical order. Raises MissingRecord where one is missing."""
-    units = [u for s in store.segments(job) for u in s.units() if u.start < draws]
+    units = Units(store.segments(job), draws)
     if not units or units[-1].stop < draws:
         raise MissingRecord(f"{store.url} has no plan for the first {draws} draws of job {job}; xai-ray resume {job}")
-    return np.concatenate([record.values for record in store.records(job, units)])
+    # Some at a time: a record takes much more memory than the few values of a small unit.
+    some = (units[first : first + _AT_ONCE] for first in range(0, len(units), _AT_ONCE))
+    return np.concatenate([np.concatenate([record.values for record in store.records(job, part)]) for part in some])
 
 
 def committed_prefix(store: Store, manifest: Manifest) -> int:
     """Draws of the longest prefix whose units all have a record: what can be estimated right now."""
     committed = store.committed(manifest.job)
     stop = 0
-    for segment in store.segments(manifest.job):
-        for unit in segment.units():
-            if unit not in committed:
-                return stop
-            stop = unit.stop
+    for unit in Units(store.segments(manifest.job)):
+        if unit not in committed:
+            return stop
+        stop = unit.stop
     return stop
 
 

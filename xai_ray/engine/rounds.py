@@ -70,7 +70,8 @@ class Rounds:
         self._ahead = list(self._looks)
         self._passed: list[int] = []
         self._values: dict[int, Values] = {}
-        self._done = Spans()
+        self.done = Spans()
+        """Draws of the units that are in the store."""
         self._read = read
         self._latest: tuple[int, list[Estimate]] = (0, [])
         self._late: int | None = None
@@ -78,19 +79,16 @@ class Rounds:
 
     def add(self, record: Record) -> None:
         """Takes the values of a unit, once."""
-        if record.unit not in self._done:
+        if record.unit not in self.done:
             if self._read is None:
                 self._values[record.unit.start] = record.values
             self.commit(record.unit)
 
     def commit(self, unit: Unit) -> None:
         """A unit is in the store, whoever put it there."""
-        if unit not in self._done:
-            self._done.add(unit)
+        if unit not in self.done:
+            self.done.add(unit)
             self.evaluations += self._design.evaluations(unit.stop) - self._design.evaluations(unit.start)
-
-    def __contains__(self, unit: Unit) -> bool:
-        return unit in self._done
 
     @property
     def half_width(self) -> float | None:
@@ -113,7 +111,7 @@ class Rounds:
 
         Without a rule only the newest boundary is looked at, for the running standard error.
         """
-        passed = [b for b in self._ahead if b <= self._done.prefix and (self._late is None or b <= self._late)]
+        passed = [b for b in self._ahead if b <= self.done.prefix and (self._late is None or b <= self._late)]
         self._ahead = self._ahead[len(passed) :]
         self._passed += passed
         ruled = bool(self._stop.rules)
@@ -122,7 +120,7 @@ class Rounds:
             if ruled and len(self._latest[1]) == len(self._asks) and all(v.met for v in verdicts):
                 self._end(draws, "rules")
                 return
-        if self._late is not None and self._late <= self._done.prefix:
+        if self._late is not None and self._late <= self.done.prefix:
             self._end(self._late, self._why_late)
 
     def overdue(self) -> int | None:
@@ -140,7 +138,7 @@ class Rounds:
     def settle(self, draws: int) -> None:
         """The clock decided for this boundary, here or in another process: stop there, once its values are there."""
         self._late = draws
-        if draws <= self._done.prefix and draws not in self._ahead:
+        if draws <= self.done.prefix and draws not in self._ahead:
             self._end(draws, self._why_late)
 
     def estimates(self, draws: int) -> list[Estimate]:
