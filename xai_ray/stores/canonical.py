@@ -16,10 +16,13 @@ FORMAT = 1
 """Version of the envelope that `seal` writes."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical(document: object, what: str) -> bytes:
     """The canonical JSON of an object. Raises SpecError that says where `what` is not JSON."""
     try:
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return _ENCODER.encode(document).encode("ascii")
     except (TypeError, ValueError) as error:
         raise SpecError(f"{what} is not JSON: {_offence(document, '$') or error}") from error
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from xai_ray.errors import StoreError
 
+_PIECE = 1 << 16
 STALE_SECONDS = 3600
 """Age at which a temporary file counts as left behind by a dead process."""
 
@@ -98,10 +99,17 @@ def read_bytes(path: str) -> bytes | None:
     """The bytes of a file, or None if there is none."""
     with failures_named(path, "read"):
         try:
-            with open(path, "rb") as file:
-                return file.read()
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        try:
+            # Fewer calls to the system than `open` makes: a job may have a hundred thousand of these.
+            pieces = [os.read(handle, _PIECE)]
+            while pieces[-1]:
+                pieces.append(os.read(handle, _PIECE))
+            return b"".join(pieces)
+        finally:
+            os.close(handle)
 
 
 def remove_stale(temporary: str) -> None:

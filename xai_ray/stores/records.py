@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -103,19 +104,23 @@ def _check_owner(metadata: dict[str, str], job: str, unit: Unit) -> None:
 
 
 def _only_column(reader: Any, rows: int, outputs: int) -> Values:
-    expected = pa.schema([(_COLUMN, pa.list_(pa.float64(), outputs))])
-    if not reader.schema.equals(expected):
+    if not reader.schema.equals(_schema(outputs)):
         raise _DamageError(f"its schema is not that of a record with {outputs} outputs")
     batches = list(reader)
     if len(batches) != 1:
         raise _DamageError(f"it holds {len(batches)} batches, 1 was written")
     column = batches[0].column(0)
     column.validate(full=True)
-    numbers = column.flatten()
+    numbers = column.values  # without offset: a stream holds whole columns
     if len(column) != rows or len(numbers) != rows * outputs or column.null_count or numbers.null_count:
         raise _DamageError(f"it holds {len(column)} rows, {rows} were written")
     values = np.frombuffer(numbers.buffers()[1], "<f8", rows * outputs, 8 * numbers.offset)
     return values.reshape(rows, outputs).astype(np.float64)
+
+
+@lru_cache(64)
+def _schema(outputs: int) -> pa.Schema:
+    return pa.schema([(_COLUMN, pa.list_(pa.float64(), outputs))])
 
 
 def _checksum(metadata: dict[str, str], values: Values) -> str:
