@@ -73,7 +73,7 @@ class Strata:
 
     def draw(self, start: int, stop: int) -> Draw:
         """Draws [start, stop). Row 2t is the coalition of draw t, row 2t + 1 its complement; both share one context."""
-        stratum, index = (a[start:stop] for a in self._sequence(stop))
+        stratum, index = (a[start:stop].copy() for a in self._sequence(stop))
         half = np.zeros((stop - start, self.n_players), dtype=np.bool_)
         for h in np.unique(stratum):
             where = stratum == h
@@ -98,8 +98,10 @@ class Strata:
 
     def _sequence(self, draws: int) -> tuple[Ints, Ints]:
         """Stratum and index of the first `draws` draws (at least); the longest sequence dealt so far is kept."""
-        if not self._dealt or len(self._dealt[0][0]) < draws:
-            self._dealt[:] = [self._deal(max(draws, 1024))]
+        had = len(self._dealt[0][0]) if self._dealt else 0
+        if had < draws:
+            # Doubled, so that whoever draws a little at a time deals each draw a few times and not once a call.
+            self._dealt[:] = [self._deal(max(draws, 2 * had, 1024))]
         return self._dealt[0]
 
     def _deal(self, draws: int) -> tuple[Ints, Ints]:
