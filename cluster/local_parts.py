@@ -82,7 +82,8 @@ def redis_files(folder: Path, port: int) -> list[str]:
         users = users.replace(f"@{name}@", hashlib.sha256(secret.encode()).hexdigest())
     (folder / "users.acl").write_text(users, encoding="utf-8")
     settings = (HERE / "redis.conf").read_text(encoding="utf-8")
-    here = f'\nbind {HOST}\nport {port}\ndir "{folder}"\naclfile "{folder / "users.acl"}"\n'
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    here = f'\nbind {HOST}\nport {port}\nmaxmemory {memory}\ndir "{folder}"\naclfile "{folder / "users.acl"}"\n'
     (folder / "redis.conf").write_text(settings + here, encoding="utf-8")
     return [redis_program(), str(folder / "redis.conf")]
 

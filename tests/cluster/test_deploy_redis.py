@@ -153,6 +153,7 @@ def test_a_job_runs_as_that_user(server: Server, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XAI_RAY_REDIS_USERNAME", "xai_ray")
     monkeypatch.setenv("XAI_RAY_REDIS_PASSWORD_FILE", str(server.folder / "password"))
     store = open_store(f"redis://{parts.HOST}:{server.port}/0")
+    assert store.warnings() == []
     game = TableGame(smooth_table(8, 1, 0))
     found = explain(game, "SV", budget="exact", store=store)
     again = open_result(found.job, store)
