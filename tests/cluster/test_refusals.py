@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import xai_ray as xr
 from tests.cli.conftest import cli as cli
 from tests.cli.runs import Cli, airport, glove, refused, written
 from tests.cluster.running import free_ports, gated_folder
@@ -127,6 +128,18 @@ def test_an_address_in_the_environment_needs_a_token_too(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
     refused(cli, 3, ["192.0.2.1:6379 is not on this machine"], "run", written(tmp_path, glove()), "--engine", "ray")
+
+
+@pytest.mark.parametrize("engine", ["ray", "warm"])
+def test_python_does_not_join_without_a_token_either(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
+    with pytest.raises(EngineError, match=r"192\.0\.2\.1:6379 is not on this machine.*get-auth-token"):
+        xr.explain(xr.GloveGame(left=2, right=2), "SV", budget="exact", engine=engine)
 
 
 @pytest.mark.parametrize("secret", ["two\nlines", "with space", "gr\u00fc\u00df", "\u20ac"])

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import ray
 from ray.exceptions import AuthenticationError, RayError
 
+from xai_ray.dashboard_token import check_join
 from xai_ray.errors import EngineError
 
 NAMESPACE = "xai_ray"
@@ -24,7 +25,8 @@ NAMESPACE = "xai_ray"
 def connected(address: str | None, cpus: int) -> Iterator[bool]:
     """Be connected to Ray within the block; shut down only what was started here. `cpus` is the size of a local Ray.
 
-    Yields whether others may use this Ray too: False for one that was started here. Raises EngineError.
+    Yields whether others may use this Ray too: False for one that was started here. Raises EngineError, without a connection for an
+    address that is not on this machine when there is no token.
     """
     if ray.is_initialized():
         yield True
@@ -42,6 +44,7 @@ def connected(address: str | None, cpus: int) -> Iterator[bool]:
 
 
 def _join(address: str) -> None:
+    check_join(address)
     remedy = "check that the cluster runs (`ray status`), the address and the network; leave it out to start Ray here"
     try:
         # Ray itself retries for a long time, and then ends the process.
