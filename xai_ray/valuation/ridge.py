@@ -31,6 +31,8 @@ class RidgeFits:
             raise SpecError(
                 f"alpha is a positive number, got {alpha}; without a penalty small coalitions have many fits"
             )
+        if not (np.isfinite(kernel).all() and np.isfinite(cross).all()):
+            raise InputError("products of the features overflow; scale the features")
         self.kernel, self.cross, self.targets = kernel, cross, targets
         self.alpha, self.intercept = float(alpha), intercept
 
@@ -116,7 +118,7 @@ def _constant(sums: Floats) -> Floats:
 
 def _cholesky(system: Floats) -> Floats:
     try:
-        return np.linalg.cholesky(system)
+        return np.linalg.cholesky(system).astype(np.float64, copy=False)
     except np.linalg.LinAlgError as error:
         raise InputError(
             "the kernel matrix of the training points plus alpha is not positive definite; use a larger alpha or a kernel that "

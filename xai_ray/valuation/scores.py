@@ -30,7 +30,10 @@ class Score:
 
 
 def _accuracy(decisions: Floats, truth: Floats | Ints) -> Floats:
-    return (decisions.argmax(axis=2) == truth).sum(axis=1) / len(truth)
+    # Several times faster than argmax over two columns; ties go to the first class either way.
+    two = decisions.shape[2] == 2
+    chosen = decisions[..., 1] > decisions[..., 0] if two else decisions.argmax(axis=2)
+    return (chosen == truth).sum(axis=1) / len(truth)
 
 
 def _log_likelihood(decisions: Floats, truth: Floats | Ints) -> Floats:
