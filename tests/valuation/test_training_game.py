@@ -26,6 +26,7 @@ GAMES = {
     "logistic without intercept": lambda: TrainingGame(
         LogisticRegression(C=0.3, fit_intercept=False, tol=1e-10, max_iter=1000), *PAIR, scores=("neg_log_loss",)
     ),
+    "softmax": lambda: TrainingGame(TIGHT, *TRIPLE, scores=("accuracy", "neg_log_loss")),
     "ridge classifier": lambda: TrainingGame(RidgeClassifier(), *TRIPLE, scores=("accuracy",)),
     "ridge classifier of two": lambda: TrainingGame(RidgeClassifier(fit_intercept=False), *PAIR, scores=("accuracy",)),
     "ridge": lambda: TrainingGame(Ridge(0.3), *NUMBER, scores=ERRORS),
@@ -139,8 +140,6 @@ def test_bad_input_is_refused() -> None:
         TrainingGame(KMeans(), *PAIR, scores=("accuracy",))
     with pytest.raises(SpecError, match="no predict_proba"):
         TrainingGame(RidgeClassifier(), *PAIR, scores=("neg_log_loss",))
-    with pytest.raises(SpecError, match="3 classes"):
-        TrainingGame(TIGHT, *TRIPLE, scores=("accuracy",))
     with pytest.raises(SpecError, match="set random_state"):
         TrainingGame(DecisionTreeClassifier(), *PAIR, scores=("accuracy",))
     with pytest.raises(InputError, match="no scikit-learn estimator"):

@@ -10,11 +10,12 @@ import numpy as np
 from xai_ray.errors import InputError, SpecError
 from xai_ray.types import Floats, Ints
 from xai_ray.valuation.data import LabelledData, NumericData
-from xai_ray.valuation.engine import LogisticEngine, RidgeEngine, TrainingEngine, one_hot
+from xai_ray.valuation.engine import LogisticEngine, RidgeEngine, SoftmaxEngine, TrainingEngine, one_hot
 from xai_ray.valuation.logistic import LogisticFits
 from xai_ray.valuation.neighbours import NeighbourEngine
 from xai_ray.valuation.refit import RefitEngine
 from xai_ray.valuation.ridge import LinearRidgeFits, RidgeFits
+from xai_ray.valuation.softmax import SoftmaxFits
 
 
 def choose_engine(
@@ -52,7 +53,10 @@ def _logistic(estimator: Any, data: Any) -> TrainingEngine:
     _demand(estimator, "class_weight", p["class_weight"] is None)
     _demand(estimator, "solver", p["solver"] != "liblinear")
     _demand(estimator, "dual", not p["dual"])
-    _demand(estimator, f"{len(data.classes)} classes with LogisticRegression", len(data.classes) == 2, name_only=True)
+    if len(data.classes) > 2:
+        held = one_hot(data.labels, len(data.classes))
+        many = SoftmaxFits(data.rows, held, C=float(p["C"]), intercept=bool(p["fit_intercept"]))
+        return SoftmaxEngine(many, data.test_rows)
     fits = LogisticFits(data.rows, data.labels, C=float(p["C"]), intercept=bool(p["fit_intercept"]))
     return LogisticEngine(fits, data.test_rows)
 
@@ -112,10 +116,10 @@ def _targets(data: LabelledData | NumericData) -> tuple[Ints | None, int, Floats
     return data.labels, classes, targets[:, 1:] if classes == 2 else targets
 
 
-def _demand(estimator: Any, what: str, fine: bool, *, name_only: bool = False) -> None:
+def _demand(estimator: Any, what: str, fine: bool) -> None:
     if fine:
         return
-    given = what if name_only else f"{type(estimator).__name__}({what}={estimator.get_params().get(what)!r})"
+    given = f"{type(estimator).__name__}({what}={estimator.get_params().get(what)!r})"
     raise SpecError(f"no batched engine reproduces {given}; ask for refit=True, one fit a coalition")
 
 

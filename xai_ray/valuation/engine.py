@@ -1,4 +1,4 @@
-"""What a training engine is, and the two that solve for many coalitions at once: logistic regression and ridge."""
+"""What a training engine is, and those that solve for many coalitions at once: logistic regression and ridge."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from xai_ray.types import Coalitions, Floats, Ints, Mask
 from xai_ray.valuation.logistic import TILE, LogisticFits
 from xai_ray.valuation.ridge import LinearRidgeFits, RidgeFits
+from xai_ray.valuation.softmax import SOFTMAX_TILE, SoftmaxFits
 
 
 class TrainingEngine(Protocol):
@@ -52,6 +53,32 @@ class LogisticEngine:
         out = np.zeros((len(coalitions), len(self._test_rows), 2))
         out[..., 1] = theta @ self._test_rows.T
         return without_absent(out, held_classes(coalitions, self._held))
+
+    def prefixes(self, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
+        """One fit a prefix."""
+        return prefixes_one_by_one(self, order, lengths)
+
+
+class SoftmaxEngine:
+    """Three classes or more; a coalition of one class predicts it everywhere."""
+
+    name = "softmax regression by batched Newton steps"
+    tile = SOFTMAX_TILE
+
+    def __init__(self, fits: SoftmaxFits, test_rows: Floats) -> None:
+        self._fits = fits
+        ones = fits.rows.shape[1] - test_rows.shape[1]
+        self._test_rows = np.hstack([test_rows, np.ones((len(test_rows), ones))])
+
+    def decisions(self, coalitions: Coalitions) -> Floats:
+        """Shape (tile, m, C)."""
+        held = self._fits.classes(coalitions)
+        several = held.sum(axis=1) > 1
+        # All points stand in for coalitions without a fit.
+        theta = self._fits.parameters(coalitions | ~several[:, None])
+        out = self._test_rows @ theta.swapaxes(1, 2)
+        out[~several] = 0.0
+        return without_absent(out, held)
 
     def prefixes(self, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
         """One fit a prefix."""
