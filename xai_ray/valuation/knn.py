@@ -139,22 +139,25 @@ def _sorted_values(hits: Floats, first: Mask | None, weights: Floats) -> Floats:
     The recursions s_i = s_{i+1} + w_i (h_i - h_{i+1}) of both papers, summed. They are linear in h, so the mean over all orders
     of tied points replaces h and w by their means over the tie, and h of the others by the mean of the others.
     """
-    steps = np.diff(weights, prepend=0.0)
+    terms = hits * np.diff(weights, prepend=0.0)
     if first is None:
-        return hits * weights + _after(hits * steps)
-    t, n = hits.shape
-    starts = np.flatnonzero(first.ravel())
-    sizes = np.diff(starts, append=t * n)
-    of = np.repeat(np.arange(len(starts)), sizes)
-    sums = np.add.reduceat(hits.ravel(), starts)[of].reshape(t, n)
-    size = sizes[of].reshape(t, n)
-    tiled = np.broadcast_to(weights, (t, n)).ravel()
-    mean_weight = (np.add.reduceat(tiled, starts) / sizes)[of].reshape(t, n)
-    last = tiled[(starts + sizes - 1)][of].reshape(t, n)
-    last_place = (starts + sizes - 1)[of]
-    beyond = _after(sums / size * steps).ravel()[last_place].reshape(t, n)
-    others = (sums - hits) / np.maximum(size - 1, 1)
-    return hits * mean_weight + np.where(size > 1, others * (last - mean_weight), 0.0) + beyond
+        return hits * weights + _after(terms)
+    # Only tied places are treated apart: they are few, and everything else is one pass over the rows.
+    tied = ~first
+    tied[:, :-1] |= ~first[:, 1:]
+    places = np.flatnonzero(tied)
+    starts = np.flatnonzero(first.ravel()[places])
+    sizes = np.diff(starts, append=len(places))
+    size, last = np.repeat(sizes, sizes), np.repeat(starts + sizes - 1, sizes)
+    hit, weight = hits.ravel()[places], weights[places % hits.shape[1]]
+    total = np.repeat(np.add.reduceat(hit, starts), sizes)
+    mean_weight = np.repeat(np.add.reduceat(weight, starts) / sizes, sizes)
+    terms.ravel()[places] = total / size * np.diff(weights, prepend=0.0)[places % hits.shape[1]]
+    later = _after(terms)
+    out = hits * weights + later
+    others = (total - hit) / (size - 1)
+    out.ravel()[places] = hit * mean_weight + others * (weight[last] - mean_weight) + later.ravel()[places[last]]
+    return out
 
 
 def _after(terms: Floats) -> Floats:
