@@ -43,6 +43,18 @@ def test_prefixes_equal_refits(intercept: bool, entries: int, monkeypatch) -> No
     assert seen == 23
 
 
+@pytest.mark.parametrize("block", [5, 23, 64])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("alpha", [0.01, 10.0])
+def test_blocks_of_prefixes_equal_refits(alpha: float, intercept: bool, block: int, monkeypatch) -> None:
+    monkeypatch.setattr("xai_ray.valuation.ridge._BLOCK", block)
+    order = R.permutation(23)
+    found = list(LinearRidgeFits(X, TEST, Y, alpha=alpha, intercept=intercept).prefixes(order))
+    assert [first for first, _ in found] == list(range(1, 24, block))
+    expected = np.stack([refit(order[:t], alpha, intercept) for t in range(1, 24)])
+    np.testing.assert_allclose(np.concatenate([part for _, part in found]), expected, rtol=0, atol=1e-9)
+
+
 def test_kernel_ridge_equals_refits() -> None:
     def rbf(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.exp(-0.3 * ((a[:, None] - b[None]) ** 2).sum(axis=2))

@@ -69,13 +69,12 @@ def _ridge(estimator: Any, data: Any) -> TrainingEngine:
         _demand(estimator, "class_weight", p["class_weight"] is None)
     alpha, intercept = float(p["alpha"]), bool(p["fit_intercept"])
     labels, classes, targets = _targets(data)
+    if data.rows.shape[1] < len(data.rows):
+        linear = LinearRidgeFits(data.rows, data.test_rows, targets, alpha=alpha, intercept=intercept)
+        return RidgeEngine(linear, labels, classes)
     with np.errstate(over="ignore"):
         kernel, cross = data.rows @ data.rows.T, data.test_rows @ data.rows.T
-    prefixes = RidgeFits(kernel, cross, targets, alpha=alpha, intercept=intercept)
-    if data.rows.shape[1] >= len(data.rows):
-        return RidgeEngine(prefixes, prefixes, labels, classes)
-    linear = LinearRidgeFits(data.rows, data.test_rows, targets, alpha=alpha, intercept=intercept)
-    return RidgeEngine(prefixes, linear, labels, classes)
+    return RidgeEngine(RidgeFits(kernel, cross, targets, alpha=alpha, intercept=intercept), labels, classes)
 
 
 def _kernel_ridge(estimator: Any, data: Any) -> TrainingEngine:
@@ -88,7 +87,7 @@ def _kernel_ridge(estimator: Any, data: Any) -> TrainingEngine:
     kernel = pairwise_kernels(data.rows, data.rows, metric=p["kernel"], filter_params=True, **settings)
     cross = pairwise_kernels(data.test_rows, data.rows, metric=p["kernel"], filter_params=True, **settings)
     fits = RidgeFits(kernel, cross, data.targets[:, None], alpha=float(p["alpha"]), intercept=False)
-    return RidgeEngine(fits, fits, None, 1)
+    return RidgeEngine(fits, None, 1)
 
 
 def _neighbours(estimator: Any, data: Any) -> TrainingEngine:

@@ -90,12 +90,10 @@ class RidgeEngine:
     predicts it everywhere.
     """
 
-    def __init__(
-        self, prefix_fits: RidgeFits, fits: RidgeFits | LinearRidgeFits, labels: Ints | None, classes: int
-    ) -> None:
-        self.name = "ridge, all prefixes from one Cholesky factor"
+    def __init__(self, fits: RidgeFits | LinearRidgeFits, labels: Ints | None, classes: int) -> None:
+        self.name = "ridge, prefixes from Cholesky factors"
         self.tile = TILE if isinstance(fits, LinearRidgeFits) else 16
-        self._prefix_fits, self._fits = prefix_fits, fits
+        self._fits = fits
         self._held = None if labels is None else one_hot(labels, classes)
 
     def decisions(self, coalitions: Coalitions) -> Floats:
@@ -109,7 +107,7 @@ class RidgeEngine:
         """All prefixes are solved, those asked for are given."""
         held = None if self._held is None else np.cumsum(self._held[order], axis=0) > 0
         place = 0
-        for first, block in self._prefix_fits.prefixes(order):
+        for first, block in self._fits.prefixes(order):
             asked = lengths[(lengths >= first) & (lengths < first + len(block))]
             if not len(asked):
                 continue

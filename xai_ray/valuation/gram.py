@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from xai_ray.errors import InputError
 from xai_ray.types import Floats
 
 _LARGEST = 1 << 24
@@ -11,10 +12,17 @@ _LARGEST = 1 << 24
 
 
 class WeightedGram:
-    """Gram matrices of fixed rows X (n, d), as one matrix product with the d(d+1)/2 products of its columns."""
+    """Gram matrices of fixed rows X (n, d), as one matrix product with the d(d+1)/2 products of its columns.
+
+    Raises InputError when they overflow.
+    """
 
     def __init__(self, rows: Floats) -> None:
         n, d = rows.shape
+        with np.errstate(over="ignore"):
+            fine = bool(np.isfinite(np.square(rows).sum()))
+        if not fine:
+            raise InputError("products of the features overflow; scale the features")
         self.rows = rows
         upper = np.triu_indices(d)
         self._products = rows[:, upper[0]] * rows[:, upper[1]] if n * len(upper[0]) <= _LARGEST else None

@@ -19,6 +19,8 @@ from xai_ray.errors import InputError, SpecError
 from xai_ray.types import Coalitions, Floats, Ints
 from xai_ray.valuation.gram import WeightedGram
 
+_BLOCK = 64
+"""Points that join between two linear systems. Fixed, as it decides the rounding."""
 _ENTRIES = 1 << 22
 """Predictions held at a time. Fixed, so that cumulative sums are cut at the same prefixes on every machine."""
 
@@ -27,10 +29,7 @@ class RidgeFits:
     """Predictions at m test points for targets Y (n, q); `kernel` is K (n, n), `cross` is K of test by training points (m, n)."""
 
     def __init__(self, kernel: Floats, cross: Floats, targets: Floats, *, alpha: float, intercept: bool) -> None:
-        if not (np.isfinite(alpha) and alpha > 0):
-            raise SpecError(
-                f"alpha is a positive number, got {alpha}; without a penalty small coalitions have many fits"
-            )
+        check_alpha(alpha)
         if not (np.isfinite(kernel).all() and np.isfinite(cross).all()):
             raise InputError("products of the features overflow; scale the features")
         self.kernel, self.cross, self.targets = kernel, cross, targets
@@ -86,7 +85,10 @@ class LinearRidgeFits:
     """The same predictions for the linear kernel with fewer features than points: systems of size d + 1 instead of n."""
 
     def __init__(self, rows: Floats, test_rows: Floats, targets: Floats, *, alpha: float, intercept: bool) -> None:
+        check_alpha(alpha)
         ones = 1 if intercept else 0
+        self._features, self._test_features, self._intercept = rows, test_rows, intercept
+        self._alpha = float(alpha)
         self.rows = np.hstack([rows, np.ones((len(rows), ones))])
         self.test_rows = np.hstack([test_rows, np.ones((len(test_rows), ones))])
         self.penalty = np.full(self.rows.shape[1], float(alpha))
@@ -109,6 +111,38 @@ class LinearRidgeFits:
         system[empty, -1, -1] += 1.0
         moments = (weights @ self._moments).reshape(len(coalitions), len(self.penalty), -1)
         return self.test_rows @ np.linalg.solve(system, moments)
+
+    def prefixes(self, order: Ints) -> Iterator[tuple[int, Floats]]:
+        """As `RidgeFits.prefixes`, a block of points at a time, without any n x n matrix; O(n m (d + q + block)).
+
+        Given the model of the points before it, a block is again a ridge problem: for the residuals, with the kernel
+        X A^-1 X', A = X'X + alpha I of the points before (the posterior covariance of the weights).
+        """
+        yield from self._first_block(order[:_BLOCK])
+        joined, targets = self.rows[order], self.targets[order]
+        system, moments = np.diag(self.penalty), np.zeros((joined.shape[1], targets.shape[1]))
+        for start in range(_BLOCK, len(order), _BLOCK):
+            last, block = slice(start - _BLOCK, start), joined[start : start + _BLOCK]
+            system, moments = system + joined[last].T @ joined[last], moments + joined[last].T @ targets[last]
+            theta, pulled = np.split(np.linalg.solve(system, np.hstack([moments, block.T])), [moments.shape[1]], axis=1)
+            factor = _cholesky(block @ pulled + np.eye(len(block)))
+            sides = np.hstack([targets[start : start + _BLOCK] - block @ theta, (self.test_rows @ pulled).T])
+            whitened = solve_triangular(factor, sides, lower=True, check_finite=False)
+            flat = whitened[:, theta.shape[1] :, None] * whitened[:, None, : theta.shape[1]]
+            flat[0] += self.test_rows @ theta
+            yield start + 1, np.cumsum(flat, axis=0, out=flat)
+
+    def _first_block(self, order: Ints) -> Iterator[tuple[int, Floats]]:
+        rows = self._features[order]
+        kernel, cross = rows @ rows.T, self._test_features @ rows.T
+        fits = RidgeFits(kernel, cross, self.targets[order], alpha=self._alpha, intercept=self._intercept)
+        return fits.prefixes(np.arange(len(order), dtype=np.int64))
+
+
+def check_alpha(alpha: float) -> None:
+    """Raise SpecError unless alpha is a positive number."""
+    if not (np.isfinite(alpha) and alpha > 0):
+        raise SpecError(f"alpha is a positive number, got {alpha}; without a penalty small coalitions have many fits")
 
 
 def _constant(sums: Floats) -> Floats:
