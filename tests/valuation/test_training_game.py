@@ -8,7 +8,9 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from xai_ray.api import explain
 from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName, XaiRayError
+from xai_ray.testing.chain_games import check_chain_game
 from xai_ray.testing.games import check_game
 from xai_ray.valuation import TrainingGame
 
@@ -53,7 +55,7 @@ def nothing(rows: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", GAMES)
 def test_contract(name: str) -> None:
-    check_game(GAMES[name]())
+    check_chain_game(GAMES[name]())
 
 
 @pytest.mark.parametrize("name", GAMES)
@@ -61,19 +63,6 @@ def test_values_equal_refits(name: str) -> None:
     game = GAMES[name]()
     smallest = 3 if name == "neighbours" else 0
     assert game.self_check(coalitions_of(game.n_players, smallest=smallest)).max() < 1e-7
-
-
-@pytest.mark.parametrize("name", GAMES)
-def test_chains_equal_values_of_their_prefixes(name: str) -> None:
-    game = GAMES[name]()
-    n = game.n_players
-    permutations = np.stack([R.permutation(n) for _ in range(3)])
-    chains = game.chain_values(permutations, nothing(3))
-    assert chains.shape == (3, n + 1, game.n_outputs)
-    for permutation, chain in zip(permutations, chains, strict=True):
-        prefixes = np.argsort(permutation)[None, :] < np.arange(n + 1)[:, None]
-        np.testing.assert_allclose(chain, game.values(prefixes, nothing(n + 1)), rtol=0, atol=1e-8)
-    assert np.array_equal(game.chain_values(permutations[1:2], nothing(1)), chains[1:2])
 
 
 def test_empty_and_one_class_coalitions() -> None:
@@ -167,3 +156,27 @@ def test_features_whose_products_overflow_are_refused() -> None:
     huge = np.where(np.arange(N)[:, None] == 3, 1e200, X)
     with pytest.raises(InputError, match="scale the features"):
         TrainingGame(RidgeClassifier(), huge, TWO, TEST, TWO_TEST, scores=("accuracy",))
+
+
+class Careless(TrainingGame):
+    def chain_values(self, permutations, context):
+        return super().chain_values(permutations, context)[:, ::-1]
+
+
+def test_the_contract_notices_wrong_chains() -> None:
+    with pytest.raises(AssertionError, match="another value as a coalition"):
+        check_chain_game(Careless(Ridge(), *NUMBER, scores=ERRORS))
+
+
+@pytest.mark.parametrize("estimator", [TIGHT, RidgeClassifier(), KNeighborsClassifier(3, metric="euclidean")], ids=repr)
+def test_exact_values_are_efficient_and_permutations_agree(estimator) -> None:
+    """Players that own equal points have equal values; the values sum to v(all) - v(none); sampling meets them."""
+    rows, labels = np.vstack([X[:7], X[:1]]), np.append([0, 1, 0, 1, 0, 1, 1], 0)
+    game = TrainingGame(estimator, rows, labels, TEST, TWO_TEST, scores=("accuracy",))
+    result = explain(game, index="SV", budget="exact", seed=0, engine="inline")
+    ends = game.values(np.array([[False] * 8, [True] * 8]), nothing(2))[:, 0]
+    assert result.values.sum() == pytest.approx(ends[1] - ends[0], abs=1e-12)
+    if not isinstance(estimator, KNeighborsClassifier):
+        assert result.values.ravel()[0] == pytest.approx(result.values.ravel()[7], abs=1e-12)
+    sampled = explain(game, index="SV", estimator="permutation", budget=150, seed=0, engine="inline")
+    assert (np.abs(sampled.values - result.values) <= 5 * sampled.std_errors + 1e-9).all()
