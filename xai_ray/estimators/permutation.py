@@ -1,7 +1,8 @@
-"""`permutation`: the Shapley value as the mean marginal contribution over random orders and their reverses.
+"""`permutation`: the Shapley value, or another semivalue, as a mean marginal contribution over random orders and their reverses.
 
 Castro, Gomez, Tejada (Computers & OR 2009), ApproShapley; antithetic pairs: Mitchell, Cooper, Frank, Holmes, "Sampling permutations
-for Shapley value estimation" (JMLR 2022). Unbiased for any budget; the partial is additive, 20 x n numbers an output.
+for Shapley value estimation" (JMLR 2022). A semivalue with weight w_t of t predecessors weights the marginal contribution at place t
+by n w_t, as every place is equally likely: Kwon and Zou, "Beta Shapley" (AISTATS 2022), eq. 6. Unbiased for any budget; the partial is additive, 20 x n numbers an output.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.groups import GROUPS, jackknife, rotate
 from xai_ray.estimators.info import EstimatorInfo
-from xai_ray.indices import Question
+from xai_ray.indices import Question, semivalue_weights
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
+_WEIGHTED = ("BV", "WBV", "BETA", "SEMI")
 PAIRS = 3
 """Antithetic pairs below which there is no usable standard error."""
 
@@ -28,7 +30,7 @@ class MarginalSums:
     """Sums over antithetic pairs by replicate group: G groups, n players, k outputs."""
 
     sums: Floats
-    """Shape (G, n, k): mean of the two marginal contributions, ends of the chains left out when they are shared."""
+    """Shape (G, n, k): mean of the two weighted marginal contributions, ends of the chains left out when they are shared."""
     at_ends: Floats
     """Shape (G, n): how often a player joined first (and, in the reverse, last), per pair counted a half each way."""
     counts: Ints
@@ -45,6 +47,13 @@ class Permutation:
     question: Question
     design: Permutations
     name: str = "permutation"
+
+    @property
+    def _weights(self) -> Floats:
+        """n w_t by number of predecessors t, shape (n,)."""
+        n = self.design.n_players
+        # Ones to the bit: n times 1/n may not be.
+        return n * semivalue_weights(self.question, n) if self.question.index in _WEIGHTED else np.ones(n)
 
     def empty(self) -> MarginalSums:
         """Zero sums; the number of outputs broadcasts on the first merge."""
@@ -83,7 +92,7 @@ class Permutation:
         else:
             chains[:, :, 1:n] = values
             position = n - 1 - inside
-        steps = np.diff(chains, axis=2)
+        steps = np.diff(chains, axis=2) * self._weights[:, None]
         marginals = np.take_along_axis(steps, position[..., None], axis=2)
         first = (position == 0).sum(axis=1) / 2.0
         return marginals.mean(axis=1), first
@@ -111,11 +120,12 @@ class Permutation:
         evaluations = self.design.evaluations(pairs + 1)
         players = tuple((i,) for i in range(n))
         if n == 1 and not self.design.stochastic:
-            exact = (grand - empty)[None]
+            exact = (grand - empty)[None] * self._weights
             return Estimate(self.question, players, exact, np.zeros_like(exact), self.name, evaluations)
         sums = partial.sums
         if not self.design.stochastic:
-            sums = sums + partial.at_ends[..., None] * (grand - empty)
+            weights = self._weights
+            sums = sums + partial.at_ends[..., None] * (weights[-1] * grand - weights[0] * empty)
         values, errors, freedom = jackknife(sums, partial.counts)
         # With few pairs a variance of its own is too uncertain: each takes one degree of freedom from the mean over players.
         shrunk = np.sqrt((freedom * errors**2 + (errors**2).mean(axis=0)) / (freedom + 1))
@@ -133,12 +143,12 @@ def _orders(questions: Sequence[Question], n: int, seed: int, stochastic: bool) 
 
 INFO = EstimatorInfo(
     name="permutation",
-    indices=("SV",),
+    indices=("SV", *_WEIGHTED),
     orders=(1,),
     designs=("permutations",),
     minimum=lambda question, n, stochastic=False: minimum(n, stochastic),
     make=Permutation,
-    summary="mean marginal contribution over antithetic pairs of orders",
-    source="Castro et al. 2009; Mitchell et al., JMLR 2022",
+    summary="mean marginal contribution over antithetic pairs of orders, weighted by place",
+    source="Castro et al. 2009; Mitchell et al., JMLR 2022; Kwon & Zou, AISTATS 2022",
     design=_orders,
 )

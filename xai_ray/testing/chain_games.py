@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
-from xai_ray.games.protocol import Game
+from xai_ray.games.protocol import ChainGame
 from xai_ray.testing.games import check_game
-from xai_ray.types import Floats, Ints
-
-
-class ChainGame(Game, Protocol):
-    """A deterministic game with the values of all prefixes of permutations."""
-
-    def chain_values(self, permutations: Ints, context: Ints) -> Floats:
-        """Permutations of the players (p, n) -> values of their prefixes, shape (p, n + 1, k); entry 0 is the empty coalition."""
-        ...
 
 
 def check_chain_game(game: ChainGame, *, permutations: int = 3, seed: int = 0, tolerance: float = 1e-8) -> None:

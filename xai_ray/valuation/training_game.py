@@ -16,8 +16,10 @@ from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
 from xai_ray.valuation.choose import choose_engine
 from xai_ray.valuation.data import LabelledData, labelled, numeric
+from xai_ray.valuation.engine import RidgeEngine
 from xai_ray.valuation.refit import RefitEngine
 from xai_ray.valuation.scores import SCORES
+from xai_ray.valuation.threads import library_threads
 
 
 class TrainingGame:
@@ -45,8 +47,11 @@ class TrainingGame:
         player_names: Sequence[str] | None = None,
         empty: Sequence[float] | None = None,
         refit: bool = False,
+        threads: int = 1,
     ) -> None:
-        """`groups` names the group of each training point, shape (n,); groups are players in sorted order."""
+        """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
+        algebra may move last bits, so they belong to the game.
+        """
         self.output_names = _known(scores)
         classifies = SCORES[self.output_names[0]].classifies
         self._data = labelled(X, y, X_test, y_test) if classifies else numeric(X, y, X_test, y_test)
@@ -61,10 +66,14 @@ class TrainingGame:
         self.player_names = tuple(names if player_names is None else player_names)
         if len(self.player_names) != self.n_players:
             raise InputError(f"{len(self.player_names)} player names for {self.n_players} players")
+        if threads < 1:
+            raise SpecError(f"threads is the number of threads of a batch, at least 1; got {threads}")
+        self.threads = threads
         self._estimator = estimator
         self._probabilities = any(SCORES[name].probabilities for name in self.output_names)
         self._engine = choose_engine(estimator, self._data, probabilities=self._probabilities, refit=refit)
         self.block = self._engine.tile
+        self.chains = isinstance(self._engine, RidgeEngine)
         self._empty = self._empty_values(empty)
         kind = f"{type(estimator).__module__}.{type(estimator).__qualname__} {printed(estimator.get_params())}"
         parts = [*described(self._data), self._owner, self._empty, *self.output_names]
@@ -77,6 +86,10 @@ class TrainingGame:
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Scores of c coalitions of players, shape (c, k). Raises NonFiniteValue, and XaiRayError when a fit fails."""
+        with library_threads(self.threads):
+            return self._values(coalitions)
+
+    def _values(self, coalitions: Coalitions) -> Values:
         points = coalitions[:, self._owner]
         out = np.empty((len(coalitions), self.n_outputs))
         for start in range(0, len(coalitions), self.block):
@@ -90,6 +103,10 @@ class TrainingGame:
 
     def chain_values(self, permutations: Ints, context: Ints) -> Floats:
         """Scores of all prefixes of p permutations of the players (p, n), shape (p, n + 1, k); entry 0 is the empty coalition."""
+        with library_threads(self.threads):
+            return self._chain_values(permutations)
+
+    def _chain_values(self, permutations: Ints) -> Floats:
         out = np.empty((len(permutations), self.n_players + 1, self.n_outputs))
         out[:, 0] = self._empty
         sizes = np.bincount(self._owner, minlength=self.n_players)
