@@ -57,7 +57,9 @@ def read_rows(game: s.TrainingGameSpec, base: Path) -> Rows:
         )
     if isinstance(game.test, s.HeldOut):
         if rows.X_test is not None:
-            raise SpecError("game.test holds a share of the rows out, but the data come with test rows; leave one of them out")
+            raise SpecError(
+                "game.test holds a share of the rows out, but the data come with test rows; leave one of them out"
+            )
         return held_out(rows, game.test.share, game.test.seed)
     if rows.X_test is None or rows.y_test is None:
         raise SpecError(
@@ -107,7 +109,9 @@ def _features(
         names = arrow_table(path).column_names
         missing = [name for name in wanted if name not in names]
         if missing:
-            raise InputError(f"game.test: {path} has no column {missing[0]!r}; test rows need the columns of the training rows")
+            raise InputError(
+                f"game.test: {path} has no column {missing[0]!r}; test rows need the columns of the training rows"
+            )
         drop = dict.fromkeys(name for name in names if name not in wanted)
     rows, columns = read_table(path, tuple(drop))
     if wanted is not None:
@@ -165,7 +169,9 @@ def _made(data: s.DataFactory, base: Path) -> Rows:
     if isinstance(made, Mapping):
         wrong = [str(name) for name in made if name not in _NAMES]
         if wrong or not {"X", "y"} <= set(made):
-            raise InputError(f"{where} returned the names {', '.join(map(str, made))}; X and y are needed, {', '.join(_NAMES)} are known")
+            raise InputError(
+                f"{where} returned the names {', '.join(map(str, made))}; X and y are needed, {', '.join(_NAMES)} are known"
+            )
         return Rows(**made)
     if isinstance(made, tuple | list) and len(made) in (2, 4):
         return Rows(*made)
