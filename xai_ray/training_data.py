@@ -95,7 +95,7 @@ def _table(data: s.LabelledTable, game: s.TrainingGameSpec, base: Path) -> Rows:
     groups = None if game.groups is None else _column(path, game.groups, "game.groups")
     if not isinstance(game.test, s.TableOfTests):
         return Rows(X, y, groups=groups)
-    X_test, y_test, found = _features(base / game.test.table, data, None, columns)
+    X_test, y_test, _ = _features(base / game.test.table, data, None, columns)
     return Rows(X, y, X_test, y_test, groups)
 
 

@@ -34,7 +34,7 @@ class DataFactory(Frozen):
     """A function `package.module:function` that returns (X, y, X_test, y_test), (X, y) where rows are held out, or these by name."""
 
     factory: str = Field(pattern=IMPORT_PATH)
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default={})
 
 
 class TableOfTests(Frozen):
@@ -82,7 +82,7 @@ class TrainingGameSpec(Frozen):
     kind: Literal["training"]
     estimator: str = Field(pattern=IMPORT_PATH)
     """A scikit-learn estimator's class, or a function that returns one."""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
     data: TrainingData
     test: TestData | None = None
     scores: tuple[str, ...] = Field(min_length=1)

@@ -13,8 +13,9 @@ from xai_ray.api import explain
 from xai_ray.coalitions import Permutations
 from xai_ray.engine import Engine
 from xai_ray.engine.watching import Watcher
-from xai_ray.errors import InputError, SpecError, UnknownName
+from xai_ray.errors import SpecError, UnknownName
 from xai_ray.estimators import Estimate
+from xai_ray.frames import array_of, arrays_of
 from xai_ray.indices import Question
 from xai_ray.reports import Result
 from xai_ray.stores import Store
@@ -101,8 +102,8 @@ def value(
     row = METHODS[method]
     parameters = _parameters(method, row, {"alpha": alpha, "beta": beta, "p": p})
     scores = None if score is None else (score,) if isinstance(score, str) else tuple(score)
-    arrays, names = _arrays(X, y, X_test, y_test)
-    asked = _Asked(estimator, arrays, scores, None if groups is None else _plain(groups), names, refit)
+    arrays, names = arrays_of(X, y, X_test, y_test)
+    asked = _Asked(estimator, arrays, scores, None if groups is None else array_of(groups), names, refit)
     if row.closed is not None:
         _refuse(
             method,
@@ -238,31 +239,3 @@ def _refuse(method: str, given: dict[str, object]) -> None:
     named = [name for name, what in given.items() if what is not None]
     if named:
         raise SpecError(f"method {method!r} is exact: leave out {', '.join(named)}")
-
-
-def _arrays(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[tuple[Any, Any, Any, Any], list[str] | None]:
-    """The data as arrays, and the names of the points of a DataFrame."""
-    columns, tested = _columns(X), _columns(X_test)
-    if columns is not None and tested is not None and columns != tested:
-        if sorted(columns) != sorted(tested):
-            other = sorted(set(columns) ^ set(tested))
-            raise InputError(
-                f"X and X_test have different columns: {', '.join(other[:5])}; they must be the same features"
-            )
-        X_test = X_test[columns] if hasattr(X_test, "to_numpy") else X_test.select(columns)
-    names = [str(label) for label in X.index] if hasattr(X, "to_numpy") and hasattr(X, "index") else None
-    # A DataFrame that was never given an index has the numbers of its rows.
-    if names is not None and names == [str(i) for i in range(len(names))]:
-        names = None
-    return (_plain(X), _plain(y), _plain(X_test), _plain(y_test)), names
-
-
-def _columns(frame: Any) -> list[str] | None:
-    names = getattr(frame, "column_names", getattr(frame, "columns", None))
-    return None if names is None else [str(name) for name in names]
-
-
-def _plain(given: Any) -> Any:
-    if hasattr(given, "column_names") and hasattr(given, "itercolumns"):
-        return np.stack([column.to_numpy() for column in given.itercolumns()], axis=1)
-    return given.to_numpy() if hasattr(given, "to_numpy") else given

@@ -148,7 +148,7 @@ def test_rows_are_held_out_by_the_seed(tmp_path: Path) -> None:
 
 def test_the_digest_covers_data_estimator_parameters_and_scores(tmp_path: Path) -> None:
     data = arrays(tmp_path)
-    logistic = {"estimator": "sklearn.linear_model:LogisticRegression", "parameters": {}}
+    logistic = {"estimator": "sklearn.linear_model:LogisticRegression", "parameters": {"random_state": 0}}
     games = [
         built(tmp_path, data=data),
         built(tmp_path, data=data, parameters={"alpha": 3.0}),
@@ -207,7 +207,11 @@ def test_mistakes(cli: Cli, tmp_path: Path, changed: dict[str, Any], words: list
 ARRAYS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("labels of another length", {"y": LABELS[1:]}, ["y has 23 entries for 24 rows"]),
     ("NaN", {"X": np.where(np.arange(N)[:, None] == 5, np.nan, X)}, ["X[5, 0] is nan", "impute"]),
-    ("one class", {"y": np.repeat("yes", N)}, ["all training labels are", "two classes"]),
+    (
+        "one class",
+        {"y": np.repeat("yes", N), "y_test": np.repeat("yes", M)},
+        ["all training labels are", "two classes"],
+    ),
     ("unseen class", {"y_test": np.repeat("maybe", M)}, ["y_test has the label", "maybe"]),
     ("other columns", {"X_test": TEST[:, :2]}, ["X has 3 features and X_test 2"]),
     ("no y", {"y": None}, ["game.data.arrays", "'y'"]),
@@ -234,7 +238,7 @@ def test_tables_that_are_no_data(cli: Cli, tmp_path: Path) -> None:
     good = {"table": "t.parquet", "target": "answer", "drop": ["note"]}
     says(["game.data.target", "did you mean 'answer'"], good | {"target": "answers"}, {"share": 0.5})
     says(["column 'note' does not hold numbers", "drop"], good | {"drop": []}, {"share": 0.5})
-    says(["no column 'notes' to drop"], good | {"drop": ["notes"]}, {"share": 0.5})
+    says(["no column 'notes' to drop"], good | {"drop": ["note", "notes"]}, {"share": 0.5})
     says(["no entry in column 'answer' at row 4"], good | {"table": "holes.parquet"}, {"share": 0.5})
     says(["game.test", "no column 'b'"], good, {"table": "short.parquet"})
     says(["no table at", "none.parquet"], good, {"table": "none.parquet"})

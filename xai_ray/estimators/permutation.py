@@ -1,8 +1,9 @@
 """`permutation`: the Shapley value, or another semivalue, as a mean marginal contribution over random orders and their reverses.
 
 Castro, Gomez, Tejada (Computers & OR 2009), ApproShapley; antithetic pairs: Mitchell, Cooper, Frank, Holmes, "Sampling permutations
-for Shapley value estimation" (JMLR 2022). A semivalue with weight w_t of t predecessors weights the marginal contribution at place t
-by n w_t, as every place is equally likely: Kwon and Zou, "Beta Shapley" (AISTATS 2022), eq. 6. Unbiased for any budget; the partial is additive, 20 x n numbers an output.
+for Shapley value estimation" (JMLR 2022). Every place in an order is equally likely, so a semivalue with weight w_t of t predecessors
+is the mean of n w_t times the marginal contribution at place t: Kwon, Zou, "Beta Shapley" (AISTATS 2022). Unbiased for any budget; the
+partial is additive, 20 x n numbers an output.
 """
 
 from __future__ import annotations
