@@ -172,7 +172,7 @@ def _nearest(asked: _Asked) -> Result:
             "knn has a closed form for single points and the share of right votes only: leave out groups, score and refit, or take "
             'method="shapley"'
         )
-    values = knn_shapley(*asked.arrays, k=asked.estimator.n_neighbors)[:, None]
+    values = knn_shapley(*asked.arrays, k=int(asked.estimator.get_params()["n_neighbors"]))[:, None]
     ends = np.stack([np.zeros(1), values.sum(axis=0)])
     return _exactly(game.digest, game.player_names, ("right votes",), Question("SV", order=1), values, ends, "knn", 0)
 
