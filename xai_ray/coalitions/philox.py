@@ -37,6 +37,7 @@ class Stream(IntEnum):
     OWEN_ORDERS = 21
     RUN_CONTEXTS = 22
     PROBES = 23
+    HELD_OUT = 24
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-from xai_ray.coalitions import Design
+from xai_ray.coalitions import Design, Permutations
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
@@ -63,9 +63,11 @@ class Pool:
         partial = built.empty()
         fold = self._fold_draws()
         for start in range(0, self.draws, fold):
-            draw = self.design.draw(start, min(start + fold, self.draws))
-            first = self.design.evaluations(start)
-            partial = built.merge(partial, built.observe(draw, self.values[first : first + len(draw.coalitions)]))
+            stop = min(start + fold, self.draws)
+            lean = isinstance(self.design, Permutations) and not getattr(built, "reads_coalitions", True)
+            draw = self.design.outline(start, stop) if lean else self.design.draw(start, stop)
+            rows = slice(self.design.evaluations(start), self.design.evaluations(stop))
+            partial = built.merge(partial, built.observe(draw, self.values[rows]))
         estimate = built.finish(partial)
         return replace(estimate, estimator=name)
 

@@ -1,0 +1,36 @@
+"""Weighted Gram matrices X' diag(w) X for many weight vectors at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xai_ray.errors import InputError
+from xai_ray.types import Floats
+
+_LARGEST = 1 << 24
+"""Entries of the table of column products; above it each Gram matrix is formed by itself."""
+
+
+class WeightedGram:
+    """Gram matrices of fixed rows X (n, d), as one matrix product with the d(d+1)/2 products of its columns.
+
+    Raises InputError when they overflow.
+    """
+
+    def __init__(self, rows: Floats) -> None:
+        n, d = rows.shape
+        with np.errstate(over="ignore"):
+            fine = bool(np.isfinite(np.square(rows).sum()))
+        if not fine:
+            raise InputError("products of the features overflow; scale the features")
+        self.rows = rows
+        upper = np.triu_indices(d)
+        self._products = rows[:, upper[0]] * rows[:, upper[1]] if n * len(upper[0]) <= _LARGEST else None
+        self._place = np.empty((d, d), dtype=np.int64)
+        self._place[upper] = self._place.T[upper] = np.arange(len(upper[0]))
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Weights (b, n) -> (b, d, d). The bits of a matrix depend on its weights and on b, not on the other weights."""
+        if self._products is None:
+            return (self.rows.T * weights[:, None, :]) @ self.rows
+        return (weights @ self._products)[:, self._place]
