@@ -14,7 +14,7 @@ X = R.normal(size=(40, 3))
 TWO = (X[:, 0] + 0.7 * R.normal(size=40) > 0).astype(int)
 THREE = np.digitize(X[:, 0] + 0.3 * R.normal(size=40), [-0.4, 0.4])
 REAL = X @ [1.0, 2.0, 0.0] + R.normal(size=40)
-TIGHT = LogisticRegression(solver="newton-cholesky", tol=1e-10, max_iter=1000)
+TIGHT = LogisticRegression(solver="newton-cholesky", tol=1e-10, max_iter=1000, random_state=0)
 
 
 def by_loop(estimator, y, bootstraps: int, draws: int, seed: int, error: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +42,7 @@ def by_loop(estimator, y, bootstraps: int, draws: int, seed: int, error: bool) -
         (TIGHT, THREE, 40, False),
         (DecisionTreeClassifier(random_state=0), THREE, 25, False),
         (DecisionTreeRegressor(random_state=0), REAL, 40, True),
-        (Ridge(), REAL, 40, True),
+        (Ridge(random_state=0), REAL, 40, True),
     ],
     ids=["batched", "batched with one class", "softmax", "tree", "regression tree", "ridge"],
 )
