@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from xai_ray.errors import InputError, NonFiniteValue, NotEnoughSamples, SpecError, XaiRayError
-from xai_ray.valuation.data_oob import bootstrap_counts, data_oob
+from xai_ray.valuation.data_oob import bootstrap_counts, data_oob_values
 
 R = np.random.default_rng(3)
 X = R.normal(size=(40, 3))
@@ -47,7 +47,7 @@ def by_loop(estimator, y, bootstraps: int, draws: int, seed: int, error: bool) -
     ids=["batched", "batched with one class", "softmax", "tree", "regression tree", "ridge"],
 )
 def test_equals_a_loop(estimator, y, draws: int, error: bool) -> None:
-    found = data_oob(estimator, X, y, bootstraps=70, draws=draws, seed=5)
+    found = data_oob_values(estimator, X, y, bootstraps=70, draws=draws, seed=5)
     values, errors = by_loop(estimator, y, 70, draws, 5, error)
     np.testing.assert_allclose(found.values, values, rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.std_errors, errors, rtol=0, atol=1e-12)
@@ -64,8 +64,8 @@ def test_bootstraps_are_uniform_draws_with_replacement() -> None:
 
 
 def test_intervals_cover() -> None:
-    truth = data_oob(TIGHT, X, TWO, bootstraps=20_000, seed=10_000).values
-    runs = [data_oob(TIGHT, X, TWO, bootstraps=200, seed=s) for s in range(40)]
+    truth = data_oob_values(TIGHT, X, TWO, bootstraps=20_000, seed=10_000).values
+    runs = [data_oob_values(TIGHT, X, TWO, bootstraps=200, seed=s) for s in range(40)]
     # A normal interval needs a few of either outcome among about 70 models.
     usual = (truth > 0.1) & (truth < 0.9)
     assert usual.sum() >= 5
@@ -78,17 +78,17 @@ def test_flipped_labels_are_found() -> None:
     y = (rows[:, 0] > 0).astype(int)
     flipped = R.permutation(300)[:45]
     y[flipped] ^= 1
-    values = data_oob(TIGHT, rows, y, bootstraps=200).values
+    values = data_oob_values(TIGHT, rows, y, bootstraps=200).values
     is_flipped = np.isin(np.arange(300), flipped)
     below = (values[is_flipped][:, None] < values[~is_flipped][None]).mean()
     assert below > 0.9
 
 
 def test_the_same_seed_gives_the_same_bits_and_more_bootstraps_append() -> None:
-    one, two = (data_oob(TIGHT, X, TWO, bootstraps=100, seed=3) for _ in range(2))
+    one, two = (data_oob_values(TIGHT, X, TWO, bootstraps=100, seed=3) for _ in range(2))
     assert np.array_equal(one.values, two.values)
     assert np.array_equal(one.std_errors, two.std_errors)
-    more = data_oob(TIGHT, X, TWO, bootstraps=128, seed=3)
+    more = data_oob_values(TIGHT, X, TWO, bootstraps=128, seed=3)
     assert (more.facts["out_of_bag"] >= one.facts["out_of_bag"]).all()
 
 
@@ -99,17 +99,17 @@ class Broken(DecisionTreeRegressor):
 
 def test_bad_input_is_refused() -> None:
     with pytest.raises(NotEnoughSamples, match=r"training point \d+ was left out of . of 3 bootstraps"):
-        data_oob(TIGHT, X, TWO, bootstraps=3)
+        data_oob_values(TIGHT, X, TWO, bootstraps=3)
     with pytest.raises(SpecError, match="refit=True"):
-        data_oob(LogisticRegression(class_weight="balanced"), X, TWO)
-    data_oob(LogisticRegression(class_weight="balanced", random_state=0), X, TWO, bootstraps=30, refit=True)
+        data_oob_values(LogisticRegression(class_weight="balanced"), X, TWO)
+    data_oob_values(LogisticRegression(class_weight="balanced", random_state=0), X, TWO, bootstraps=30, refit=True)
     with pytest.raises(SpecError, match="set random_state"):
-        data_oob(DecisionTreeClassifier(), X, TWO)
+        data_oob_values(DecisionTreeClassifier(), X, TWO)
     with pytest.raises(SpecError, match="bootstraps is a whole number, at least 2"):
-        data_oob(TIGHT, X, TWO, bootstraps=1)
+        data_oob_values(TIGHT, X, TWO, bootstraps=1)
     with pytest.raises(InputError, match="two classes"):
-        data_oob(TIGHT, X, np.ones(40))
+        data_oob_values(TIGHT, X, np.ones(40))
     with pytest.raises(XaiRayError, match="KNeighborsClassifier failed on bootstrap 0 of 4 draws"):
-        data_oob(KNeighborsClassifier(9), X, TWO, draws=4)
+        data_oob_values(KNeighborsClassifier(9), X, TWO, draws=4)
     with pytest.raises(NonFiniteValue, match="trained on bootstrap 0"):
-        data_oob(Broken(random_state=0), X, REAL)
+        data_oob_values(Broken(random_state=0), X, REAL)

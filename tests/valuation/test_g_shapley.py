@@ -9,7 +9,7 @@ from torch import nn
 
 from xai_ray.errors import ModelOutputError, NonFiniteValue, SpecError
 from xai_ray.valuation.draws import Purpose, orders
-from xai_ray.valuation.g_shapley import best_rate, g_shapley
+from xai_ray.valuation.g_shapley import best_rate, gradient_shapley
 
 R = np.random.default_rng(7)
 X, VAL = R.normal(size=(15, 4)), R.normal(size=(40, 4))
@@ -39,14 +39,14 @@ def by_loop(score, permutations: int, rate: float, seed: int) -> np.ndarray:
     x, y, val, val_y = (torch.from_numpy(a) for a in (X, Y, VAL, VAL_Y))
     for p, order in enumerate(orders(seed, Purpose.ORDERS, np.arange(permutations), 15)):
         model = network().eval()
-        before = float(score(model(val), val_y))
+        before = float(score(model(val), val_y).detach())
         for i in order:
             model.zero_grad()
             loss(model(x[i : i + 1]), y[i : i + 1]).sum().backward()
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter -= rate * parameter.grad
-            after = float(score(model(val), val_y))
+            after = float(score(model(val), val_y).detach())
             out[p, i], before = after - before, after
     return out
 
@@ -56,7 +56,7 @@ def by_loop(score, permutations: int, rate: float, seed: int) -> np.ndarray:
 def test_equals_a_loop(lanes: int, score) -> None:
     model = network()
     before = copy.deepcopy(model.state_dict())
-    found = g_shapley(model, loss, score, DATA, HELD, permutations=10, learning_rate=0.2, seed=4, lanes=lanes)
+    found = gradient_shapley(model, loss, score, DATA, HELD, permutations=10, learning_rate=0.2, seed=4, lanes=lanes)
     expected = by_loop(score, 10, 0.2, 4)
     np.testing.assert_allclose(found.values, expected.mean(axis=0), rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.std_errors, expected.std(axis=0, ddof=1) / np.sqrt(10), rtol=0, atol=1e-12)
@@ -76,12 +76,12 @@ def test_the_best_rate_scores_best() -> None:
 def test_bad_settings_are_refused() -> None:
     settings = {"permutations": 4, "learning_rate": 0.1}
     with pytest.raises(NonFiniteValue, match=r"permutation \d diverged at step \d+ \(learning rate 1e\+200\)"):
-        g_shapley(
+        gradient_shapley(
             network(), lambda o, t: (o**4).sum(dim=1), accuracy, DATA, HELD, permutations=4, learning_rate=1e200
         )
     with pytest.raises(ModelOutputError, match=r"score gave shape \(40,\)"):
-        g_shapley(network(), loss, lambda o, t: -loss(o, t), DATA, HELD, **settings)
+        gradient_shapley(network(), loss, lambda o, t: -loss(o, t), DATA, HELD, **settings)
     with pytest.raises(ModelOutputError, match="reduction='none'"):
-        g_shapley(network(), nn.CrossEntropyLoss(), accuracy, DATA, HELD, **settings)
+        gradient_shapley(network(), nn.CrossEntropyLoss(), accuracy, DATA, HELD, **settings)
     with pytest.raises(SpecError, match="learning rate is a positive number"):
-        g_shapley(network(), loss, accuracy, DATA, HELD, permutations=4, learning_rate=0.0)
+        gradient_shapley(network(), loss, accuracy, DATA, HELD, permutations=4, learning_rate=0.0)

@@ -63,7 +63,10 @@ MODELS = {
     "linear": (lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)), reals(6)),
     "wide linear": (lambda: nn.Sequential(nn.Linear(40, 30), nn.Tanh(), nn.Linear(30, 3, bias=False)), reals(40)),
     "time axis": (lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3), Mean()), reals(3, 6)),
-    "wide with time axis": (lambda: nn.Sequential(nn.Linear(60, 50), nn.Tanh(), nn.Linear(50, 3), Mean()), reals(2, 60)),
+    "wide with time axis": (
+        lambda: nn.Sequential(nn.Linear(60, 50), nn.Tanh(), nn.Linear(50, 3), Mean()),
+        reals(2, 60),
+    ),
     "convolution": (
         lambda: nn.Sequential(
             nn.Conv2d(2, 4, 3, padding=1, groups=2),
@@ -129,9 +132,7 @@ def explicit(model, data, validation, steps: int, rate: float, order: int) -> np
         found = c * g @ slope
         if order == 2:
             blocks = jacrev(grad(mean))(at)
-            H = torch.cat(
-                [torch.cat([blocks[a][b].reshape(at[a].numel(), -1) for b in at], dim=1) for a in at], dim=0
-            )
+            H = torch.cat([torch.cat([blocks[a][b].reshape(at[a].numel(), -1) for b in at], dim=1) for a in at], dim=0)
             found = found - 0.5 * c * c * g @ H @ g.sum(dim=0)
         values[members] += found
         with torch.no_grad():
@@ -145,9 +146,7 @@ def explicit(model, data, validation, steps: int, rate: float, order: int) -> np
 def test_equals_explicit_gradients(name: str, order: int) -> None:
     model, data, validation = problem(name)
     other = copy.deepcopy(model).eval()
-    found = in_run_shapley(
-        model, loss, data, validation, steps=5, batch=BATCH, learning_rate=0.3, seed=3, order=order
-    )
+    found = in_run_shapley(model, loss, data, validation, steps=5, batch=BATCH, learning_rate=0.3, seed=3, order=order)
     expected = explicit(other, data, validation, 5, 0.3, order)
     np.testing.assert_allclose(found.values, expected, rtol=1e-9, atol=1e-12)
     for mine, theirs in zip(model.parameters(), other.parameters(), strict=True):
@@ -220,16 +219,16 @@ def test_flipped_labels_are_found() -> None:
     y[flipped] ^= 1
     torch.manual_seed(0)
     model = nn.Linear(5, 2)
-    found = in_run_shapley(
-        model, loss, (x[:200], y[:200]), (x[200:], y[200:]), steps=200, batch=20, learning_rate=0.2
-    )
+    found = in_run_shapley(model, loss, (x[:200], y[:200]), (x[200:], y[200:]), steps=200, batch=20, learning_rate=0.2)
     bad = np.isin(np.arange(200), flipped)
     assert (found.values[bad][:, None] < found.values[~bad][None]).mean() > 0.8
 
 
 def test_a_diverging_run_names_its_step() -> None:
     model, data, validation = problem("linear")
-    with pytest.raises(NonFiniteValue, match=r"diverged at step \d+: the loss of (training|validation) point \d+ is (inf|nan)"):
+    with pytest.raises(
+        NonFiniteValue, match=r"diverged at step \d+: the loss of (training|validation) point \d+ is (inf|nan)"
+    ):
         in_run_shapley(
             nn.Linear(6, 3).double(),
             lambda out, y: (out**2).sum(dim=1),
@@ -240,7 +239,9 @@ def test_a_diverging_run_names_its_step() -> None:
             learning_rate=1e9,
         )
     with pytest.raises(NonFiniteValue, match="diverged at step 0: the validation loss after it"):
-        in_run_shapley(model, lambda out, y: (out**4).sum(dim=1), data, validation, steps=1, batch=4, learning_rate=1e200)
+        in_run_shapley(
+            model, lambda out, y: (out**4).sum(dim=1), data, validation, steps=1, batch=4, learning_rate=1e200
+        )
 
 
 class BatchMean(nn.Module):

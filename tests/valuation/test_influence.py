@@ -14,8 +14,8 @@ from torch.func import functional_call, grad, jacrev, vmap
 
 from xai_ray.errors import InputError, SpecError, XaiRayError
 from xai_ray.valuation.influence import logistic_influence
-from xai_ray.valuation.torch_influence import ConjugateGradients, Lissa, torch_influence
-from xai_ray.valuation.tracin import tracin
+from xai_ray.valuation.inverse_hessian import ConjugateGradients, Lissa, torch_influence
+from xai_ray.valuation.tracin import tracin_values
 
 R = np.random.default_rng(6)
 X, TEST = R.normal(size=(40, 3)), R.normal(size=(25, 3))
@@ -157,7 +157,7 @@ def test_tracin_equals_its_definition() -> None:
                 p += 0.3 * torch.randn_like(p)
     before = copy.deepcopy(model.state_dict())
     rates = [0.1, 0.2, 0.05]
-    found = tracin(model, loss, PAIR, HELD, checkpoints=states, learning_rates=rates, chunk=9)
+    found = tracin_values(model, loss, PAIR, HELD, checkpoints=states, learning_rates=rates, chunk=9)
     expected = np.zeros(len(X))
     for state, rate in zip(states, rates, strict=True):
         other = tiny()
@@ -172,6 +172,8 @@ def test_tracin_refuses_other_checkpoints() -> None:
     model = tiny()
     state = model.state_dict()
     with pytest.raises(InputError, match="checkpoint 1 is not a state dict of this Sequential"):
-        tracin(model, loss, PAIR, HELD, checkpoints=[state, nn.Linear(3, 2).state_dict()], learning_rates=[0.1, 0.1])
+        tracin_values(
+            model, loss, PAIR, HELD, checkpoints=[state, nn.Linear(3, 2).state_dict()], learning_rates=[0.1, 0.1]
+        )
     with pytest.raises(SpecError, match="2 learning rates for 1 checkpoints"):
-        tracin(model, loss, PAIR, HELD, checkpoints=[state], learning_rates=[0.1, 0.1])
+        tracin_values(model, loss, PAIR, HELD, checkpoints=[state], learning_rates=[0.1, 0.1])

@@ -6,7 +6,7 @@ from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
 
 from xai_ray.errors import InputError, SpecError, XaiRayError
-from xai_ray.valuation.lava import lava
+from xai_ray.valuation.lava import lava_values
 from xai_ray.valuation.sinkhorn import transport
 
 R = np.random.default_rng(12)
@@ -25,16 +25,14 @@ def exact(cost: np.ndarray, a: np.ndarray | None = None) -> float:
 
 
 def exact_costs(label_weight: float) -> np.ndarray:
-    between = np.array([[exact(cdist(X[Y == c], VAL[VAL_Y == d])) for d in range(2)] for c in range(2)])
+    between = np.array([[exact(cdist(X[c == Y], VAL[d == VAL_Y])) for d in range(2)] for c in range(2)])
     return cdist(X, VAL) + label_weight * between[Y[:, None], VAL_Y]
 
 
 @pytest.mark.parametrize("label_weight", [0.0, 1.0, 3.0])
 def test_values_are_the_calibrated_gradients_of_exact_transport(label_weight: float) -> None:
     """Weight moved from the other points to point i changes the cost of the linear programme at the rate of minus its value."""
-    found = lava(
-        X, Y, VAL, VAL_Y, label_weight=label_weight, regularisation=0.002, tolerance=1e-4, steps=50_000
-    )
+    found = lava_values(X, Y, VAL, VAL_Y, label_weight=label_weight, regularisation=0.002, tolerance=1e-4, steps=50_000)
     cost, move = exact_costs(label_weight), 1e-4
     base = exact(cost)
     expected = np.empty(11)
@@ -65,11 +63,11 @@ def test_marginals_and_duality() -> None:
 
 
 def test_blocks_and_recomputed_costs_do_not_matter(monkeypatch) -> None:
-    whole = lava(X, Y, VAL, VAL_Y).values
+    whole = lava_values(X, Y, VAL, VAL_Y).values
     monkeypatch.setattr("xai_ray.valuation.lava._ENTRIES", 20)
-    np.testing.assert_allclose(lava(X, Y, VAL, VAL_Y).values, whole, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(lava_values(X, Y, VAL, VAL_Y).values, whole, rtol=0, atol=1e-12)
     monkeypatch.setattr("xai_ray.valuation.lava._HELD", 1)
-    np.testing.assert_allclose(lava(X, Y, VAL, VAL_Y).values, whole, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(lava_values(X, Y, VAL, VAL_Y).values, whole, rtol=0, atol=1e-12)
 
 
 def test_flipped_labels_are_found_and_duplicates_share_value() -> None:
@@ -80,26 +78,26 @@ def test_flipped_labels_are_found_and_duplicates_share_value() -> None:
     flipped = np.arange(20, 44)
     y[flipped] = (y[flipped] + 1) % 3
     rows[5], y[5] = rows[9], y[9]
-    values = lava(rows[:180], y, rows[180:], labels[180:]).values
+    values = lava_values(rows[:180], y, rows[180:], labels[180:]).values
     bad = np.isin(np.arange(180), flipped)
     assert (values[bad][:, None] < values[~bad][None]).mean() > 0.9
     assert values[5] == values[9]
 
 
 def test_a_class_that_validation_lacks_is_allowed() -> None:
-    found = lava(X, Y, VAL[VAL_Y == 0], np.zeros(4))
+    found = lava_values(X, Y, VAL[VAL_Y == 0], np.zeros(4))
     assert np.isnan(found.facts["label_distances"][:, 1]).all()
     assert np.isfinite(found.values).all()
 
 
 def test_bad_input_is_refused() -> None:
     with pytest.raises(SpecError, match="regularisation is a positive number"):
-        lava(X, Y, VAL, VAL_Y, regularisation=0.0)
+        lava_values(X, Y, VAL, VAL_Y, regularisation=0.0)
     with pytest.raises(SpecError, match="label_weight is a number"):
-        lava(X, Y, VAL, VAL_Y, label_weight=-1.0)
+        lava_values(X, Y, VAL, VAL_Y, label_weight=-1.0)
     with pytest.raises(InputError, match="overflow"):
-        lava(X * 1e200, Y, VAL, VAL_Y)
+        lava_values(X * 1e200, Y, VAL, VAL_Y)
     with pytest.raises(InputError, match="nothing to value"):
-        lava(np.ones((4, 2)), [0, 1, 0, 1], np.ones((2, 2)), [0, 1])
+        lava_values(np.ones((4, 2)), [0, 1, 0, 1], np.ones((2, 2)), [0, 1])
     with pytest.raises(XaiRayError, match="of the mass misplaced after 3 iterations"):
-        lava(X, Y, VAL, VAL_Y, regularisation=1e-4, steps=3, tolerance=1e-9)
+        lava_values(X, Y, VAL, VAL_Y, regularisation=1e-4, steps=3, tolerance=1e-9)

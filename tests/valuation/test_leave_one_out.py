@@ -9,7 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from xai_ray.errors import InputError, SpecError, UnknownName
 from xai_ray.valuation import TrainingGame
-from xai_ray.valuation.leave_one_out import leave_one_out, ridge_leave_one_out
+from xai_ray.valuation.leave_one_out import leave_one_out_values, ridge_leave_one_out
 
 R = np.random.default_rng(4)
 X, TEST = R.normal(size=(20, 3)), R.normal(size=(30, 3))
@@ -27,7 +27,7 @@ REAL, REAL_TEST = X @ [1.0, 2.0, 0.0] + 4.0 + R.normal(size=20), TEST @ [1.0, 2.
     ids=repr,
 )
 def test_engines_equal_refits(estimator) -> None:
-    found = leave_one_out(TrainingGame(estimator, X, TWO, TEST, TWO_TEST, scores=("accuracy",)))
+    found = leave_one_out_values(TrainingGame(estimator, X, TWO, TEST, TWO_TEST, scores=("accuracy",)))
     whole = estimator.fit(X, TWO).score(TEST, TWO_TEST)
     kept = [np.arange(20) != i for i in range(20)]
     expected = [whole - estimator.fit(X[k], TWO[k]).score(TEST, TWO_TEST) for k in kept]
@@ -37,9 +37,9 @@ def test_engines_equal_refits(estimator) -> None:
 
 def test_blocks_do_not_matter(monkeypatch) -> None:
     game = TrainingGame(Ridge(), X, REAL, TEST, REAL_TEST, scores=("r2", "neg_mean_squared_error"))
-    whole = leave_one_out(game).values
+    whole = leave_one_out_values(game).values
     monkeypatch.setattr("xai_ray.valuation.leave_one_out._ENTRIES", 20)
-    np.testing.assert_allclose(leave_one_out(game).values, whole, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(leave_one_out_values(game).values, whole, rtol=0, atol=1e-12)
     closed = ridge_leave_one_out(X, REAL, TEST, REAL_TEST, alpha=1.0, scores=("r2", "neg_mean_squared_error"))
     np.testing.assert_allclose(closed.values, whole, rtol=0, atol=1e-10)
 

@@ -25,7 +25,7 @@ _Predict = Callable[[Ints, int], Floats]
 """Counts of b bootstraps (b, n), the first of which has this number -> predictions (b, n) of the points that were not drawn."""
 
 
-def data_oob(
+def data_oob_values(
     estimator: Any,
     X: npt.ArrayLike,
     y: npt.ArrayLike,
@@ -60,11 +60,7 @@ def data_oob(
         numbers = np.arange(start, min(start + TILE, bootstraps), dtype=np.int64)
         counts = bootstrap_counts(seed, numbers, n, size)
         predicted = predict(counts, start)
-        if isinstance(data, LabelledData):
-            points = (predicted == data.labels).astype(np.float64)
-        else:
-            points = -np.square(predicted - data.targets)
-        means.add(points, counts == 0)
+        means.add(_points(data, predicted), counts == 0)
     few = np.flatnonzero(means.counts < 2)
     if len(few):
         raise NotEnoughSamples(
@@ -74,6 +70,12 @@ def data_oob(
     unit = "accuracy" if isinstance(data, LabelledData) else "minus squared error"
     facts = {"bootstraps": bootstraps, "draws": size, "engine": engine, "out_of_bag": means.counts}
     return Valuation(means.means(), means.std_errors(), f"Data-OOB: {unit} out of bag", facts)
+
+
+def _points(data: LabelledData | NumericData, predicted: Floats) -> Floats:
+    if isinstance(data, NumericData):
+        return -np.square(predicted - data.targets)
+    return (predicted == data.labels).astype(np.float64)
 
 
 def bootstrap_counts(seed: int, numbers: Ints, n: int, draws: int) -> Ints:
@@ -141,5 +143,7 @@ def _fitted(estimator: Any, rows: Floats, targets: Floats | Ints, drawn: Ints, o
     if predicted.shape != (len(out),):
         raise ModelOutputError(f"{name}.predict gave shape {predicted.shape} for {len(out)} points")
     if not np.isfinite(predicted).all():
-        raise NonFiniteValue(f"{name} trained on bootstrap {number} predicts a number that is not finite; scale the features")
+        raise NonFiniteValue(
+            f"{name} trained on bootstrap {number} predicts a number that is not finite; scale the features"
+        )
     return predicted

@@ -23,7 +23,7 @@ Score = Callable[[Tensor, Tensor], Tensor]
 """(outputs (m, ...), targets (m, ...)) -> one number, larger is better; it must work under torch.func.vmap."""
 
 
-def g_shapley(
+def gradient_shapley(
     model: nn.Module,
     loss: Loss,
     score: Score,
@@ -52,7 +52,7 @@ def g_shapley(
     positive("lanes", lanes)
     passes = _Passes(model, loss, score, as_tensors(data, "data", model), as_tensors(validation, "validation", model))
     n = len(passes.data[0])
-    means, ends = RunningMeans(n), []
+    means, first, ends = RunningMeans(n), 0.0, []
     for start in range(0, permutations, lanes):
         numbers = np.arange(start, min(start + lanes, permutations), dtype=np.int64)
         order = orders(seed, Purpose.ORDERS, numbers, n)
@@ -60,11 +60,12 @@ def g_shapley(
         contributions = np.empty(order.shape)
         np.put_along_axis(contributions, order, np.diff(scores, axis=1), axis=1)
         means.add(contributions)
+        first = float(scores[0, 0])
         ends.append(scores[:, -1])
     facts = {
         "permutations": permutations,
         "learning_rate": learning_rate,
-        "start": float(scores[0, 0]),
+        "start": first,
         "end": float(np.concatenate(ends).mean()),
     }
     return Valuation(means.means(), means.std_errors(), "G-Shapley: validation score", facts)
@@ -91,7 +92,9 @@ def best_rate(
         except NonFiniteValue:
             continue
     if not reached:
-        raise SpecError(f"a pass of gradient descent diverges at every learning rate of {list(rates)}; give smaller ones")
+        raise SpecError(
+            f"a pass of gradient descent diverges at every learning rate of {list(rates)}; give smaller ones"
+        )
     return max(reached, key=lambda rate: reached[rate])
 
 
@@ -102,12 +105,16 @@ class _Passes:
         self.model, self.data, self.start = model, data, trained(model)
 
         def one(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-            return sample_losses(lambda inputs: functional_call(model, parameters, (inputs,)), loss, (x[None], y[None]))[0]
+            return sample_losses(
+                lambda inputs: functional_call(model, parameters, (inputs,)), loss, (x[None], y[None])
+            )[0]
 
         def scored(parameters: dict[str, Tensor]) -> Tensor:
             found = score(functional_call(model, parameters, (validation[0],)), validation[1])
             if found.shape != ():
-                raise ModelOutputError(f"the score gave shape {tuple(found.shape)}; it must be one number for all samples")
+                raise ModelOutputError(
+                    f"the score gave shape {tuple(found.shape)}; it must be one number for all samples"
+                )
             return found
 
         self.gradients, self.scores = vmap(grad(one)), vmap(scored)

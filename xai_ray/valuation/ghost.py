@@ -19,7 +19,15 @@ from torch.func import functional_call
 
 from xai_ray.errors import SpecError
 
-LAYERS: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, nn.LayerNorm, nn.GroupNorm)
+LAYERS: tuple[type[nn.Module], ...] = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.Embedding,
+    nn.LayerNorm,
+    nn.GroupNorm,
+)
 """Layers that are linear in their parameters and keep samples apart. Exact classes: a subclass may compute something else."""
 
 _PAIRS = 1 << 24
@@ -66,7 +74,9 @@ class Tape:
                     "must lie along its first axis (expand inputs that all samples share)"
                 )
             if call.inputs._version != call.version:
-                raise SpecError(f"the input of layer {call.place} was changed in place after the layer had read it; copy it first")
+                raise SpecError(
+                    f"the input of layer {call.place} was changed in place after the layer had read it; copy it first"
+                )
         found = torch.autograd.grad(total, [call.outputs for call in calls], allow_unused=True)
         return [
             Tap(call.layer, self.names[call.layer], call.inputs, gradient)
@@ -92,7 +102,9 @@ def trained_layers(model: nn.Module) -> dict[nn.Module, dict[str, str]]:
                 f"gradients are known for {known}: freeze it with requires_grad_(False) or write it with these"
             )
         if isinstance(layer, nn.Embedding) and (layer.scale_grad_by_freq or layer.sparse or layer.max_norm is not None):
-            raise SpecError(f"layer {place}: Embedding with scale_grad_by_freq, sparse or max_norm has no sample gradients")
+            raise SpecError(
+                f"layer {place}: Embedding with scale_grad_by_freq, sparse or max_norm has no sample gradients"
+            )
         found[layer] = own
     return found
 

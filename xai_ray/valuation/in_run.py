@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from xai_ray.errors import NonFiniteValue, SpecError
-from xai_ray.types import Floats, Ints
+from xai_ray.types import Ints
 from xai_ray.valuation.draws import Purpose, orders, positive
 from xai_ray.valuation.ghost import ghost_dots, recording, sample_dots, summed_gradient, trained_layers
 from xai_ray.valuation.losses import (
@@ -74,7 +74,9 @@ def in_run_shapley(
             values[members] += found.to("cpu", torch.float64)
         losses[steps] = run.validation_loss(steps)
     facts = {"steps": steps, "batch": batch, "order": order, "losses": losses}
-    return without_sampling(as_values(values), f"In-Run Data Shapley of order {order}: fall of the validation loss", facts)
+    return without_sampling(
+        as_values(values), f"In-Run Data Shapley of order {order}: fall of the validation loss", facts
+    )
 
 
 def batches(seed: int, n: int, size: int, steps: int) -> Iterator[Tensor]:
@@ -139,7 +141,9 @@ class _Run:
         with torch.no_grad():
             losses = sample_losses(self.model, self.loss, self.validation)
         if not torch.isfinite(losses).all():
-            raise NonFiniteValue(f"the run diverged at step {number - 1}: the validation loss after it is not finite; {_ADVICE}")
+            raise NonFiniteValue(
+                f"the run diverged at step {number - 1}: the validation loss after it is not finite; {_ADVICE}"
+            )
         return float(losses.mean())
 
     def _check_finite(self, losses: Tensor, members: Tensor, number: int, rate: float) -> None:

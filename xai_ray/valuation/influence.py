@@ -40,7 +40,9 @@ def logistic_influence(
     """
     data = labelled(X, y, X_test, y_test)
     if len(data.classes) != 2:
-        raise SpecError(f"{len(data.classes)} classes: the closed form is for two; use torch_influence with a softmax layer")
+        raise SpecError(
+            f"{len(data.classes)} classes: the closed form is for two; use torch_influence with a softmax layer"
+        )
     fits = LogisticFits(data.rows, data.labels, C=C, intercept=intercept)
     rows = fits.rows
     theta = fits.parameters(np.ones((1, len(rows))))[0]

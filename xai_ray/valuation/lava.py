@@ -25,7 +25,7 @@ _HELD = 1 << 27
 """Costs kept in memory (1 GB); above it distances are computed again in every iteration."""
 
 
-def lava(
+def lava_values(
     X: npt.ArrayLike,
     y: npt.ArrayLike,
     X_val: npt.ArrayLike,
@@ -67,9 +67,7 @@ def lava(
     mean = _mean(blocks, n * m)
     if mean == 0:
         raise InputError("all training and validation points are equal; there is nothing to value")
-    found = transport(
-        blocks, (n, m), scale=mean, epsilon=regularisation * mean, tolerance=tolerance, steps=steps
-    )
+    found = transport(blocks, (n, m), scale=mean, epsilon=regularisation * mean, tolerance=tolerance, steps=steps)
     others = (found.rows.sum() - found.rows) / (n - 1)
     facts = {
         "transport_cost": found.cost,

@@ -19,7 +19,7 @@ _ENTRIES = 1 << 22
 """Predictions, or memberships, held at a time."""
 
 
-def leave_one_out(game: Game) -> Valuation:
+def leave_one_out_values(game: Game) -> Valuation:
     """v(N) - v(N \\ i) of each player of a deterministic game, values (n, k): n + 1 evaluations in calls of whole blocks.
 
     Raises SpecError for a game whose values are drawn at random, and what the game raises.
@@ -101,5 +101,7 @@ def _inverse_times_rows(rows: Floats, alpha: float) -> Floats:
             raise InputError("products of the features overflow; scale the features")
     n, d = rows.shape
     if d <= n:
-        return np.linalg.solve(rows.T @ rows + alpha * np.eye(d), rows.T)
-    return np.linalg.solve(rows @ rows.T + alpha * np.eye(n), rows).T
+        found = np.linalg.solve(rows.T @ rows + alpha * np.eye(d), rows.T)
+    else:
+        found = np.linalg.solve(rows @ rows.T + alpha * np.eye(n), rows).T
+    return found.astype(np.float64, copy=False)

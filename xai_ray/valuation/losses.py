@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from xai_ray.errors import InputError, ModelOutputError, NonFiniteValue, SpecError
+from xai_ray.errors import InputError, ModelOutputError, SpecError
 from xai_ray.types import Floats
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +28,9 @@ def as_tensors(pair: Pair, name: str, model: nn.Module) -> Tensors:
     like = next(iter(model.parameters()), torch.zeros(()))
     inputs, targets = (_tensor(part, f"{name} {what}", like) for part, what in zip(pair, _PARTS, strict=True))
     if len(inputs) != len(targets) or len(inputs) == 0:
-        raise InputError(f"{name} has {len(inputs)} inputs and {len(targets)} targets; it needs as many, and at least one")
+        raise InputError(
+            f"{name} has {len(inputs)} inputs and {len(targets)} targets; it needs as many, and at least one"
+        )
     return inputs, targets
 
 
@@ -45,7 +47,9 @@ def _tensor(part: Any, name: str, like: Tensor) -> Tensor:
     if tensor.is_floating_point():
         bad = (~torch.isfinite(tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None])).any(dim=1)
         if bad.any():
-            raise InputError(f"{name} of sample {int(bad.nonzero()[0])} are not finite; {int(bad.sum())} samples are not")
+            raise InputError(
+                f"{name} of sample {int(bad.nonzero()[0])} are not finite; {int(bad.sum())} samples are not"
+            )
         tensor = tensor.to(like.dtype)
     return tensor.detach().to(like.device)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from xai_ray.errors import InputError, SpecError
+from xai_ray.valuation.inverse_hessian import sum_of_means
 from xai_ray.valuation.losses import (
     Loss,
     Pair,
@@ -25,10 +26,9 @@ from xai_ray.valuation.losses import (
     trained,
 )
 from xai_ray.valuation.result import Valuation, without_sampling
-from xai_ray.valuation.torch_influence import sum_of_means
 
 
-def tracin(
+def tracin_values(
     model: nn.Module,
     loss: Loss,
     data: Pair,
@@ -48,7 +48,9 @@ def tracin(
     ModelOutputError for a loss of another shape.
     """
     if len(checkpoints) != len(learning_rates) or not checkpoints:
-        raise SpecError(f"{len(learning_rates)} learning rates for {len(checkpoints)} checkpoints; give one each, at least one")
+        raise SpecError(
+            f"{len(learning_rates)} learning rates for {len(checkpoints)} checkpoints; give one each, at least one"
+        )
     if not all(np.isfinite(rate) and rate > 0 for rate in learning_rates):
         raise SpecError(f"learning rates are positive numbers, got {list(learning_rates)}")
     train, held = as_tensors(data, "data", model), as_tensors(validation, "validation", model)

@@ -59,9 +59,7 @@ def truncated_shapley(
 class _Walk:
     """Lanes of permutations, each at its own place; a finished lane takes the next permutation."""
 
-    def __init__(
-        self, game: Game, permutations: int, tolerance: float, patience: int, go_on: float, seed: int
-    ) -> None:
+    def __init__(self, game: Game, permutations: int, tolerance: float, patience: int, go_on: float, seed: int) -> None:
         self.game, self.permutations, self.seed = game, permutations, seed
         self.tolerance, self.patience, self.go_on = tolerance, patience, go_on
         n, k = game.n_players, game.n_outputs

@@ -81,7 +81,10 @@ def torch_influence(
         slope = sum_of_means(held, chunk, lambda part: mean_gradient(model, loss, part, at))
 
         def product(batch: Tensors, vector: Tensor) -> Tensor:
-            return sum_of_means(batch, chunk, lambda part: hessian_product(model, loss, part, at, vector)) + damping * vector
+            return (
+                sum_of_means(batch, chunk, lambda part: hessian_product(model, loss, part, at, vector))
+                + damping * vector
+            )
 
         if isinstance(chosen, Lissa):
             solved, steps = _lissa(chosen, product, train, slope)
