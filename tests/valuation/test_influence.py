@@ -63,9 +63,26 @@ def test_correlation_on_breast_cancer_with_flipped_labels() -> None:
     assert np.corrcoef(found.values, expected)[0, 1] > 0.98
 
 
-def test_three_classes_are_refused() -> None:
-    with pytest.raises(SpecError, match="3 classes"):
-        logistic_influence(X, np.arange(40) % 3, TEST, TEST_Y)
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("C", [0.1, 1.0])
+def test_three_classes_follow_exact_refits(C: float, intercept: bool) -> None:
+    y, test_y = (np.digitize(a[:, 0] + 0.5 * a[:, 1], [-0.5, 0.5]) for a in (X, TEST))
+    y[:6] = (y[:6] + 1) % 3
+    expected = refits(X, y, TEST, test_y, C, intercept)
+    found = logistic_influence(X, y, TEST, test_y, C=C, intercept=intercept).values
+    plain = logistic_influence(X, y, TEST, test_y, C=C, intercept=intercept, newton=False).values
+    assert np.corrcoef(found, expected)[0, 1] > 0.98
+    assert np.corrcoef(plain, expected)[0, 1] > 0.9
+    assert np.abs(found - expected).sum() < 0.6 * np.abs(plain - expected).sum()
+
+
+def test_chunks_do_not_matter(monkeypatch) -> None:
+    for y, test_y in ((Y, TEST_Y), (np.arange(40) % 3, np.arange(25) % 3)):
+        whole = logistic_influence(X, y, TEST, test_y).values
+        with monkeypatch.context() as context:
+            context.setattr("xai_ray.valuation.influence._ENTRIES", 100)
+            context.setattr("xai_ray.valuation.softmax_influence._ENTRIES", 500)
+            np.testing.assert_allclose(logistic_influence(X, y, TEST, test_y).values, whole, rtol=0, atol=1e-13)
 
 
 def tiny() -> nn.Module:

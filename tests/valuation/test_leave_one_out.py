@@ -2,37 +2,28 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.tree import DecisionTreeClassifier
 
+from tests.valuation.test_training_game import GAMES
 from xai_ray.errors import InputError, SpecError, UnknownName
 from xai_ray.valuation import TrainingGame
 from xai_ray.valuation.leave_one_out import leave_one_out_values, ridge_leave_one_out
 
 R = np.random.default_rng(4)
 X, TEST = R.normal(size=(20, 3)), R.normal(size=(30, 3))
-TWO, TWO_TEST = (X[:, 0] + R.normal(size=20) > 0).astype(int), (TEST[:, 0] > 0).astype(int)
 REAL, REAL_TEST = X @ [1.0, 2.0, 0.0] + 4.0 + R.normal(size=20), TEST @ [1.0, 2.0, 0.0] + 4.0
 
 
-@pytest.mark.parametrize(
-    "estimator",
-    [
-        LogisticRegression(solver="newton-cholesky", tol=1e-10),
-        KNeighborsClassifier(3),
-        DecisionTreeClassifier(random_state=0),
-    ],
-    ids=repr,
-)
-def test_engines_equal_refits(estimator) -> None:
-    found = leave_one_out_values(TrainingGame(estimator, X, TWO, TEST, TWO_TEST, scores=("accuracy",)))
-    whole = estimator.fit(X, TWO).score(TEST, TWO_TEST)
-    kept = [np.arange(20) != i for i in range(20)]
-    expected = [whole - estimator.fit(X[k], TWO[k]).score(TEST, TWO_TEST) for k in kept]
-    np.testing.assert_allclose(found.values[:, 0], expected, atol=1e-12)
-    assert found.facts["evaluations"] == 21
+@pytest.mark.parametrize("name", GAMES)
+def test_every_engine_equals_refits(name: str) -> None:
+    game = GAMES[name]()
+    n = game.n_players
+    found = leave_one_out_values(game)
+    refitted = game.refit_values(np.vstack([~np.eye(n, dtype=bool), np.ones((1, n), dtype=bool)]))
+    np.testing.assert_allclose(found.values, refitted[n] - refitted[:n], rtol=0, atol=1e-7)
+    assert found.facts["evaluations"] == n + 1
+    assert (found.std_errors == 0).all()
 
 
 def test_blocks_do_not_matter(monkeypatch) -> None:
