@@ -14,6 +14,7 @@ from xai_ray.valuation.data import NumericData, numeric
 from xai_ray.valuation.result import Valuation, without_sampling
 from xai_ray.valuation.ridge import check_alpha
 from xai_ray.valuation.scores import SCORES
+from xai_ray.valuation.whole_blocks import values_in_blocks
 
 _ENTRIES = 1 << 22
 """Predictions, or memberships, held at a time."""
@@ -33,7 +34,7 @@ def leave_one_out_values(game: Game) -> Valuation:
         left_out = np.arange(start, min(start + rows, n + 1))
         # Row n leaves nobody out.
         coalitions = left_out[:, None] != np.arange(n)
-        values[left_out] = game.values(coalitions, np.zeros(len(coalitions), dtype=np.int64))
+        values[left_out] = values_in_blocks(game, coalitions)
     facts = {"evaluations": n + 1, "grand": values[n].tolist()}
     return without_sampling(values[n] - values[:n], "leave-one-out: score with the point less score without", facts)
 

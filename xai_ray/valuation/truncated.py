@@ -11,9 +11,10 @@ import numpy as np
 
 from xai_ray.errors import SpecError
 from xai_ray.games.protocol import Game
-from xai_ray.types import Coalitions, Floats, Ints
+from xai_ray.types import Ints, Mask
 from xai_ray.valuation.draws import Purpose, orders, positive, uniforms
 from xai_ray.valuation.result import Valuation
+from xai_ray.valuation.whole_blocks import values_in_blocks
 
 LANES = 64
 """Permutations walked side by side. Fixed: a game may round differently in batches of another height."""
@@ -63,7 +64,7 @@ class _Walk:
         self.game, self.permutations, self.seed = game, permutations, seed
         self.tolerance, self.patience, self.go_on = tolerance, patience, go_on
         n, k = game.n_players, game.n_outputs
-        ends = self._values(np.stack([np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)]))
+        ends = values_in_blocks(game, np.stack([np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)]))
         self.empty, self.grand, self.evaluations = ends[0], ends[1], 2
         self.sums, self.squares, self.bound = np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k))
         self.skipped, self.truncated_at = np.zeros(k), np.full(permutations, n, dtype=np.int64)
@@ -84,7 +85,7 @@ class _Walk:
         whole = self.place == n
         value = np.tile(self.grand, (len(rows), 1))
         if not whole.all():
-            value[~whole] = self._values(self.members[~whole])
+            value[~whole] = values_in_blocks(self.game, self.members[~whole])
             self.evaluations += int((~whole).sum())
         marginal = (value - self.value) * self.weight[:, None]
         np.add.at(self.sums, player, marginal)
@@ -95,7 +96,7 @@ class _Walk:
         stopped = self._truncate(np.flatnonzero((self.calm >= self.patience) & ~whole & (self.weight == 1.0)))
         return self._refill(np.flatnonzero(whole | stopped))
 
-    def _truncate(self, lanes: Ints) -> Coalitions:
+    def _truncate(self, lanes: Ints) -> Mask:
         """Decide which of these lanes stop, shape (all lanes,)."""
         stopped = np.zeros(len(self.number), dtype=np.bool_)
         if not len(lanes):
@@ -142,8 +143,3 @@ class _Walk:
         }
         kind = "Data Shapley with Russian roulette" if self.go_on else "truncated Monte Carlo Data Shapley"
         return Valuation(values, np.sqrt(spread / count), f"{kind}: score", facts)
-
-    def _values(self, coalitions: Coalitions) -> Floats:
-        missing = -len(coalitions) % self.game.block
-        rows = np.concatenate([coalitions, np.ones((missing, coalitions.shape[1]), dtype=np.bool_)])
-        return self.game.values(rows, np.zeros(len(rows), dtype=np.int64))[: len(coalitions)]
