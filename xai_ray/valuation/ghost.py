@@ -174,7 +174,7 @@ def _layer_gradient(tap: Tap, samples: slice) -> dict[str, Tensor]:
         both = {"weight": lambda: flat.T @ inputs.reshape(-1, inputs.shape[-1]), "bias": lambda: flat.sum(dim=0)}
         return {own: both[own]() for own in tap.names}
     with torch.enable_grad():
-        local = {own: layer.get_parameter(own).detach().clone().requires_grad_() for own in tap.names}
+        local = {own: layer.get_parameter(own).detach().requires_grad_() for own in tap.names}
         outputs = functional_call(layer, local, (inputs,))
         return dict(zip(local, torch.autograd.grad(outputs, list(local.values()), gradients), strict=True))
 

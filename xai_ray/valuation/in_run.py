@@ -28,7 +28,6 @@ from xai_ray.valuation.losses import (
     hessian_product,
     sample_losses,
     trained,
-    unflat,
 )
 from xai_ray.valuation.result import Valuation, without_sampling
 
@@ -130,11 +129,13 @@ class _Run:
     def _second_order(self, held: dict[str, Tensor], gradient: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
         """The direction rate g_val - (rate^2 / 2) H_val sum_j g_j, whose product with g_i is the value of point i."""
         at, m = trained(self.model), len(self.validation[0])
-        zeros = {name: torch.zeros_like(p) for name, p in at.items()}
-        move = flat(list({**zeros, **gradient}.values()))
+        move = {name: gradient[name] if name in gradient else torch.zeros_like(p) for name, p in at.items()}
         bent = hessian_product(self.model, self.loss, self.validation, at, move)
-        slope = flat(list({**zeros, **held}.values())) / m
-        return unflat(rate * slope - 0.5 * rate * rate * bent, at)
+        for name, product in bent.items():
+            product *= -0.5 * rate * rate
+            if name in held:
+                product += held[name] * (rate / m)
+        return bent
 
     def validation_loss(self, number: int) -> float:
         """The mean validation loss after the last step."""

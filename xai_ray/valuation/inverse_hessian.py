@@ -81,10 +81,11 @@ def torch_influence(
         slope = sum_of_means(held, chunk, lambda part: mean_gradient(model, loss, part, at))
 
         def product(batch: Tensors, vector: Tensor) -> Tensor:
-            return (
-                sum_of_means(batch, chunk, lambda part: hessian_product(model, loss, part, at, vector))
-                + damping * vector
+            direction = unflat(vector, at)
+            bent = sum_of_means(
+                batch, chunk, lambda part: flat(list(hessian_product(model, loss, part, at, direction).values()))
             )
+            return bent + damping * vector
 
         if isinstance(chosen, Lissa):
             solved, steps = _lissa(chosen, product, train, slope)

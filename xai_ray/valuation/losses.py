@@ -93,16 +93,22 @@ def mean_gradient(model: nn.Module, loss: Loss, batch: Tensors, at: dict[str, Te
     return flat(torch.autograd.grad(mean, list(leaves.values()), allow_unused=True, materialize_grads=True))
 
 
-def hessian_product(model: nn.Module, loss: Loss, batch: Tensors, at: dict[str, Tensor], vector: Tensor) -> Tensor:
-    """Hessian of the mean loss at parameters `at` times a vector (D,), by a backward pass through the backward pass."""
+def hessian_product(
+    model: nn.Module, loss: Loss, batch: Tensors, at: dict[str, Tensor], direction: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Hessian of the mean loss at parameters `at` times a direction, by a backward pass through the backward pass."""
     leaves = {name: p.detach().requires_grad_() for name, p in at.items()}
     wanted = list(leaves.values())
     mean = sample_losses(_with(model, leaves), loss, batch).mean()
     gradient = torch.autograd.grad(mean, wanted, create_graph=True, allow_unused=True, materialize_grads=True)
-    product = flat(gradient) @ vector
-    if not product.requires_grad:
-        return torch.zeros_like(vector)
-    return flat(torch.autograd.grad(product, wanted, allow_unused=True, materialize_grads=True))
+    # A gradient that does not depend on the parameters has no graph and curvature 0.
+    bent = [(g, direction[name]) for name, g in zip(leaves, gradient, strict=True) if g.requires_grad]
+    if not bent:
+        return {name: torch.zeros_like(p) for name, p in at.items()}
+    found = torch.autograd.grad(
+        [g for g, _ in bent], wanted, [v for _, v in bent], allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(leaves, found, strict=True))
 
 
 def gradient_dots(model: nn.Module, loss: Loss, batch: Tensors, at: dict[str, Tensor], vector: Tensor) -> Tensor:
