@@ -23,10 +23,12 @@ from xai_ray.valuation.losses import (
     as_values,
     chunks,
     evaluating,
+    flat,
     gradient_dots,
     hessian_product,
     mean_gradient,
     trained,
+    unflat,
 )
 from xai_ray.valuation.result import Valuation, without_sampling
 

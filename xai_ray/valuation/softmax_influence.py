@@ -25,7 +25,7 @@ def softmax_rise(fits: SoftmaxFits, test_rows: Floats, test_labels: Ints, *, new
     """
     theta = fits.parameters(np.ones((1, len(fits.rows)), dtype=np.bool_))[0]
     chances = softmax(fits.rows @ theta.T, axis=1)
-    inverse = np.linalg.inv(_hessian(fits, chances))
+    inverse = np.linalg.inv(_hessian(fits, chances)).astype(np.float64, copy=False)
     surprise = chances - fits.held
     out = np.empty(len(fits.rows))
     slope = (softmax(test_rows @ theta.T, axis=1) - one_hot(test_labels, len(theta))).T @ test_rows / len(test_rows)
@@ -68,7 +68,8 @@ def _without_own_curvature(rows: Floats, chances: Floats, pull: Floats, inverse:
         for two in range(one, classes):
             variance[:, one, two] = variance[:, two, one] = ((rows @ blocks[one, :, two]) * rows).sum(axis=1)
     curvature = chances[:, :, None] * (np.eye(classes) - chances[:, None, :])
-    return np.linalg.solve(np.eye(classes) - curvature @ variance, pull[..., None])[..., 0]
+    solved = np.linalg.solve(np.eye(classes) - curvature @ variance, pull[..., None])[..., 0]
+    return solved.astype(np.float64, copy=False)
 
 
 def _mean_loss(parameters: Floats, test_rows: Floats, test_labels: Ints) -> Floats:
