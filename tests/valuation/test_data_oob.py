@@ -66,7 +66,7 @@ def test_bootstraps_are_uniform_draws_with_replacement() -> None:
 
 
 def test_intervals_cover_points_that_models_agree_on_too() -> None:
-    truth = data_oob_values(TIGHT, X, TWO, bootstraps=20_000, seed=10_000).values
+    truth = data_oob_values(TIGHT, X, TWO, bootstraps=12_000, seed=10_000).values
     runs = [data_oob_values(TIGHT, X, TWO, bootstraps=200, seed=s) for s in range(40)]
     assert (truth > 0.98).sum() >= 10
     inside = np.mean([np.abs(r.values - truth) <= 1.96 * r.std_errors for r in runs], axis=0)

@@ -144,13 +144,14 @@ def test_lissa_meets_the_solution_within_its_standard_errors() -> None:
     model = tiny()
     G, H, slope = dense(model, PAIR, HELD)
     exact = (G @ torch.linalg.solve(H + 0.1 * torch.eye(len(H), dtype=torch.float64), slope) / len(X)).numpy()
-    solver = Lissa(scale=3.0, depth=150, batch=10, repeats=8, seed=2)
+    solver = Lissa(scale=3.0, depth=120, batch=10, repeats=6, seed=2)
     found = torch_influence(model, loss, PAIR, HELD, damping=0.1, solver=solver)
     gaps = np.abs(found.values - exact) / found.std_errors
     assert np.median(gaps) < 2
     assert np.corrcoef(found.values, exact)[0, 1] > 0.99
-    again = torch_influence(model, loss, PAIR, HELD, damping=0.1, solver=solver)
-    assert np.array_equal(found.values, again.values)
+    short = Lissa(scale=3.0, depth=3, batch=10, repeats=2, seed=2)
+    one, two = (torch_influence(model, loss, PAIR, HELD, damping=0.1, solver=short) for _ in range(2))
+    assert np.array_equal(one.values, two.values)
 
 
 def test_solvers_that_fail_say_so() -> None:

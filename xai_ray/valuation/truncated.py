@@ -93,7 +93,7 @@ class _Walk:
         self.value = value
         near = (np.abs(value - self.grand) <= self.tolerance).all(axis=1)
         self.calm = np.where(near, self.calm + 1, 0)
-        stopped = self._truncate(np.flatnonzero((self.calm >= self.patience) & ~whole & (self.weight == 1.0)))
+        stopped = self._truncate(np.flatnonzero((self.calm >= self.patience) & ~whole))
         return self._refill(np.flatnonzero(whole | stopped))
 
     def _truncate(self, lanes: Ints) -> Mask:
@@ -103,8 +103,8 @@ class _Walk:
             return stopped
         coins = uniforms(self.seed, Purpose.ROULETTE, self.number[lanes], 1)[:, 0]
         luck = coins < self.go_on
-        # A lane that goes on is never truncated again; for go_on = 1 it must be told from one that was not near yet.
-        self.weight[lanes[luck]] = 1.0 / self.go_on if self.go_on else 1.0
+        self.weight[lanes[luck]] /= self.go_on or 1.0
+        # A lane that goes on is not asked again: it walks fewer prefixes than this.
         self.calm[lanes[luck]] = -self.game.n_players
         stopped[lanes[~luck]] = True
         for lane in lanes[~luck]:
