@@ -9,7 +9,7 @@ from xai_ray.games.table import TableGame
 from xai_ray.indices.exact import exact
 from xai_ray.indices.question import Question
 from xai_ray.valuation import TrainingGame
-from xai_ray.valuation.draws import Purpose, orders
+from xai_ray.valuation.draws import Purpose, orders, uniforms
 from xai_ray.valuation.truncated import truncated_shapley
 
 R = np.random.default_rng(5)
@@ -23,17 +23,22 @@ def table(k: int = 1) -> np.ndarray:
     return base[:, None] + 0.02 * R.normal(size=(2**N, k)) * (sizes[:, None] > 0)
 
 
-def loop(values: np.ndarray, permutations: int, tolerance: float, patience: int, seed: int):
-    """Marginals of each permutation (p, n, k) and where it stopped."""
+def loop(values: np.ndarray, permutations: int, tolerance: float, patience: int, seed: int, go_on: float = 0.0):
+    """Weighted marginals of each permutation (p, n, k) and where it stopped."""
     out, stops = np.zeros((permutations, N, values.shape[1])), []
+    coins = uniforms(seed, Purpose.ROULETTE, np.arange(permutations), 1)[:, 0]
     for p, order in enumerate(orders(seed, Purpose.ORDERS, np.arange(permutations), N)):
-        mask, calm, before = 0, 0, values[0]
+        mask, calm, before, weight, asked = 0, 0, values[0], 1.0, False
         for t, player in enumerate(order):
             mask |= 1 << int(player)
-            out[p, player] = values[mask] - before
+            out[p, player] = weight * (values[mask] - before)
             before = values[mask]
             calm = calm + 1 if (np.abs(values[-1] - before) <= tolerance).all() else 0
-            if calm >= patience or t == N - 1:
+            stop = t == N - 1
+            if calm >= patience and not stop and not asked:
+                asked, stop = True, coins[p] >= go_on
+                weight = 1.0 if stop else 1.0 / go_on
+            if stop:
                 stops.append(t + 1)
                 break
     return out, np.array(stops)
@@ -66,6 +71,16 @@ def test_the_bias_stays_within_its_bound_for_a_monotone_game() -> None:
     assert lack.max() > 5 * found.std_errors.max()
     assert (lack <= found.facts["bias_bound"][:, 0] + 4 * found.std_errors[:, 0]).all()
     assert (lack >= -4 * found.std_errors[:, 0]).all()
+
+
+@pytest.mark.parametrize("go_on", [0.3, 1.0])
+def test_roulette_equals_a_loop_when_the_score_leaves_again(go_on: float) -> None:
+    values = R.normal(size=(2**N, 1))
+    found = truncated_shapley(TableGame(values), permutations=300, tolerance=0.8, patience=1, go_on=go_on, seed=8)
+    marginals, stops = loop(values, 300, 0.8, 1, 8, go_on)
+    np.testing.assert_allclose(found.values, marginals.mean(axis=0), rtol=0, atol=1e-11)
+    assert np.array_equal(found.facts["truncated_at"], stops)
+    assert found.facts["skipped"] == 0
 
 
 @pytest.mark.parametrize("go_on", [0.2, 1.0])

@@ -131,11 +131,10 @@ class _Run:
         at, m = trained(self.model), len(self.validation[0])
         move = {name: gradient[name] if name in gradient else torch.zeros_like(p) for name, p in at.items()}
         bent = hessian_product(self.model, self.loss, self.validation, at, move)
-        for name, product in bent.items():
-            product *= -0.5 * rate * rate
-            if name in held:
-                product += held[name] * (rate / m)
-        return bent
+        found = {name: product * (-0.5 * rate * rate) for name, product in bent.items()}
+        for name, slope in held.items():
+            found[name] += slope * (rate / m)
+        return found
 
     def validation_loss(self, number: int) -> float:
         """The mean validation loss after the last step."""

@@ -31,8 +31,8 @@ def truncated_shapley(
 ) -> Valuation:
     """Shapley values of the players of a deterministic game, shape (n, k), from truncated permutations.
 
-    A permutation is truncated at the `patience`-th prefix in a row that is within `tolerance` of the grand coalition in every
-    output; later players get 0 from it. With `go_on` > 0 it goes on with that probability, marginal contributions divided by
+    A permutation is truncated at its first prefix that is, with `patience` - 1 before it, within `tolerance` of the grand coalition
+    in every output; later players get 0 from it. With `go_on` > 0 it goes on with that probability, marginal contributions divided by
     it: the values are then unbiased, and their standard errors (over permutations) are larger. 64 permutations walk side by
     side, each as far as it goes, so that every call of the game has 64 rows.
 
@@ -75,6 +75,7 @@ class _Walk:
         self.members = np.zeros((lanes, n), dtype=np.bool_)
         self.place, self.calm = np.zeros(lanes, dtype=np.int64), np.zeros(lanes, dtype=np.int64)
         self.value, self.weight = np.tile(self.empty, (lanes, 1)), np.ones(lanes)
+        self.decided = np.zeros(lanes, dtype=np.bool_)
 
     def step(self) -> bool:
         """One more player in each lane; whether any lane is left."""
@@ -93,7 +94,7 @@ class _Walk:
         self.value = value
         near = (np.abs(value - self.grand) <= self.tolerance).all(axis=1)
         self.calm = np.where(near, self.calm + 1, 0)
-        stopped = self._truncate(np.flatnonzero((self.calm >= self.patience) & ~whole))
+        stopped = self._truncate(np.flatnonzero((self.calm >= self.patience) & ~self.decided & ~whole))
         return self._refill(np.flatnonzero(whole | stopped))
 
     def _truncate(self, lanes: Ints) -> Mask:
@@ -103,9 +104,9 @@ class _Walk:
             return stopped
         coins = uniforms(self.seed, Purpose.ROULETTE, self.number[lanes], 1)[:, 0]
         luck = coins < self.go_on
+        # A permutation tosses one coin: asked again at a later calm it would weigh what follows twice.
+        self.decided[lanes] = True
         self.weight[lanes[luck]] /= self.go_on or 1.0
-        # A lane that goes on is not asked again: it walks fewer prefixes than this.
-        self.calm[lanes[luck]] = -self.game.n_players
         stopped[lanes[~luck]] = True
         for lane in lanes[~luck]:
             self.truncated_at[self.number[lane]] = self.place[lane]
@@ -123,10 +124,10 @@ class _Walk:
             self.number[taken] = fresh
             self.order[taken] = orders(self.seed, Purpose.ORDERS, fresh, self.game.n_players)
             self.members[taken], self.place[taken], self.calm[taken] = False, 0, 0
-            self.value[taken], self.weight[taken] = self.empty, 1.0
+            self.value[taken], self.weight[taken], self.decided[taken] = self.empty, 1.0, False
         if len(dropped):
             kept = np.setdiff1d(np.arange(len(self.number)), dropped)
-            for name in ("number", "order", "members", "place", "calm", "value", "weight"):
+            for name in ("number", "order", "members", "place", "calm", "value", "weight", "decided"):
                 setattr(self, name, getattr(self, name)[kept])
         return len(self.number) > 0
 
