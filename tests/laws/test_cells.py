@@ -237,6 +237,19 @@ def test_cells_never_seen_are_missing_from_svarmiq():
         own_formula(table, Question("SII"), "svarmiq", Strata(10, 3, uniform_law(10)), 3)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cell_never_seen_is_missing_and_never_infinite(seed):
+    """Its sums are differences of others' and need not be zero to the bit."""
+    table = smooth_table(10, seed=seed) * 1.7 + 0.3
+    found = answer(table, Question("SII", order=3), "svarmiq", 400, seed)
+    missing = np.isnan(found.values)
+    assert missing.any()
+    assert not missing.all()
+    assert np.isfinite(found.values[~missing]).all()
+    truth = exact(table, resolve(Question("SII", order=3), 10))
+    assert np.abs((found.values - truth.values)[~missing]).max() < 100 * np.abs(truth.values).max()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_pairs_restrict_pairs_alone(name):
     table = smooth_table(9, outputs=2, seed=5)

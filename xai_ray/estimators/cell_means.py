@@ -109,8 +109,10 @@ class _Stratum:
             variance = (np.maximum(squares, 0.0) + prior * spread) / (count - 1 + prior) / count
             if not self.stochastic:
                 variance = np.where(count >= inside, 0.0, variance * (1.0 - count / inside))
+        # Sums of cells are differences of sums, so an empty cell may hold last bits of others: no number, and no infinity.
+        mean = np.where(count > 0, a * self.centre[0] + b * self.centre[1] + mean, np.nan)
         # Both sides of a pair in the middle stratum are one draw, read in halves.
-        return a * self.centre[0] + b * self.centre[1] + mean, variance * (2.0 if self.middle else 1.0)
+        return mean, variance * (2.0 if self.middle else 1.0)
 
 
 def _choose(n: int, k: int) -> int:
