@@ -38,6 +38,7 @@ class Stream(IntEnum):
     RUN_CONTEXTS = 22
     PROBES = 23
     HELD_OUT = 24
+    VALUATION = 25
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:

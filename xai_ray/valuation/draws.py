@@ -1,7 +1,4 @@
-"""Random draws of the methods of this room: each a pure function of (seed, purpose, item).
-
-They are sub-streams of the stream of permutations, whose number 0 belongs to the designs.
-"""
+"""Random draws of the methods of this room: each a pure function of (seed, purpose, item)."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ def words(seed: int, purpose: Purpose, items: Ints, count: int, *, sub: int = 0)
     """Random 64-bit words, shape (len(items), count); `sub` numbers a part of the purpose, below 2^16."""
     if seed < 0:
         raise SpecError(f"seed is a whole number, at least 0; got {seed}")
-    return random_words(seed, Stream.PERMUTATIONS, (int(purpose) << 16) | sub, items, count)
+    return random_words(seed, Stream.VALUATION, (int(purpose) << 16) | sub, items, count)
 
 
 def uniforms(seed: int, purpose: Purpose, items: Ints, count: int, *, sub: int = 0) -> Floats:
