@@ -274,6 +274,8 @@ def test_batches_of_models_are_not_for_training(cli: Cli, tmp_path: Path) -> Non
 def test_check_says_how_models_are_trained(cli: Cli, tmp_path: Path) -> None:
     ended = cli("check", written(tmp_path, spec(data=arrays(tmp_path))), "--json")
     assert ended.json["trained by"] == direct().engine
+    assert "8 coalitions" in ended.json["self-check"]
+    assert float(ended.json["self-check"].split("accuracy ")[1]) == 0
     assert ended.json["design"] == "permutations"
     assert ended.json["evaluations"] == 2 + 46 * 8
 
