@@ -158,7 +158,7 @@ def bits(result) -> bytes:
 
 
 def asked(game: TrainingGame, store, budget: int = 6000):
-    return explain(game, "SV", estimator="permutation", budget=budget, seed=4, store=store)
+    return explain(game, "SV", estimator="levelled", budget=budget, seed=4, store=store)
 
 
 @dataclass
@@ -236,6 +236,6 @@ def test_the_same_bits_on_ray() -> None:
 
     straight = asked(regression(), MemoryStore())
     spread = explain(
-        regression(), "SV", estimator="permutation", budget=6000, seed=4, engine=RayEngine(actors=2, gpus_per_actor=0)
+        regression(), "SV", estimator="levelled", budget=6000, seed=4, engine=RayEngine(actors=2, gpus_per_actor=0)
     )
     assert bits(spread) == bits(straight)

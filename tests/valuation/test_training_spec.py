@@ -44,7 +44,7 @@ def spec(**game: Any) -> dict[str, Any]:
     return {
         "name": "value",
         "game": {key: what for key, what in (base | game).items() if what is not None},
-        "ask": [{"index": "SV", "estimator": "permutation"}],
+        "ask": [{"index": "SV", "estimator": "levelled"}],
         "budget": {"evaluations": 400},
     }
 
@@ -310,7 +310,7 @@ def test_killed_and_resumed_to_the_same_bits(cli: Cli, tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
-    straight = explain(direct(), "SV", estimator="permutation", budget=6000, seed=0)
+    straight = explain(direct(), "SV", estimator="levelled", budget=6000, seed=0)
     ended = cli("run", path, "--store", "runs", "--out", tmp_path / "out", "--quiet")
     assert ended.code == 0, ended.err
     document = json.loads((tmp_path / "out" / "result.json").read_text())
