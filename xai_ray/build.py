@@ -24,6 +24,9 @@ from xai_ray.indices import INDICES, Question
 from xai_ray.stores import Manifest
 from xai_ray.training_spec import TrainingGameSpec
 
+_REFITTED = 8
+"""Coalitions that `check` fits by the estimator itself."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -111,14 +114,28 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         "asks": [f"{_question_text(a.question)} by {a.estimator}" for a in planned.asks],
         "design": sizes["kind"] + (", complete: every coalition once" if sizes["kind"] == "exhaustive" else ""),
         **({"law": _law_text(planned.design, planned.draws)} if isinstance(planned.design, Strata) else {}),
-        **({"trained by": engine} if isinstance(engine := getattr(game, "engine", None), str) else {}),
+        **_trained(game),
         "evaluations": planned.evaluations,
         **({"stop": words} if (words := stop_of(prepared.spec).words()) else {}),
         "units": -(-planned.draws // unit),
-        "batch": f"{game.block} coalitions",
+        "batch": "the prefixes of an order" if chained(game, planned.design) else f"{game.block} coalitions",
         "expected": f"{planned.evaluations * seconds:.3g} s on one worker ({1 / seconds:.4g} evaluations a second)",
     }
     return facts
+
+
+def _trained(game: Game) -> dict[str, Any]:
+    """Of a training game: its engine, and how far that is from the estimator itself on some random coalitions."""
+    check = getattr(game, "self_check", None)
+    if check is None:
+        return {}
+    rng = np.random.default_rng(0)
+    gaps = check(rng.random((_REFITTED, game.n_players)) < rng.random((_REFITTED, 1)))
+    words = ", ".join(f"{name} {gap:.2g}" for name, gap in zip(game.output_names, gaps, strict=True))
+    return {
+        "trained by": getattr(game, "engine", ""),
+        "self-check": f"{_REFITTED} coalitions fitted by the estimator itself; largest difference: {words}",
+    }
 
 
 def _law_text(design: Strata, draws: int) -> str:

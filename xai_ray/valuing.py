@@ -178,11 +178,11 @@ def _nearest(asked: _Asked) -> Result:
 
 
 METHODS: dict[str, Method] = {
-    "shapley": Method("Data Shapley from permutations and their reverses (Ghorbani, Zou 2019)", "SV", "permutation"),
+    "shapley": Method("Data Shapley from permutations and their reverses (Ghorbani, Zou 2019)", "SV", "levelled"),
     "beta": Method(
         "Beta Shapley from permutations (Kwon, Zou 2022)",
         "BETA",
-        "permutation",
+        "levelled",
         defaults=(("alpha", 4.0), ("beta", 1.0)),
     ),
     "banzhaf": Method("Data Banzhaf by maximum sample reuse (Wang, Jia 2023)", "BV", "msr"),

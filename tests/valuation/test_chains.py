@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from xai_ray.api import explain, open_result
 from xai_ray.coalitions import Exhaustive, Permutations, Strata, Unit
@@ -18,10 +19,11 @@ from xai_ray.engine import InlineEngine
 from xai_ray.engine.chains import chained, free_rows
 from xai_ray.engine.units import unit_draws
 from xai_ray.engine.worker import evaluate
-from xai_ray.errors import ModelOutputError, NonFiniteValue
+from xai_ray.errors import ModelOutputError, NonFiniteValue, SpecError
 from xai_ray.stores import MemoryStore, open_store
 from xai_ray.types import Coalitions, Floats, Ints, Values
 from xai_ray.valuation import TrainingGame
+from xai_ray.valuation.ridge import LinearRidgeFits
 
 R = np.random.default_rng(3)
 N, M = 30, 25
@@ -156,7 +158,7 @@ def bits(result) -> bytes:
 
 
 def asked(game: TrainingGame, store, budget: int = 6000):
-    return explain(game, "SV", estimator="permutation", budget=budget, seed=4, store=store)
+    return explain(game, "SV", estimator="levelled", budget=budget, seed=4, store=store)
 
 
 @dataclass
@@ -206,3 +208,34 @@ def test_engines_are_told_apart_in_a_jobs_identity() -> None:
     second = explain(plain, "SV", estimator="permutation", budget=60, engine=InlineEngine())
     assert first.digest != second.digest
     np.testing.assert_allclose(first.values, second.values, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_libraries_have_the_threads_of_the_game(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How a product is split over threads moves last bits, so it is the game's, not the machine's."""
+    seen: list[int] = []
+    game = TrainingGame(Ridge(0.5), X, TARGETS, TEST, TEST_TARGETS, scores=("r2",), threads=threads)
+    whole = LinearRidgeFits.prefixes
+
+    def watched(self: LinearRidgeFits, order: Ints):
+        seen.extend(int(i["num_threads"]) for i in threadpool_info() if i["user_api"] == "blas")
+        return whole(self, order)
+
+    monkeypatch.setattr(LinearRidgeFits, "prefixes", watched)
+    with threadpool_limits(limits=3 - threads):
+        game.chain_values(np.arange(N)[None], np.zeros(1, dtype=np.int64))
+    assert seen
+    assert set(seen) == {threads}
+    with pytest.raises(SpecError, match="at least 1"):
+        TrainingGame(Ridge(), X, TARGETS, TEST, TEST_TARGETS, scores=("r2",), threads=0)
+
+
+@pytest.mark.ray
+def test_the_same_bits_on_ray() -> None:
+    from xai_ray.engine import RayEngine
+
+    straight = asked(regression(), MemoryStore())
+    spread = explain(
+        regression(), "SV", estimator="levelled", budget=6000, seed=4, engine=RayEngine(actors=2, gpus_per_actor=0)
+    )
+    assert bits(spread) == bits(straight)

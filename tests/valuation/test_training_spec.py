@@ -44,7 +44,7 @@ def spec(**game: Any) -> dict[str, Any]:
     return {
         "name": "value",
         "game": {key: what for key, what in (base | game).items() if what is not None},
-        "ask": [{"index": "SV", "estimator": "permutation"}],
+        "ask": [{"index": "SV", "estimator": "levelled"}],
         "budget": {"evaluations": 400},
     }
 
@@ -274,6 +274,8 @@ def test_batches_of_models_are_not_for_training(cli: Cli, tmp_path: Path) -> Non
 def test_check_says_how_models_are_trained(cli: Cli, tmp_path: Path) -> None:
     ended = cli("check", written(tmp_path, spec(data=arrays(tmp_path))), "--json")
     assert ended.json["trained by"] == direct().engine
+    assert "8 coalitions" in ended.json["self-check"]
+    assert float(ended.json["self-check"].split("accuracy ")[1]) == 0
     assert ended.json["design"] == "permutations"
     assert ended.json["evaluations"] == 2 + 46 * 8
 
@@ -308,7 +310,7 @@ def test_killed_and_resumed_to_the_same_bits(cli: Cli, tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
-    straight = explain(direct(), "SV", estimator="permutation", budget=6000, seed=0)
+    straight = explain(direct(), "SV", estimator="levelled", budget=6000, seed=0)
     ended = cli("run", path, "--store", "runs", "--out", tmp_path / "out", "--quiet")
     assert ended.code == 0, ended.err
     document = json.loads((tmp_path / "out" / "result.json").read_text())
@@ -316,6 +318,7 @@ def test_killed_and_resumed_to_the_same_bits(cli: Cli, tmp_path: Path) -> None:
     assert np.array(found["values"]).tobytes() == straight.values.tobytes()
     assert np.array(found["std_errors"]).tobytes() == straight.std_errors.tobytes()
     assert document["evaluations"] == straight.evaluations
+    assert "of the score" in (tmp_path / "out" / "report.html").read_text().lower()
     asked = cli("result", document["job"], "--store", "runs", "--ask", "Beta(4,1)", "--format", "json").json
     beta = straight.ask("BETA", alpha=4.0, beta=1.0)
     assert np.array(asked["estimates"][0]["values"]).tobytes() == beta.values.tobytes()

@@ -21,7 +21,8 @@ from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.indices import Question, semivalue_weights
 from xai_ray.types import Floats, Ints, Values
 
-_WEIGHTED = ("BV", "WBV", "BETA", "SEMI")
+SEMIVALUES = ("SV", "BV", "WBV", "BETA", "SEMI")
+"""What orders answer, with weights by place for all but the first."""
 PAIRS = 3
 """Antithetic pairs below which there is no usable standard error."""
 
@@ -57,9 +58,7 @@ class Permutation:
     @property
     def _weights(self) -> Floats:
         """n w_t by number of predecessors t, shape (n,)."""
-        n = self.design.n_players
-        # Ones to the bit: n times 1/n may not be.
-        return n * semivalue_weights(self.question, n) if self.question.index in _WEIGHTED else np.ones(n)
+        return place_weights(self.question, self.design.n_players)
 
     def empty(self) -> MarginalSums:
         """Zero sums; the number of outputs broadcasts on the first merge."""
@@ -85,18 +84,8 @@ class Permutation:
 
     def _pair_means(self, chains: Ints, values: Values) -> tuple[Floats, Floats]:
         """Per pair and player the mean marginal contribution (pairs, n, k), and 1/2 where the player is at an end (pairs, n)."""
-        n, k, pairs = self.design.n_players, values.shape[1], len(chains)
-        values = values.reshape(pairs, 2, self.design.rows_per_draw // 2, k)
-        place = np.argsort(self.design.orders(chains), axis=1)
-        position = np.stack([place, n - 1 - place], axis=1)
-        along = np.zeros((pairs, 2, n + 1, k))
-        if self.design.stochastic:
-            # Forward rows have lengths 0..n-1, backward rows 1..n; each chain borrows its missing end from the other.
-            along[:, 0, :n], along[:, 0, n] = values[:, 0], values[:, 1, n - 1]
-            along[:, 1, 1:], along[:, 1, 0] = values[:, 1], values[:, 0, 0]
-        else:
-            along[:, :, 1:n] = values
-        steps = np.diff(along, axis=2) * self._weights[:, None]
+        position = places(self.design, chains)
+        steps = np.diff(walked(self.design, values), axis=2) * self._weights[:, None]
         marginals = np.take_along_axis(steps, position[..., None], axis=2)
         first = (position == 0).sum(axis=1) / 2.0
         return marginals.mean(axis=1), first
@@ -136,23 +125,50 @@ class Permutation:
         return Estimate(self.question, players, values, shrunk, self.name, evaluations, freedom + 1)
 
 
+def place_weights(question: Question, n: int) -> Floats:
+    """n times the weight of each number of predecessors, shape (n,): what a marginal contribution counts at each place."""
+    # Ones to the bit: n times 1/n may not be.
+    return n * semivalue_weights(question, n) if question.index in SEMIVALUES[1:] else np.ones(n)
+
+
+def places(design: Permutations, chains: Ints) -> Ints:
+    """Place of each player in permutations `chains` and in their reverses, shape (pairs, 2, n)."""
+    place = np.argsort(design.orders(chains), axis=1)
+    return np.stack([place, design.n_players - 1 - place], axis=1)
+
+
+def walked(design: Permutations, values: Values) -> Floats:
+    """The values of whole draws as chains of prefixes, shape (pairs, 2, n + 1, k); ends that the draws share are 0."""
+    n, k, half = design.n_players, values.shape[1], design.rows_per_draw // 2
+    values = values.reshape(-1, 2, half, k)
+    along = np.zeros((len(values), 2, n + 1, k))
+    if design.stochastic:
+        # Forward rows have lengths 0..n-1, backward rows 1..n; each chain borrows its missing end from the other.
+        along[:, 0, :n], along[:, 0, n] = values[:, 0], values[:, 1, n - 1]
+        along[:, 1, 1:], along[:, 1, 0] = values[:, 1], values[:, 0, 0]
+    else:
+        along[:, :, 1:n] = values
+    return along
+
+
 def minimum(n: int, stochastic: bool = False) -> int:
     """Evaluations of the ends and the fewest antithetic pairs that have a standard error."""
     return Permutations(n, 0, stochastic).evaluations(2 if n == 1 and not stochastic else PAIRS + 1)
 
 
-def _orders(questions: Sequence[Question], n: int, seed: int, stochastic: bool) -> Permutations:
+def orders_design(questions: Sequence[Question], n: int, seed: int, stochastic: bool) -> Permutations:
+    """One design for all questions."""
     return Permutations(n, seed, stochastic)
 
 
 INFO = EstimatorInfo(
     name="permutation",
-    indices=("SV", *_WEIGHTED),
+    indices=SEMIVALUES,
     orders=(1,),
     designs=("permutations",),
     minimum=lambda question, n, stochastic=False: minimum(n, stochastic),
     make=Permutation,
     summary="mean marginal contribution over antithetic pairs of orders, weighted by place",
     source="Castro et al. 2009; Mitchell et al., JMLR 2022; Kwon & Zou, AISTATS 2022",
-    design=_orders,
+    design=orders_design,
 )
