@@ -35,12 +35,15 @@ class Problems(Protocol):
         """Inverse Hessian times gradient, shape (b, D); 0 for problems that are not `active`."""
         ...
 
+    def told(self, row: int) -> str:
+        """Which coalition a problem belongs to, for messages."""
+        ...
 
-def minimise(problems: Problems, start: Floats, active: Mask, *, tolerance: float, first: int) -> Floats:
+
+def minimise(problems: Problems, start: Floats, active: Mask, *, tolerance: float) -> Floats:
     """Minimisers (b, D) from `start` (b, D), to `tolerance` in the largest entry of the gradient.
 
-    Problems that are not `active` stay at the start. All matrix products keep all b problems, so that their rounding does not
-    depend on which problems are still moving. Raises XaiRayError naming the weighting, `first` being that of row 0.
+    Problems that are not `active` stay at the start. Raises XaiRayError naming the coalition.
     """
     theta = start.copy()
     scores = problems.scores(theta)
@@ -53,8 +56,8 @@ def minimise(problems: Problems, start: Floats, active: Mask, *, tolerance: floa
         step = problems.step(scores, gradient, active)
         stuck = _walk(problems, theta, scores, value, step, (step * gradient).sum(axis=1), active)
         if stuck.any():
-            _refuse(stuck, first, "stopped decreasing before its minimum")
-    return _refuse(active, first, f"did not converge in {_STEPS} Newton steps")
+            _refuse(problems, stuck, "stopped decreasing before its minimum")
+    return _refuse(problems, active, f"did not converge in {_STEPS} Newton steps")
 
 
 def _walk(
@@ -79,7 +82,13 @@ def _walk(
     return left
 
 
-def _refuse(rows: Mask, first: int, what: str) -> Floats:
+def _refuse(problems: Problems, rows: Mask, what: str) -> Floats:
     raise XaiRayError(
-        f"the fit of weighting {first + int(np.flatnonzero(rows)[0])} {what}; scale the features or use a stronger penalty"
+        f"the fit of {problems.told(int(np.flatnonzero(rows)[0]))} {what}; scale the features or use a stronger penalty"
     )
+
+
+def members_told(members: Ints) -> str:
+    """The training points of a coalition, the first twenty of them."""
+    named = ", ".join(str(i) for i in members[:20]) + (", ..." if len(members) > 20 else "")
+    return f"the coalition of {len(members)} points [{named}]"

@@ -11,6 +11,7 @@ from xai_ray.errors import ModelOutputError, XaiRayError
 from xai_ray.types import Coalitions, Floats, Ints
 from xai_ray.valuation.data import LabelledData, NumericData
 from xai_ray.valuation.engine import prefixes_one_by_one
+from xai_ray.valuation.newton import members_told
 
 
 class RefitEngine:
@@ -56,10 +57,7 @@ class RefitEngine:
             model.fit(data.rows[members], targets[members])
             predicted = np.asarray(model.predict(data.test_rows))
         except Exception as error:
-            named = ", ".join(str(i) for i in members[:20]) + (", ..." if len(members) > 20 else "")
-            raise XaiRayError(
-                f"{type(self._estimator).__name__} failed on the coalition of {len(members)} points [{named}]: {error}"
-            ) from error
+            raise XaiRayError(f"{type(self._estimator).__name__} failed on {members_told(members)}: {error}") from error
         if predicted.shape != (len(data.test_rows),):
             raise ModelOutputError(
                 f"{type(self._estimator).__name__}.predict gave shape {predicted.shape} for {len(data.test_rows)} test points"
