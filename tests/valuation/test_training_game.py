@@ -87,11 +87,9 @@ def test_digests_differ() -> None:
 @pytest.mark.parametrize(
     "estimator",
     [
-        LogisticRegression(class_weight="balanced"),
         LogisticRegression(solver="liblinear"),
         LogisticRegression(l1_ratio=0.5, solver="saga"),
         RidgeClassifier(positive=True, solver="lbfgs"),
-        RidgeClassifier(class_weight={0: 2.0, 1: 1.0}),
         KNeighborsClassifier(weights="distance"),
         KNeighborsClassifier(metric="manhattan"),
     ],

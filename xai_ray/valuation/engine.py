@@ -47,7 +47,9 @@ class LogisticEngine:
         """Shape (tile, m, 2): 0 and the log-odds of class 1."""
         weights = self._fits.weights(coalitions)
         # All points stand in for coalitions without a fit: that fit is the start, so it costs nothing.
-        weights[~self._fits.two_classes(weights)] = self._fits.weights(np.ones((1, coalitions.shape[1]), dtype=np.bool_))
+        weights[~self._fits.two_classes(weights)] = self._fits.weights(
+            np.ones((1, coalitions.shape[1]), dtype=np.bool_)
+        )
         return self._decided(self._fits.parameters(weights), held_classes(coalitions, self._fits.held))
 
     def prefixes(self, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:

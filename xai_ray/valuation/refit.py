@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from xai_ray.errors import ModelOutputError, XaiRayError
 from xai_ray.types import Coalitions, Floats, Ints
+from xai_ray.valuation.class_weights import class_weight_of
 from xai_ray.valuation.data import LabelledData, NumericData
 from xai_ray.valuation.engine import prefixes_one_by_one
 from xai_ray.valuation.newton import members_told
@@ -20,8 +21,13 @@ class RefitEngine:
     name = "scikit-learn, one fit a coalition"
     tile = 1
 
-    def __init__(self, estimator: Any, data: LabelledData | NumericData, *, probabilities: bool) -> None:
-        self._estimator, self._data, self._probabilities = estimator, data, probabilities
+    def __init__(
+        self, estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, order: bool = False
+    ) -> None:
+        """`order`: decisions rank the test points, by probabilities where the estimator has them, else by its decision function."""
+        self._estimator, self._data = numbered(estimator, data), data
+        self._probabilities = probabilities or (order and hasattr(estimator, "predict_proba"))
+        self._margins = order and not self._probabilities
 
     def decisions(self, coalitions: Coalitions) -> Floats:
         """Shape (c, m, C). Raises XaiRayError naming the coalition when a fit fails."""
@@ -44,6 +50,9 @@ class RefitEngine:
         if self._probabilities:
             with np.errstate(divide="ignore"):
                 out[:, model.classes_] = np.log(model.predict_proba(data.test_rows))
+        elif self._margins:
+            # Of two classes, both held here.
+            out[:, 0], out[:, 1] = 0.0, model.decision_function(data.test_rows)
         else:
             out[np.arange(len(out)), predicted.astype(np.int64)] = 0.0
         return out
@@ -63,3 +72,17 @@ class RefitEngine:
                 f"{type(self._estimator).__name__}.predict gave shape {predicted.shape} for {len(data.test_rows)} test points"
             )
         return model, predicted
+
+
+def numbered(estimator: Any, data: LabelledData | NumericData) -> Any:
+    """The estimator for labels by their numbers: weights of named classes become those of their numbers."""
+    if not isinstance(data, LabelledData):
+        return estimator
+    from sklearn.base import clone
+
+    named = {
+        key: dict(enumerate(class_weight_of(value, data.classes).tolist()))
+        for key, value in estimator.get_params().items()
+        if key.split("__")[-1] == "class_weight" and isinstance(value, Mapping)
+    }
+    return clone(estimator).set_params(**named) if named else estimator
