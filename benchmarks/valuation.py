@@ -1,6 +1,6 @@
 """Data valuation beside pyDVL 0.10: processor seconds for the same utility and the same number of permutations. One JSON line a figure.
 
-    python benchmarks/valuation.py --peers-python PYTHON [--methods logistic,ridge,knn_shapley] [--rounds 5] [--permutations 20] [--markdown]
+    python benchmarks/valuation.py --peers-python PYTHON [--methods logistic,ridge] [--rounds 5] [--permutations 20] [--markdown]
     python benchmarks/valuation.py --exact            # needs no peer: our accuracies beside scikit-learn's, on every prefix
 
 PYTHON has `pip install "pydvl==0.10.*"` (and torch, for `network`); without it the comparison is skipped, and says so. Use one thread:
@@ -108,7 +108,7 @@ def compare(name: str, python: str, rounds: int, permutations: int) -> Figure:
             other = peers(python, method, path, permutations, seed)
             found.append(_round(problem, mine, other))
             print(json.dumps({"method": name, "round": seed} | found[-1]), file=sys.stderr, flush=True)
-    columns = {key: [one[key] for one in found] for key in found[0] if isinstance(found[0][key], float)}
+    columns = {key: [one[key] for one in found] for key in found[0] if isinstance(found[0][key], (int, float))}
     ratios = columns.pop("ratio")
     return {
         "figure": name,

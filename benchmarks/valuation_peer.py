@@ -32,20 +32,21 @@ from pydvl.valuation.types import Sample
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
-MODELS: dict[str, Callable[[], Any]] = {
-    "logistic": LogisticRegression,
-    "logistic_tight": lambda: LogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000),
-    "ridge": RidgeClassifier,
-    "neighbours": lambda: KNeighborsClassifier(5),
-    "network": lambda: _network(),
-}
-"""The estimators whose training is the utility; `knn_shapley` is the closed form instead."""
-
 
 def _network() -> Any:
     from valuation_network import TorchNetwork
 
     return TorchNetwork()
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "logistic": LogisticRegression,
+    "logistic_tight": lambda: LogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000),
+    "ridge": RidgeClassifier,
+    "neighbours": lambda: KNeighborsClassifier(5),
+    "network": _network,
+}
+"""The estimators whose training is the utility; `knn_shapley` is the closed form instead."""
 
 
 def datasets(path: str) -> tuple[Dataset, Dataset]:

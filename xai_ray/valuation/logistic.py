@@ -84,15 +84,18 @@ class LogisticFits:
         held = self.held[order]
         lone = int(np.argmax((np.cumsum(held, axis=0) > 0).all(axis=1)))
         rows, labels, gram = self.rows[order], self.labels[order], self.gram.reordered(order)
-        for first in range(int(np.searchsorted(lengths, lone, side="right")), len(lengths), TILE):
-            part = lengths[first : first + TILE]
+        begin, start = int(np.searchsorted(lengths, lone, side="right")), self._start
+        # From long to short: the fit of the next longer prefix is a better start than that of all points.
+        for first in range(len(lengths) - TILE, begin - TILE, -TILE):
+            tile = slice(max(first, begin), first + TILE)
+            part = lengths[tile]
             # Later points have no weight in these prefixes, and need not enter any product.
             t = int(part[-1])
-            tile = member_weights(np.arange(t) < part[:, None], held[:t], self.class_weight)
-            problems = _Tile(rows[:t], labels[:t], gram, self.penalty, tile, order, whole=False)
-            start = np.tile(self._start, (len(part), 1))
+            weights = member_weights(np.arange(t) < part[:, None], held[:t], self.class_weight)
+            problems = _Tile(rows[:t], labels[:t], gram, self.penalty, weights, order, whole=False)
             active = np.ones(len(part), dtype=np.bool_)
-            theta[first : first + TILE] = minimise(problems, start, active, tolerance=self._tolerance)
+            theta[tile] = minimise(problems, np.tile(start, (len(part), 1)), active, tolerance=self._tolerance)
+            start = theta[tile.start]
         return theta
 
 
