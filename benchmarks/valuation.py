@@ -33,7 +33,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from valuation_data import Problem, breast_cancer, digits
 
-from xai_ray.valuation import TrainingGame, knn_shapley
+from xai_ray.valuation import Network, TrainingGame, knn_shapley
 
 HERE = Path(__file__).parent
 Figure = dict[str, Any]
@@ -47,12 +47,27 @@ class Method:
     estimator: Callable[[], Any] | None
     peer: str
     reach: float
+    share: float = 1.0
+    """Of the permutations asked for: a network takes a hundred times as long as a ridge."""
+
+
+def few_digits(seed: int) -> Problem:
+    return digits(seed, n=150, tests=400)
+
+
+def network() -> Network:
+    """The peer's network, at the peer's settings."""
+    # Torch takes seconds to import, and the other methods do without it.
+    from valuation_network import EPOCHS, RATE, make
+
+    return Network(make, epochs=EPOCHS, learning_rate=RATE)
 
 
 METHODS: dict[str, Method] = {
     "logistic": Method(breast_cancer, LogisticRegression, "logistic", 40.0),
     "ridge": Method(breast_cancer, RidgeClassifier, "ridge", 250.0),
     "neighbours": Method(breast_cancer, lambda: KNeighborsClassifier(5), "neighbours", 1.0),
+    "network": Method(few_digits, network, "network", 5.0, 0.1),
     "knn_shapley": Method(breast_cancer, None, "knn_shapley", 25.0),
     "knn_shapley_digits": Method(digits, None, "knn_shapley", 25.0),
 }
@@ -100,6 +115,7 @@ def peers(python: str, method: Method, path: Path, permutations: int, seed: int)
 def compare(name: str, python: str, rounds: int, permutations: int) -> Figure:
     """The figure of one method."""
     method, found = METHODS[name], []
+    permutations = max(2, round(method.share * permutations))
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(rounds):
             problem, path = method.problem(seed), Path(folder) / f"{seed}.npz"

@@ -14,6 +14,7 @@ from xai_ray.valuation.data import LabelledData, NumericData
 from xai_ray.valuation.engine import LogisticEngine, RidgeEngine, SoftmaxEngine, TrainingEngine, one_hot
 from xai_ray.valuation.logistic import LogisticFits
 from xai_ray.valuation.neighbours import NeighbourEngine
+from xai_ray.valuation.network import Network
 from xai_ray.valuation.refit import RefitEngine
 from xai_ray.valuation.ridge import LinearRidgeFits, RidgeFits
 from xai_ray.valuation.softmax import SoftmaxFits
@@ -23,6 +24,8 @@ def classifies(estimator: Any) -> bool:
     """Whether an estimator predicts labels. Raises InputError for an object that is no estimator."""
     from sklearn.base import is_classifier
 
+    if isinstance(estimator, Network):
+        return estimator.kind == "classifier"
     _check_estimator(estimator)
     return bool(is_classifier(estimator))
 
@@ -30,14 +33,16 @@ def classifies(estimator: Any) -> bool:
 def choose_engine(
     estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, refit: bool, order: bool = False
 ) -> TrainingEngine:
-    """The engine for a scikit-learn estimator; `refit` asks for one fit a coalition whatever the estimator. `probabilities` and
-    `order` say what the scores need, see `Score`.
+    """The engine for a scikit-learn estimator or a `Network`; `refit` asks for one fit a coalition whatever the estimator.
+    `probabilities` and `order` say what the scores need, see `Score`.
 
     Raises SpecError for a parameter that the engine of that class does not reproduce, a classifier on numbers or a regression on
     labels, an estimator whose randomness has no seed, and a pipeline unless `refit`; InputError for an object that is no estimator.
     """
     from sklearn.base import is_classifier, is_regressor
 
+    if isinstance(estimator, Network):
+        return _network(estimator, data, refit=refit)
     _check_estimator(estimator)
     if is_classifier(estimator) != isinstance(data, LabelledData) or is_regressor(estimator) == is_classifier(
         estimator
@@ -52,6 +57,16 @@ def choose_engine(
     if not refit:
         _check_no_pipeline(estimator)
     return RefitEngine(estimator, data, probabilities=probabilities, order=order)
+
+
+def _network(network: Network, data: LabelledData | NumericData, *, refit: bool) -> TrainingEngine:
+    if (network.kind == "classifier") != isinstance(data, LabelledData):
+        raise SpecError(f"a network of kind {network.kind!r} cannot be judged by these scores; give it the other kind")
+    # Torch takes seconds to import, and only networks need it.
+    from xai_ray.valuation.network_alone import LoneNetworkEngine
+    from xai_ray.valuation.networks import NetworkEngine
+
+    return LoneNetworkEngine(network, data) if refit else NetworkEngine(network, data)
 
 
 def _check_estimator(estimator: Any) -> None:

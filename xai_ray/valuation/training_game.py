@@ -16,8 +16,8 @@ from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
 from xai_ray.valuation.choose import choose_engine, classifies
 from xai_ray.valuation.data import LabelledData, labelled, numeric
+from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
-from xai_ray.valuation.refit import RefitEngine
 from xai_ray.valuation.scores import SCORES, Score
 from xai_ray.valuation.self_check import SelfCheck
 
@@ -74,6 +74,7 @@ class TrainingGame:
         self.block = self._engine.tile
         self._empty = self._empty_values(empty)
         parts = [*described(self._data), self._owner, self._empty, *self.output_names, *own]
+        parts += getattr(self._engine, "described", [])
         self.digest = fingerprint(["training", _told(estimator), self.engine, *parts])
 
     @property
@@ -111,7 +112,9 @@ class TrainingGame:
 
     def refit_values(self, coalitions: Coalitions) -> Values:
         """Scores of c coalitions by fitting the estimator itself, shape (c, k): what the engine is to reproduce."""
-        engine = RefitEngine(self._estimator, self._data, probabilities=self._probabilities, order=self._order)
+        engine = choose_engine(
+            self._estimator, self._data, probabilities=self._probabilities, order=self._order, refit=True
+        )
         out = self._scores(engine.decisions(coalitions[:, self._owner]))
         out[~coalitions.any(axis=1)] = self._empty
         return out
@@ -191,7 +194,8 @@ def _known(
 
 def _told(estimator: Any) -> str:
     """An estimator and its parameters, for the digest."""
-    return f"{type(estimator).__module__}.{type(estimator).__qualname__} {printed(estimator.get_params())}"
+    settings = printed(estimator if isinstance(estimator, Network) else estimator.get_params())
+    return f"{type(estimator).__module__}.{type(estimator).__qualname__} {settings}"
 
 
 def _players(groups: npt.ArrayLike | None, n: int) -> tuple[Ints, list[str]]:
