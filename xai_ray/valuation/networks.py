@@ -93,7 +93,7 @@ class NetworkEngine:
                 self._check(diverged, members, points)
         self._check(diverged, members, points)
         with torch.no_grad():
-            found = self._forward(stack, self.test_rows).to(torch.float64)
+            found = self._forward(stack, self.test_rows).transpose(1, 2).to(torch.float64)
         broken = ~torch.isfinite(found).all(dim=2).all(dim=1)
         self._check(torch.where(broken, last, diverged), members, points)
         return found.cpu().numpy()
@@ -171,14 +171,11 @@ def diverged_error(told: str, step: int, network: Network) -> XaiRayError:
 
 
 def _losses(found: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Mean loss of each model over its points, shape (b,), from answers (b, t, C) and weights (b, t)."""
+    """Mean loss of each model over its points, shape (b,), from answers (b, C, t) and weights (b, t)."""
     if targets.is_floating_point():
-        each = (found[..., 0] - targets) ** 2
+        each = (found[:, 0] - targets) ** 2
     else:
-        b, t, classes = found.shape
-        each = nn.functional.cross_entropy(
-            found.reshape(b * t, classes), targets.expand(b, t).reshape(-1), reduction="none"
-        ).reshape(b, t)
+        each = nn.functional.cross_entropy(found, targets.expand(len(found), -1), reduction="none")
     return (each * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
 
 
@@ -196,27 +193,32 @@ def _layers(model: nn.Module) -> list[tuple[str, nn.Module]] | None:
 
 
 def _by_products(layers: list[tuple[str, nn.Module]]) -> Callable[[Stack, Tensor], Tensor]:
-    """(b, t, C) from rows (t, d)."""
+    """(b, C, t) from rows (t, d). Points last: every product then reads and writes whole rows of memory."""
 
     def forward(stack: Stack, rows: Tensor) -> Tensor:
-        models = next(iter(stack.values())).shape[0]
-        found = rows.expand(models, *rows.shape)
+        found, models = rows.T, 0
         for name, layer in layers:
             if not isinstance(layer, nn.Linear):
                 found = layer(found)
                 continue
-            weight, bias = stack[f"{name}.weight"].transpose(1, 2), stack.get(f"{name}.bias")
-            found = torch.bmm(found, weight) if bias is None else torch.baddbmm(bias[:, None], found, weight)
+            weight, bias = stack[f"{name}.weight"], stack.get(f"{name}.bias")
+            if models:
+                found = torch.bmm(weight, found)
+            else:
+                # Rows are the same for all models: one matrix product with all their weights.
+                models, outputs, inputs = weight.shape
+                found = (weight.reshape(-1, inputs) @ found).reshape(models, outputs, -1)
+            found = found if bias is None else found + bias[:, :, None]
         return found
 
     return forward
 
 
 def _by_functional_call(model: nn.Module) -> Callable[[Stack, Tensor], Tensor]:
-    """(b, t, C) from rows (t, d)."""
+    """(b, C, t) from rows (t, d)."""
     buffers = dict(model.named_buffers())
 
     def one(parameters: Stack, rows: Tensor) -> Tensor:
-        return torch.func.functional_call(model, (parameters, buffers), (rows,))
+        return torch.func.functional_call(model, (parameters, buffers), (rows,)).T
 
     return torch.vmap(one, in_dims=(0, None), randomness="error")
