@@ -1,6 +1,5 @@
 """Networks trained many at once against plain torch loops on each coalition alone."""
 
-
 import numpy as np
 import pytest
 import torch

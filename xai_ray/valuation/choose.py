@@ -59,6 +59,15 @@ def choose_engine(
     return RefitEngine(estimator, data, probabilities=probabilities, order=order)
 
 
+def refit_engine(
+    estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, order: bool
+) -> TrainingEngine:
+    """The estimator itself, trained once a coalition: what the engine that was chosen for it is to reproduce."""
+    if isinstance(estimator, Network):
+        return _network(estimator, data, refit=True)
+    return RefitEngine(estimator, data, probabilities=probabilities, order=order)
+
+
 def _network(network: Network, data: LabelledData | NumericData, *, refit: bool) -> TrainingEngine:
     if (network.kind == "classifier") != isinstance(data, LabelledData):
         raise SpecError(f"a network of kind {network.kind!r} cannot be judged by these scores; give it the other kind")

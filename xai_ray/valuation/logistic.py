@@ -33,7 +33,7 @@ class LogisticFits:
         self.rows = np.hstack([rows, np.ones((n, 1))]) if intercept else rows
         self.labels = labels.astype(np.float64)
         self.held = np.stack([1.0 - self.labels, self.labels], axis=1)
-        self.class_weight = class_weight
+        self.class_weight: ClassWeight = class_weight
         self.penalty = np.full(self.rows.shape[1], 1.0 / C)
         if intercept:
             self.penalty[d] = 0.0

@@ -61,7 +61,7 @@ class NetworkEngine:
         for start in range(0, len(lengths), self.tile):
             part = lengths[start : start + self.tile]
             points = order[: int(part[-1])]
-            yield start, self._decided(np.arange(len(points)) < part[:, None], points)
+            yield start, self._decided(np.less(np.arange(len(points)), part[:, None]), points)
 
     def _decided(self, members: Coalitions, points: Ints) -> Floats:
         """Decisions of coalitions (b, t) of the points (t,)."""

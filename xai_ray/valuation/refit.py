@@ -80,9 +80,9 @@ def numbered(estimator: Any, data: LabelledData | NumericData) -> Any:
         return estimator
     from sklearn.base import clone
 
-    named = {
-        key: dict(enumerate(class_weight_of(value, data.classes).tolist()))
-        for key, value in estimator.get_params().items()
-        if key.split("__")[-1] == "class_weight" and isinstance(value, Mapping)
-    }
-    return clone(estimator).set_params(**named) if named else estimator
+    named: dict[str, dict[int, float]] = {}
+    for key, given in estimator.get_params().items():
+        if key.split("__")[-1] == "class_weight" and isinstance(given, Mapping):
+            named[key] = dict(enumerate(np.asarray(class_weight_of(given, data.classes)).tolist()))
+    copied: Any = clone(estimator)
+    return copied.set_params(**named) if named else estimator

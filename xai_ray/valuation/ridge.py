@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg.lapack import dtrtrs
 
 from xai_ray.errors import InputError, SpecError
@@ -48,7 +49,7 @@ class RidgeFits:
             raise InputError("products of the features overflow; scale the features")
         self.kernel, self.cross, self.targets = kernel, cross, targets
         self.alpha, self.intercept = float(alpha), intercept
-        self.class_weight = class_weight
+        self.class_weight: ClassWeight = class_weight
         self._held = np.zeros((len(targets), 0)) if held is None else held
 
     def predictions(self, coalitions: Coalitions) -> Floats:
@@ -114,7 +115,7 @@ class LinearRidgeFits:
         check_alpha(alpha)
         ones = 1 if intercept else 0
         self._intercept, self._alpha = intercept, float(alpha)
-        self.class_weight = class_weight
+        self.class_weight: ClassWeight = class_weight
         self._held = np.zeros((len(targets), 0)) if held is None else held
         self.rows = np.hstack([rows, np.ones((len(rows), ones))])
         self.test_rows = np.hstack([test_rows, np.ones((len(test_rows), ones))])
@@ -179,7 +180,7 @@ class LinearRidgeFits:
         constant = _constant(np.cumsum(labels * labels[:, q:], axis=0))[:, None, :]
         return np.concatenate([flat[..., :-1] - flat[..., -1:] * constant, constant], axis=1)
 
-    def _predicted(self, parameters: Floats) -> Floats:
+    def _predicted(self, parameters: npt.NDArray[np.floating]) -> Floats:
         """(c, d or d + 1, q) -> (c, m, q), as one matrix product."""
         c, d, q = parameters.shape
         flat = parameters.swapaxes(1, 2).reshape(c * q, d) @ self.test_rows.T
@@ -203,7 +204,7 @@ def _constant(sums: Floats) -> Floats:
     return sums[:, :-1] / np.where(sums[:, -1:] > 0, sums[:, -1:], 1.0)
 
 
-def _whiten(factor: Floats, sides: Floats) -> Floats:
+def _whiten(factor: Floats, sides: npt.NDArray[np.floating]) -> Floats:
     """L^-1 B for a lower triangular L. LAPACK itself: on small systems its usual wrapper costs more than the solution."""
     return np.asarray(dtrtrs(factor.T, sides, lower=0, trans=1)[0])
 

@@ -43,7 +43,7 @@ class SoftmaxFits:
             )
         self.rows = np.hstack([rows, np.ones((n, 1))]) if intercept else rows
         self.held, self.intercept, self.strength = held, intercept, 1.0 / C
-        self.class_weight = class_weight
+        self.class_weight: ClassWeight = class_weight
         self.penalised = np.ones(self.rows.shape[1])
         if intercept:
             self.penalised[d] = 0.0

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName
 from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
-from xai_ray.valuation.choose import choose_engine, classifies
+from xai_ray.valuation.choose import choose_engine, classifies, refit_engine
 from xai_ray.valuation.data import LabelledData, labelled, numeric
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
@@ -112,9 +112,7 @@ class TrainingGame:
 
     def refit_values(self, coalitions: Coalitions) -> Values:
         """Scores of c coalitions by fitting the estimator itself, shape (c, k): what the engine is to reproduce."""
-        engine = choose_engine(
-            self._estimator, self._data, probabilities=self._probabilities, order=self._order, refit=True
-        )
+        engine = refit_engine(self._estimator, self._data, probabilities=self._probabilities, order=self._order)
         out = self._scores(engine.decisions(coalitions[:, self._owner]))
         out[~coalitions.any(axis=1)] = self._empty
         return out
