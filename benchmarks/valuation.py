@@ -1,6 +1,7 @@
 """Data valuation beside pyDVL 0.10: processor seconds for the same utility and the same number of permutations. One JSON line a figure.
 
     python benchmarks/valuation.py --peers-python PYTHON [--methods logistic,ridge] [--rounds 5] [--permutations 20] [--markdown]
+    python benchmarks/valuation.py --peers-python PYTHON --agree     # utilities of both on the same coalitions
     python benchmarks/valuation.py --exact            # needs no peer: our accuracies beside scikit-learn's, on every prefix
 
 PYTHON has `pip install "pydvl==0.10.*"` (and torch, for `network`); without it the comparison is skipped, and says so. Use one thread:
@@ -158,6 +159,35 @@ def _round(problem: Problem, mine: Figure, other: Figure) -> Figure:
     }
 
 
+def agreement(name: str, python: str, seeds: int, count: int = 20) -> Figure:
+    """Our utilities beside pyDVL's on the same coalitions of both classes; scikit-learn is told to converge for a regression."""
+    method, largest, differing, compared = METHODS[name], 0.0, 0, 0
+    peer = "logistic_tight" if method.peer == "logistic" else method.peer
+    with tempfile.TemporaryDirectory() as folder:
+        path, chosen = Path(folder) / "problem.npz", Path(folder) / "coalitions.npy"
+        for seed in range(seeds):
+            problem = method.problem(seed)
+            problem.save(path)
+            generator = np.random.default_rng(seed)
+            rows = generator.random((count, len(problem.X))) < generator.uniform(0.1, 1.0, (count, 1))
+            rows = rows[[len(set(problem.y[row])) == len(set(problem.y)) for row in rows]]
+            np.save(chosen, rows)
+            mine = game_of(method, problem).values(rows, np.zeros(len(rows), dtype=np.int64))[:, 0]
+            script = [python, "-W", "ignore", str(HERE / "valuation_peer.py"), str(path), peer]
+            told = subprocess.run(
+                [*script, "--coalitions", str(chosen)], check=True, capture_output=True, text=True
+            ).stdout
+            difference = np.abs(mine - np.array(json.loads(told.splitlines()[-1])["values"]))
+            differing += int((difference > 1e-9).sum())
+            largest, compared = max(largest, float(difference.max())), compared + len(difference)
+    return {
+        "figure": f"utility_{name}",
+        "coalitions": compared,
+        "differing": differing,
+        "largest_difference": largest,
+    }
+
+
 def exactness(seeds: int) -> Iterator[Figure]:
     """Accuracies of all prefixes of a permutation beside scikit-learn's: converged tightly, and as it stops by default."""
     tight = LogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000)
@@ -207,6 +237,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--permutations", type=int, default=20)
     parser.add_argument("--exact", action="store_true", help="only our accuracies beside scikit-learn's")
+    parser.add_argument("--agree", action="store_true", help="only utilities of both on the same coalitions")
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     for name in options.methods:
@@ -218,6 +249,10 @@ def main() -> None:
     for name in () if options.exact else options.methods:
         if options.peers_python is None:
             print(json.dumps({"figure": name, "skipped": "no interpreter with pydvl 0.10: give --peers-python"}))
+            continue
+        if options.agree:
+            if METHODS[name].estimator is not None:
+                print(json.dumps(agreement(name, options.peers_python, options.rounds)), flush=True)
             continue
         figures.append(compare(name, options.peers_python, options.rounds, options.permutations))
         print(json.dumps(figures[-1]), flush=True)

@@ -61,12 +61,12 @@ class NetworkEngine:
         for start in range(0, len(lengths), self.tile):
             part = lengths[start : start + self.tile]
             points = order[: int(part[-1])]
-            yield start, self._decided(np.less(np.arange(len(points)), part[:, None]), points)
+            yield start, self._decided(np.arange(len(points)) < part[:, None], points)
 
     def _decided(self, members: Coalitions, points: Ints) -> Floats:
         """Decisions of coalitions (b, t) of the points (t,)."""
         held = None if self._held is None else held_classes(members, self._held[points])
-        trained = members.any(axis=1) if held is None else held.sum(axis=1) > 1
+        trained = np.asarray(members.any(axis=1) if held is None else held.sum(axis=1) > 1)
         # All points stand in for coalitions that need no training.
         out = self._train(members | ~trained[:, None], points)
         out[~trained] = 0.0
