@@ -2,6 +2,7 @@
 
     python benchmarks/valuation.py --peers-python PYTHON [--methods logistic,ridge] [--rounds 5] [--permutations 20] [--markdown]
     python benchmarks/valuation.py --peers-python PYTHON --agree     # utilities of both on the same coalitions
+    python benchmarks/valuation.py --peers-python PYTHON --resume    # what pyDVL makes of a run that is continued
     python benchmarks/valuation.py --exact            # needs no peer: our accuracies beside scikit-learn's, on every prefix
 
 PYTHON has `pip install "pydvl==0.10.*"` (and torch, for `network`); without it the comparison is skipped, and says so. Use one thread:
@@ -99,7 +100,7 @@ def ours(method: Method, problem: Problem, permutations: int, seed: int) -> Figu
         began = time.process_time()
         values = knn_shapley(*arrays, k=5)
         return {"seconds": time.process_time() - began, "values": values.tolist()}
-    by_permutations(game_of(method, problem), 1, seed + 1)
+    by_permutations(game_of(method, problem), 2, seed + 1)
     began = time.process_time()
     values, _ = by_permutations(game_of(method, problem), permutations, seed)
     seconds = time.process_time() - began
@@ -188,6 +189,18 @@ def agreement(name: str, python: str, seeds: int, count: int = 20) -> Figure:
     }
 
 
+def resume(python: str, permutations: int = 40) -> Figure:
+    """pyDVL's `continue_from`: half of the permutations continued to all of them, beside all of them at one go."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "problem.npz"
+        breast_cancer(0, n=40).save(path)
+        script = [python, "-W", "ignore", str(HERE / "valuation_peer.py"), str(path), "ridge", "--resume"]
+        told = subprocess.run(
+            [*script, "--permutations", str(permutations)], check=True, capture_output=True, text=True
+        )
+    return {"figure": "resume_pydvl", "permutations": permutations} | json.loads(told.stdout.splitlines()[-1])
+
+
 def exactness(seeds: int) -> Iterator[Figure]:
     """Accuracies of all prefixes of a permutation beside scikit-learn's: converged tightly, and as it stops by default."""
     tight = LogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000)
@@ -238,12 +251,16 @@ def main() -> None:
     parser.add_argument("--permutations", type=int, default=20)
     parser.add_argument("--exact", action="store_true", help="only our accuracies beside scikit-learn's")
     parser.add_argument("--agree", action="store_true", help="only utilities of both on the same coalitions")
+    parser.add_argument("--resume", action="store_true", help="only a run of pyDVL that is continued")
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     for name in options.methods:
         if name not in METHODS:
             parser.error(f"unknown method {name!r}; known: {', '.join(METHODS)}")
     figures: list[Figure] = []
+    if options.resume and options.peers_python is not None:
+        print(json.dumps(resume(options.peers_python)))
+        return
     for figure in exactness(options.rounds) if options.exact else ():
         print(json.dumps(figure), flush=True)
     for name in () if options.exact else options.methods:

@@ -4,7 +4,8 @@
 
 Needs numpy, scikit-learn and pydvl 0.10, and not xai_ray, so that PYTHON may be another interpreter; METHOD `network` needs torch.
 `seconds` are processor seconds of the whole process between the start of `fit` and its end, after one permutation to warm up. With
-`--coalitions` it prints pyDVL's utility of each row of a boolean array instead.
+`--coalitions` it prints pyDVL's utility of each row of a boolean array instead; with `--resume`, half of the permutations, saved and
+continued to all of them, beside all of them at one go.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def utility_of(method: str, test: Dataset) -> ModelUtility:
     return ModelUtility(MODELS[method](), scorer, catch_errors=True, show_warnings=False)
 
 
-def permutations(method: str, train: Dataset, test: Dataset, count: int, seed: int) -> Any:
-    """Shapley values by whole permutations, in this process."""
+def permutations(method: str, train: Dataset, test: Dataset, count: int, seed: int, before: Any = None) -> Any:
+    """Shapley values by whole permutations, in this process; `before` is a result to continue from."""
     valuation = ShapleyValuation(
         utility_of(method, test),
         PermutationSampler(truncation=NoTruncation(), seed=seed),
@@ -71,7 +72,7 @@ def permutations(method: str, train: Dataset, test: Dataset, count: int, seed: i
         progress=False,
         show_warnings=False,
     )
-    return valuation.fit(train)
+    return valuation.fit(train, continue_from=before)
 
 
 def closed_form(train: Dataset, test: Dataset) -> Any:
@@ -79,7 +80,29 @@ def closed_form(train: Dataset, test: Dataset) -> Any:
     return KNNShapleyValuation(KNeighborsClassifier(5), test, progress=False).fit(train)
 
 
+def resumed(options: argparse.Namespace) -> dict[str, Any]:
+    """Values, counts and standard errors of a run that was continued, beside those of one that was not."""
+    train, test = datasets(options.problem)
+    count, seed = options.permutations, options.seed
+    straight = permutations(options.method, train, test, count, seed).result
+    half = permutations(options.method, train, test, count // 2, seed).result
+    half_values = half.values.copy()
+    whole = permutations(options.method, train, test, count, seed, half).result
+    for result in (straight, whole):
+        result.sort(key="index")
+    varied = straight.stderr > 0
+    return {
+        "counts": sorted(set(whole.counts.tolist())),
+        "same_values_as_straight": bool(np.array_equal(whole.values, straight.values)),
+        "difference_from_straight": float(np.abs(whole.values - straight.values).max()),
+        "difference_from_first_half": float(np.abs(np.sort(whole.values) - np.sort(half_values)).max()),
+        "std_error_ratio": float(np.median(whole.stderr[varied] / straight.stderr[varied])),
+    }
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
+    if options.resume:
+        return resumed(options)
     train, test = datasets(options.problem)
     if options.coalitions:
         utility = utility_of(options.method, test).with_dataset(train)
@@ -113,6 +136,7 @@ def main() -> None:
     parser.add_argument("--permutations", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--coalitions")
+    parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     versions = {name: version(name) for name in ("pydvl", "scikit-learn", "numpy")}

@@ -121,13 +121,16 @@ class _Tile:
         penalty = 0.5 * (parameters * parameters * self.penalty).sum(axis=1)
         return (self.weights[rows] * loss).sum(axis=1) + penalty
 
-    def gradient(self, parameters: Floats, scores: Floats) -> Floats:
-        residuals = self.weights * (_sigmoid(scores) - self.labels)
+    def chances(self, scores: Floats) -> Floats:
+        return 0.5 * (1.0 + np.tanh(0.5 * scores))
+
+    def gradient(self, parameters: Floats, chances: Floats) -> Floats:
+        residuals = self.weights * (chances - self.labels)
         return residuals @ self.rows + parameters * self.penalty
 
-    def step(self, scores: Floats, gradient: Floats, active: Mask) -> Floats:
+    def step(self, chances: Floats, gradient: Floats, active: Mask) -> Floats:
         moving = np.flatnonzero(active)
-        chance = _sigmoid(scores[moving])
+        chance = chances[moving]
         curvature = self.weights[moving] * chance * (1.0 - chance)
         hessian = self._hessians(curvature, moving)
         diagonal = np.arange(gradient.shape[1])
@@ -157,7 +160,3 @@ def check_penalty(C: float) -> None:
 def gradient_scale(rows: Floats) -> float:
     """What gradients of n rows (n, d) are measured in: 1 + the largest column sum of |X|."""
     return 1.0 + float(np.abs(rows).sum(axis=0).max())
-
-
-def _sigmoid(scores: Floats) -> Floats:
-    return 0.5 * (1.0 + np.tanh(0.5 * scores))

@@ -27,11 +27,15 @@ class Problems(Protocol):
         """Objectives of the problems `rows` (r,) at parameters (r, D) and scores (r, E), shape (r,)."""
         ...
 
-    def gradient(self, parameters: Floats, scores: Floats) -> Floats:
+    def chances(self, scores: Floats) -> Floats:
+        """What gradients and Hessians are made of; any shape."""
+        ...
+
+    def gradient(self, parameters: Floats, chances: Floats) -> Floats:
         """Shape (b, D)."""
         ...
 
-    def step(self, scores: Floats, gradient: Floats, active: Mask) -> Floats:
+    def step(self, chances: Floats, gradient: Floats, active: Mask) -> Floats:
         """Inverse Hessian times gradient, shape (b, D); 0 for problems that are not `active`."""
         ...
 
@@ -49,11 +53,12 @@ def minimise(problems: Problems, start: Floats, active: Mask, *, tolerance: floa
     scores = problems.scores(theta)
     value = problems.objective(np.arange(len(theta)), theta, scores)
     for _ in range(_STEPS):
-        gradient = problems.gradient(theta, scores)
+        chances = problems.chances(scores)
+        gradient = problems.gradient(theta, chances)
         active = active & ~(np.abs(gradient).max(axis=1) <= tolerance)
         if not active.any():
             return theta
-        step = problems.step(scores, gradient, active)
+        step = problems.step(chances, gradient, active)
         stuck = _walk(problems, theta, scores, value, step, (step * gradient).sum(axis=1), active)
         if stuck.any():
             _refuse(problems, stuck, "stopped decreasing before its minimum")

@@ -112,23 +112,28 @@ class _Tile:
         squares = (theta * theta * self.fits.penalised).sum(axis=(1, 2))
         return total + 0.5 * self.strength[rows] * squares + 0.5 * self._shift(theta) ** 2
 
-    def gradient(self, parameters: Floats, scores: Floats) -> Floats:
+    def chances(self, scores: Floats) -> Floats:
+        z = self._masked(scores, slice(None))
+        raised = np.exp(z - z.max(axis=1, keepdims=True))
+        return raised / raised.sum(axis=1, keepdims=True)
+
+    def gradient(self, parameters: Floats, chances: Floats) -> Floats:
         b, c = self.present.shape
         theta = parameters.reshape(b, c, -1)
-        residuals = (self._chances(scores) - self.fits.held.T) * self.weights[:, None, :]
+        residuals = (chances - self.fits.held.T) * self.weights[:, None, :]
         out = residuals @ self.fits.rows + theta * self.fits.penalised * self.strength[:, None, None]
         if self.fits.intercept:
             out[..., -1] += self._shift(theta)[:, None]
         return np.where(self.present[..., None], out, 0.0).reshape(b, -1)
 
-    def step(self, scores: Floats, gradient: Floats, active: Mask) -> Floats:
+    def step(self, chances: Floats, gradient: Floats, active: Mask) -> Floats:
         step = np.zeros_like(gradient)
-        step[active] = np.linalg.solve(self._hessian(scores)[active], gradient[active][..., None])[..., 0]
+        step[active] = np.linalg.solve(self._hessian(chances)[active], gradient[active][..., None])[..., 0]
         return step
 
-    def _hessian(self, scores: Floats) -> Floats:
+    def _hessian(self, chances: Floats) -> Floats:
         (b, c), d = self.present.shape, self.fits.rows.shape[1]
-        chances, (one, two) = self._chances(scores), self.fits.pairs
+        one, two = self.fits.pairs
         weights = chances[:, one] * ((one == two)[:, None] - chances[:, two]) * self.weights[:, None, :]
         blocks = self.fits.gram(weights.reshape(b * len(one), -1)).reshape(b, len(one), d, d)
         out = np.empty((b, c, d, c, d))
@@ -145,11 +150,6 @@ class _Tile:
     def _masked(self, scores: Floats, rows: Ints | slice) -> Floats:
         present = self.present[rows]
         return np.where(present[..., None], scores.reshape(*present.shape, -1), _ABSENT)
-
-    def _chances(self, scores: Floats) -> Floats:
-        z = self._masked(scores, slice(None))
-        raised = np.exp(z - z.max(axis=1, keepdims=True))
-        return raised / raised.sum(axis=1, keepdims=True)
 
     def _shift(self, theta: Floats) -> Floats:
         return theta[..., -1].sum(axis=1) if self.fits.intercept else np.zeros(len(theta))
