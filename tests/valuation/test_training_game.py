@@ -159,6 +159,24 @@ def test_features_whose_products_overflow_are_refused() -> None:
         TrainingGame(RidgeClassifier(), huge, TWO, TEST, TWO_TEST, scores=("accuracy",))
 
 
+class Doubling(DecisionTreeClassifier):
+    def __init__(self, depth=2, random_state=0):
+        super().__init__(random_state=random_state)
+        self.depth = 2 * depth
+
+
+def test_an_estimator_that_cannot_be_cloned_is_refused() -> None:
+    with pytest.raises(SpecError, match="Doubling cannot be cloned.*keep its parameters as given"):
+        TrainingGame(Doubling(), *PAIR, scores=("accuracy",))
+
+
+def test_which_engines_have_cheaper_chains() -> None:
+    cheaper = {name for name, make in GAMES.items() if make()._engine.chains}
+    assert cheaper == {name for name in GAMES if "ridge" in name or "logistic" in name}
+    balanced = TrainingGame(RidgeClassifier(class_weight="balanced"), *PAIR, scores=("accuracy",))
+    assert not balanced._engine.chains
+
+
 PIPELINE = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky", random_state=0))
 
 

@@ -20,6 +20,8 @@ class TrainingEngine(Protocol):
     """What it does, for people and for the digest."""
     tile: int
     """Coalitions of one call of `decisions`."""
+    chains: bool
+    """Whether the prefixes of an order cost less than the same coalitions one by one."""
 
     def decisions(self, coalitions: Coalitions) -> Floats:
         """`tile` coalitions of points (tile, n) -> (tile, m, C), see `scores`. Empty rows may hold anything finite."""
@@ -37,6 +39,7 @@ class LogisticEngine:
 
     name = "logistic regression by batched Newton steps"
     tile = TILE
+    chains = True
 
     def __init__(self, fits: LogisticFits, test_rows: Floats) -> None:
         self._fits = fits
@@ -68,6 +71,7 @@ class SoftmaxEngine:
 
     name = "softmax regression by batched Newton steps"
     tile = SOFTMAX_TILE
+    chains = False
 
     def __init__(self, fits: SoftmaxFits, test_rows: Floats) -> None:
         self._fits = fits
@@ -97,6 +101,8 @@ class RidgeEngine:
     def __init__(self, fits: RidgeFits | LinearRidgeFits, labels: Ints | None, classes: int) -> None:
         self.name = "ridge, prefixes from Cholesky factors"
         self.tile = TILE if isinstance(fits, LinearRidgeFits) else 16
+        # Balanced weights change with every prefix, and then no factor serves two of them.
+        self.chains = not isinstance(fits.class_weight, str)
         self._fits = fits
         self._held = None if labels is None else one_hot(labels, classes)
 
@@ -109,7 +115,7 @@ class RidgeEngine:
 
     def prefixes(self, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
         """All prefixes are solved, those asked for are given."""
-        if isinstance(self._fits.class_weight, str):
+        if not self.chains:
             yield from prefixes_one_by_one(self, order, lengths)
             return
         held = None if self._held is None else np.cumsum(self._held[order], axis=0) > 0

@@ -33,7 +33,7 @@ class NetworkEngine:
     """A coalition of one class predicts it everywhere, without training."""
 
     def __init__(self, network: Network, data: LabelledData | NumericData) -> None:
-        self.tile = network.models
+        self.tile, self.chains = network.models, network.batch is None
         self._network, self._labels = network, data.labels if isinstance(data, LabelledData) else None
         self._held = one_hot(data.labels, len(data.classes)) if isinstance(data, LabelledData) else None
         device, kind = torch.device(network.device), getattr(torch, network.precision)
@@ -55,7 +55,7 @@ class NetworkEngine:
 
     def prefixes(self, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
         """One training a prefix; points that join later enter no product."""
-        if self._network.batch is not None:
+        if not self.chains:
             yield from prefixes_one_by_one(self, order, lengths)
             return
         for start in range(0, len(lengths), self.tile):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xai_ray.errors import ModelOutputError, XaiRayError
+from xai_ray.errors import ModelOutputError, SpecError, XaiRayError
 from xai_ray.types import Coalitions, Floats, Ints
 from xai_ray.valuation.class_weights import class_weight_of
 from xai_ray.valuation.data import LabelledData, NumericData
@@ -20,6 +20,7 @@ class RefitEngine:
 
     name = "scikit-learn, one fit a coalition"
     tile = 1
+    chains = False
 
     def __init__(
         self, estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, order: bool = False
@@ -75,14 +76,20 @@ class RefitEngine:
 
 
 def numbered(estimator: Any, data: LabelledData | NumericData) -> Any:
-    """The estimator for labels by their numbers: weights of named classes become those of their numbers."""
-    if not isinstance(data, LabelledData):
-        return estimator
+    """A clone of the estimator for labels by their numbers: weights of named classes become those of their numbers.
+
+    Raises SpecError for an estimator that cannot be cloned.
+    """
     from sklearn.base import clone
 
+    try:
+        copied: Any = clone(estimator)
+    except (TypeError, RuntimeError) as error:
+        raise SpecError(
+            f"{type(estimator).__name__} cannot be cloned, which every fit needs ({error}); its constructor must keep its parameters as given"
+        ) from error
     named: dict[str, dict[int, float]] = {}
-    for key, given in estimator.get_params().items():
-        if key.split("__")[-1] == "class_weight" and isinstance(given, Mapping):
+    for key, given in copied.get_params().items():
+        if isinstance(data, LabelledData) and key.split("__")[-1] == "class_weight" and isinstance(given, Mapping):
             named[key] = dict(enumerate(np.asarray(class_weight_of(given, data.classes)).tolist()))
-    copied: Any = clone(estimator)
-    return copied.set_params(**named) if named else estimator
+    return copied.set_params(**named)
