@@ -166,7 +166,7 @@ class Doubling(DecisionTreeClassifier):
 
 
 def test_an_estimator_that_cannot_be_cloned_is_refused() -> None:
-    with pytest.raises(SpecError, match="Doubling cannot be cloned.*keep its parameters as given"):
+    with pytest.raises(SpecError, match=r"Doubling cannot be cloned.*keep its parameters as given"):
         TrainingGame(Doubling(), *PAIR, scores=("accuracy",))
 
 

@@ -86,7 +86,8 @@ def numbered(estimator: Any, data: LabelledData | NumericData) -> Any:
         copied: Any = clone(estimator)
     except (TypeError, RuntimeError) as error:
         raise SpecError(
-            f"{type(estimator).__name__} cannot be cloned, which every fit needs ({error}); its constructor must keep its parameters as given"
+            f"{type(estimator).__name__} cannot be cloned, which every fit needs ({error}); "
+            "its constructor must keep its parameters as given"
         ) from error
     named: dict[str, dict[int, float]] = {}
     for key, given in copied.get_params().items():
