@@ -8,10 +8,10 @@
 PYTHON has `pip install "pydvl==0.10.*"` (and torch, for `network`); without it the comparison is skipped, and says so. Use one thread:
 `export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1`.
 
-Breast cancer, 150 training points with 20 % of their labels flipped, 400 test points, accuracy; `knn_shapley_digits` has 1,200 digits in 10
-classes. A round is ours, then pyDVL's, in turn, over the same permutations; a ratio is pyDVL's processor seconds over ours in one round, and the
-figure is the median over the rounds, each with a problem and permutations of its own. Ours counts everything from permutations to values
-and standard errors.
+Breast cancer, 150 training points with 20 % of their labels flipped, 400 test points, accuracy; `knn_shapley_digits` has 1,200 digits in
+10 classes. A round is ours, then pyDVL's, in turn, over the same permutations; a ratio is pyDVL's processor seconds over ours in one
+round, and the figure is the median over the rounds, each with a problem and permutations of its own. Ours counts everything from
+permutations to values and standard errors.
 """
 
 from __future__ import annotations
