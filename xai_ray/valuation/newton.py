@@ -1,6 +1,7 @@
 """Damped Newton steps on many convex problems at once, each with its own backtracking.
 
-Boyd and Vandenberghe, Convex Optimization (2004), algorithm 9.5. Without backtracking the steps diverge on small coalitions.
+Boyd and Vandenberghe, Convex Optimization (2004), algorithm 9.5, where a full step does not halve the gradient. Without backtracking the
+steps diverge on small coalitions. What ends a fit is the gradient at its minimum, however it got there.
 """
 
 from __future__ import annotations
@@ -51,39 +52,60 @@ def minimise(problems: Problems, start: Floats, active: Mask, *, tolerance: floa
     """
     theta = start.copy()
     scores = problems.scores(theta)
-    value = problems.objective(np.arange(len(theta)), theta, scores)
+    chances = problems.chances(scores)
+    gradient = problems.gradient(theta, chances)
     for _ in range(_STEPS):
-        chances = problems.chances(scores)
-        gradient = problems.gradient(theta, chances)
-        active = active & ~(np.abs(gradient).max(axis=1) <= tolerance)
+        size = np.abs(gradient).max(axis=1)
+        active = active & ~(size <= tolerance)
         if not active.any():
             return theta
         step = problems.step(chances, gradient, active)
-        stuck = _walk(problems, theta, scores, value, step, (step * gradient).sum(axis=1), active)
-        if stuck.any():
-            _refuse(problems, stuck, "stopped decreasing before its minimum")
+        before = theta, scores, (step * gradient).sum(axis=1)
+        # Steps are 0 where a problem is not active.
+        theta, scores = theta - step, scores - problems.scores(step)
+        chances = problems.chances(scores)
+        gradient = problems.gradient(theta, chances)
+        # Near the minimum gradients shrink fast, which is cheaper to see than that objectives do.
+        doubtful = active & ~(np.abs(gradient).max(axis=1) <= 0.5 * size)
+        if doubtful.any():
+            stuck = _walk(problems, before, theta, scores, step, doubtful)
+            if stuck.any():
+                _refuse(problems, stuck, "stopped decreasing before its minimum")
+            chances = problems.chances(scores)
+            gradient = problems.gradient(theta, chances)
     return _refuse(problems, active, f"did not converge in {_STEPS} Newton steps")
 
 
 def _walk(
-    problems: Problems, theta: Floats, scores: Floats, value: Floats, step: Floats, slope: Floats, active: Mask
+    problems: Problems,
+    before: tuple[Floats, Floats, Floats],
+    theta: Floats,
+    scores: Floats,
+    step: Floats,
+    doubtful: Mask,
 ) -> Mask:
-    """Move each active problem, in place, by the longest halving of its step that decreases enough; which ones cannot."""
+    """Put each doubtful problem, in place, at the longest halving of its step that decreases enough; which ones have none.
+
+    `before` are parameters, scores and slopes at the start of the step.
+    """
+    from_theta, from_scores, slope = before
+    rows = np.flatnonzero(doubtful)
+    value = np.empty(len(theta))
+    value[rows] = problems.objective(rows, from_theta[rows], from_scores[rows])
     change = problems.scores(step)
-    left = active.copy()
+    left = doubtful.copy()
     for halving in range(_HALVINGS):
         rows = np.flatnonzero(left)
         if not len(rows):
             return left
         length = 0.5**halving
-        to_theta, to_scores = theta[rows] - length * step[rows], scores[rows] - length * change[rows]
+        to_theta, to_scores = from_theta[rows] - length * step[rows], from_scores[rows] - length * change[rows]
         to_value = problems.objective(rows, to_theta, to_scores)
         # Rounding of the objective must not refuse the last steps before the minimum.
         allowed = value[rows] - 1e-4 * length * slope[rows] + 1e-13 * (1.0 + np.abs(value[rows]))
         fine = to_value <= allowed
-        moved = rows[fine]
-        theta[moved], scores[moved], value[moved] = to_theta[fine], to_scores[fine], to_value[fine]
-        left[moved] = False
+        theta[rows[fine]], scores[rows[fine]] = to_theta[fine], to_scores[fine]
+        left[rows[fine]] = False
     return left
 
 
