@@ -38,6 +38,28 @@ def test_every_prefix_equals_refits(C: float, intercept: bool) -> None:
     check(fits, weights[fits.two_classes(weights)], C, intercept)
 
 
+@pytest.mark.parametrize("tile", [TILE, 7])
+@pytest.mark.parametrize("C", [0.1, 100.0])
+def test_prefixes_in_one_sweep_equal_refits(C: float, tile: int, monkeypatch) -> None:
+    """Those of one class have no fit and are 0; lengths may skip, as those of groups do."""
+    monkeypatch.setattr("xai_ray.valuation.logistic.TILE", tile)
+    fits = LogisticFits(X, Y, C=C, intercept=True)
+    order = np.concatenate(
+        [np.flatnonzero(Y == 1)[:5], R.permutation(np.delete(np.arange(60), np.flatnonzero(Y == 1)[:5]))]
+    )
+    for lengths in (np.arange(1, 61), np.array([2, 4, 9, 10, 31, 60])):
+        found = fits.prefix_parameters(order, lengths)
+        assert found.shape == (len(lengths), 6)
+        for t, theta in zip(lengths, found, strict=True):
+            weights = np.zeros(60)
+            weights[order[:t]] = 1.0
+            if len(set(Y[order[:t]])) == 1:
+                assert (theta == 0).all()
+                continue
+            model = refit(weights, C, True)
+            np.testing.assert_allclose(theta, np.append(model.coef_[0], model.intercept_), rtol=1e-6, atol=1e-6)
+
+
 def test_bootstrap_counts_and_weights_equal_refits() -> None:
     counts = R.multinomial(60, np.full(60, 1 / 60), size=70).astype(np.float64)
     weights = np.concatenate([counts, R.exponential(size=(10, 60))])

@@ -5,7 +5,10 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from xai_ray.api import explain
@@ -87,11 +90,9 @@ def test_digests_differ() -> None:
 @pytest.mark.parametrize(
     "estimator",
     [
-        LogisticRegression(class_weight="balanced"),
         LogisticRegression(solver="liblinear"),
         LogisticRegression(l1_ratio=0.5, solver="saga"),
         RidgeClassifier(positive=True, solver="lbfgs"),
-        RidgeClassifier(class_weight={0: 2.0, 1: 1.0}),
         KNeighborsClassifier(weights="distance"),
         KNeighborsClassifier(metric="manhattan"),
     ],
@@ -156,6 +157,74 @@ def test_features_whose_products_overflow_are_refused() -> None:
     huge = np.where(np.arange(N)[:, None] == 3, 1e200, X)
     with pytest.raises(InputError, match="scale the features"):
         TrainingGame(RidgeClassifier(), huge, TWO, TEST, TWO_TEST, scores=("accuracy",))
+
+
+class Doubling(DecisionTreeClassifier):
+    def __init__(self, depth=2, random_state=0):
+        super().__init__(random_state=random_state)
+        self.depth = 2 * depth
+
+
+def test_an_estimator_that_cannot_be_cloned_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"Doubling cannot be cloned.*keep its parameters as given"):
+        TrainingGame(Doubling(), *PAIR, scores=("accuracy",))
+
+
+def test_which_engines_have_cheaper_chains() -> None:
+    cheaper = {name for name, make in GAMES.items() if make()._engine.chains}
+    assert cheaper == {name for name in GAMES if "ridge" in name or "logistic" in name}
+    balanced = TrainingGame(RidgeClassifier(class_weight="balanced"), *PAIR, scores=("accuracy",))
+    assert not balanced._engine.chains
+
+
+PIPELINE = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky", random_state=0))
+
+
+def test_pipelines_are_refused_unless_refit() -> None:
+    told = "Pipeline fits StandardScaler anew on every coalition.*give LogisticRegression alone, or ask for refit=True"
+    with pytest.raises(SpecError, match=told):
+        TrainingGame(PIPELINE, *PAIR, scores=("accuracy",))
+    game = TrainingGame(PIPELINE, *PAIR, scores=("neg_log_loss",), refit=True)
+    row = np.ones((1, N), dtype=bool)
+    row[0, :5] = False
+    expected = -log_loss(TWO_TEST, PIPELINE.fit(X[5:], TWO[5:]).predict_proba(TEST))
+    assert game.values(row, nothing(1))[0, 0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_sample_of_a_run_is_refitted() -> None:
+    game = TrainingGame(TIGHT, *PAIR, scores=("accuracy", "neg_log_loss"))
+    rows = coalitions_of(N, rows=1500, smallest=1)
+    values = game.values(rows, nothing(len(rows)))
+    found = game.sample_check(rows, values, seed=3)
+    assert len(found.rows) == round(0.01 * len(rows))
+    assert found.largest.max() < 1e-7
+    assert np.array_equal(found.rows, game.sample_check(rows, values, seed=3).rows)
+    assert not np.array_equal(found.rows, game.sample_check(rows, values, seed=4).rows)
+    assert len(game.sample_check(rows[:100], values[:100], seed=0).rows) == 8
+    assert len(game.sample_check(rows[:5], values[:5], seed=0).rows) == 5
+    wrong = values.copy()
+    wrong[found.rows[2], 0] += 0.25
+    noticed = game.sample_check(rows, wrong, seed=3)
+    assert noticed.largest[0] == pytest.approx(0.25)
+    assert "accuracy 0.25 (differs in 1), neg_log_loss" in noticed.told()
+    assert noticed.told().startswith(f"self-check: {len(found.rows)} coalitions refitted")
+    with pytest.raises(InputError, match="values have shape"):
+        game.sample_check(rows, values[:-1], seed=0)
+
+
+def test_a_fit_that_does_not_converge_names_its_coalition(monkeypatch) -> None:
+    game = TrainingGame(TIGHT, *PAIR, scores=("accuracy",))
+    monkeypatch.setattr("xai_ray.valuation.newton._STEPS", 1)
+    row = np.zeros((2, N), dtype=bool)
+    row[1, [4, int(np.argmin(TWO)), int(np.argmax(TWO)), 9]] = True
+    told = ", ".join(map(str, np.flatnonzero(row[1])))
+    with pytest.raises(
+        XaiRayError, match=rf"the fit of the coalition of {row[1].sum()} points \[{told}\] did not converge"
+    ):
+        game.values(row, nothing(2))
+    order = np.concatenate([np.flatnonzero(row[1]), np.flatnonzero(~row[1])])
+    with pytest.raises(XaiRayError, match=r"the fit of the coalition of \d+ points \["):
+        game.chain_values(order[None], nothing(1))
 
 
 class Careless(TrainingGame):

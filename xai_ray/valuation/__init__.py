@@ -15,8 +15,11 @@ from xai_ray.valuation.influence import logistic_influence
 from xai_ray.valuation.knn import knn_shapley, threshold_knn_shapley
 from xai_ray.valuation.lava import lava_values
 from xai_ray.valuation.leave_one_out import leave_one_out_values, ridge_leave_one_out
+from xai_ray.valuation.network import Network
+from xai_ray.valuation.own_score import OwnScore
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.scores import SCORES
+from xai_ray.valuation.self_check import SelfCheck
 from xai_ray.valuation.training_game import TrainingGame
 from xai_ray.valuation.truncated import truncated_shapley
 
@@ -40,6 +43,9 @@ _TORCH = {
 
 __all__ = [
     "SCORES",
+    "Network",
+    "OwnScore",
+    "SelfCheck",
     "TrainingGame",
     "Valuation",
     "class_wise_shapley",

@@ -9,55 +9,117 @@ import numpy as np
 
 from xai_ray.errors import InputError, SpecError
 from xai_ray.types import Floats, Ints
+from xai_ray.valuation.class_weights import class_weight_of
 from xai_ray.valuation.data import LabelledData, NumericData
 from xai_ray.valuation.engine import LogisticEngine, RidgeEngine, SoftmaxEngine, TrainingEngine, one_hot
 from xai_ray.valuation.logistic import LogisticFits
 from xai_ray.valuation.neighbours import NeighbourEngine
+from xai_ray.valuation.network import Network
 from xai_ray.valuation.refit import RefitEngine
 from xai_ray.valuation.ridge import LinearRidgeFits, RidgeFits
 from xai_ray.valuation.softmax import SoftmaxFits
 
 
+def classifies(estimator: Any) -> bool:
+    """Whether an estimator predicts labels. Raises InputError for an object that is no estimator."""
+    from sklearn.base import is_classifier
+
+    if isinstance(estimator, Network):
+        return estimator.kind == "classifier"
+    _check_estimator(estimator)
+    return bool(is_classifier(estimator))
+
+
 def choose_engine(
-    estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, refit: bool
+    estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, refit: bool, order: bool = False
 ) -> TrainingEngine:
-    """The engine for a scikit-learn estimator; `refit` asks for one fit a coalition whatever the estimator.
+    """The engine for a scikit-learn estimator or a `Network`; `refit` asks for one fit a coalition whatever the estimator.
+    `probabilities` and `order` say what the scores need, see `Score`.
 
     Raises SpecError for a parameter that the engine of that class does not reproduce, a classifier on numbers or a regression on
-    labels, and an estimator whose randomness has no seed; InputError for an object that is no estimator.
+    labels, an estimator whose randomness has no seed, and a pipeline unless `refit`; InputError for an object that is no estimator.
     """
     from sklearn.base import is_classifier, is_regressor
 
-    if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit") and hasattr(estimator, "predict")):
-        raise InputError(
-            f"{type(estimator).__name__} is no scikit-learn estimator: it needs get_params, fit and predict"
-        )
+    if isinstance(estimator, Network):
+        return _network(estimator, data, refit=refit)
+    _check_estimator(estimator)
     if is_classifier(estimator) != isinstance(data, LabelledData) or is_regressor(estimator) == is_classifier(
         estimator
     ):
         wanted = "classifier" if isinstance(data, LabelledData) else "regression"
         raise SpecError(f"{type(estimator).__name__} is not a {wanted}, which these scores need")
-    if probabilities and not hasattr(estimator, "predict_proba"):
-        raise SpecError(f"neg_log_loss needs probabilities, and {type(estimator).__name__} has no predict_proba")
+    _check_answers(estimator, data, probabilities=probabilities, order=order)
     make = None if refit else _ENGINES.get(f"{type(estimator).__module__.split('.')[0]}.{type(estimator).__name__}")
     if make is not None:
         return make(estimator, data)
     _check_seeded(estimator)
-    return RefitEngine(estimator, data, probabilities=probabilities)
+    if not refit:
+        _check_no_pipeline(estimator)
+    return RefitEngine(estimator, data, probabilities=probabilities, order=order)
+
+
+def refit_engine(
+    estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, order: bool
+) -> TrainingEngine:
+    """The estimator itself, trained once a coalition: what the engine that was chosen for it is to reproduce."""
+    if isinstance(estimator, Network):
+        return _network(estimator, data, refit=True)
+    return RefitEngine(estimator, data, probabilities=probabilities, order=order)
+
+
+def _network(network: Network, data: LabelledData | NumericData, *, refit: bool) -> TrainingEngine:
+    if (network.kind == "classifier") != isinstance(data, LabelledData):
+        raise SpecError(f"a network of kind {network.kind!r} cannot be judged by these scores; give it the other kind")
+    # Torch takes seconds to import, and only networks need it.
+    from xai_ray.valuation.network_alone import LoneNetworkEngine
+    from xai_ray.valuation.networks import NetworkEngine
+
+    return LoneNetworkEngine(network, data) if refit else NetworkEngine(network, data)
+
+
+def _check_estimator(estimator: Any) -> None:
+    if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+        raise InputError(
+            f"{type(estimator).__name__} is no scikit-learn estimator: it needs get_params, fit and predict"
+        )
+
+
+def _check_answers(estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, order: bool) -> None:
+    name = type(estimator).__name__
+    if hasattr(estimator, "predict_proba") or not isinstance(data, LabelledData):
+        return
+    if probabilities:
+        raise SpecError(f"these scores need probabilities, and {name} has no predict_proba")
+    if order and not hasattr(estimator, "decision_function"):
+        raise SpecError(f"roc_auc needs predict_proba or decision_function, and {name} has neither")
+    if order and len(data.classes) > 2:
+        raise SpecError(f"roc_auc of {len(data.classes)} classes needs probabilities, and {name} has no predict_proba")
+
+
+def _check_no_pipeline(estimator: Any) -> None:
+    steps = getattr(estimator, "steps", None)
+    if not isinstance(steps, list):
+        return
+    first, last = steps[0][1], type(steps[-1][1]).__name__
+    raise SpecError(
+        f"{type(estimator).__name__} fits {type(first).__name__} anew on every coalition, so that a point's value holds what it does to "
+        f"that step: another game. Transform the features beforehand and give {last} alone, or ask for refit=True"
+    )
 
 
 def _logistic(estimator: Any, data: Any) -> TrainingEngine:
     p = estimator.get_params()
     _demand(estimator, "l1_ratio", p.get("l1_ratio") in (0, 0.0, None))
     _demand(estimator, "penalty", p.get("penalty") in ("l2", "deprecated", "warn"))
-    _demand(estimator, "class_weight", p["class_weight"] is None)
     _demand(estimator, "solver", p["solver"] != "liblinear")
     _demand(estimator, "dual", not p["dual"])
+    C, intercept, weight = float(p["C"]), bool(p["fit_intercept"]), class_weight_of(p["class_weight"], data.classes)
     if len(data.classes) > 2:
         held = one_hot(data.labels, len(data.classes))
-        many = SoftmaxFits(data.rows, held, C=float(p["C"]), intercept=bool(p["fit_intercept"]))
+        many = SoftmaxFits(data.rows, held, C=C, intercept=intercept, class_weight=weight)
         return SoftmaxEngine(many, data.test_rows)
-    fits = LogisticFits(data.rows, data.labels, C=float(p["C"]), intercept=bool(p["fit_intercept"]))
+    fits = LogisticFits(data.rows, data.labels, C=C, intercept=intercept, class_weight=weight)
     return LogisticEngine(fits, data.test_rows)
 
 
@@ -65,16 +127,19 @@ def _ridge(estimator: Any, data: Any) -> TrainingEngine:
     p = estimator.get_params()
     _demand(estimator, "positive", not p["positive"])
     _demand(estimator, "alpha", np.ndim(p["alpha"]) == 0)
-    if isinstance(data, LabelledData):
-        _demand(estimator, "class_weight", p["class_weight"] is None)
     alpha, intercept = float(p["alpha"]), bool(p["fit_intercept"])
     labels, classes, targets = _targets(data)
+    held = None if labels is None else one_hot(labels, classes)
+    weight = class_weight_of(p["class_weight"], data.classes) if isinstance(data, LabelledData) else None
     if data.rows.shape[1] < len(data.rows):
-        linear = LinearRidgeFits(data.rows, data.test_rows, targets, alpha=alpha, intercept=intercept)
+        linear = LinearRidgeFits(
+            data.rows, data.test_rows, targets, alpha=alpha, intercept=intercept, held=held, class_weight=weight
+        )
         return RidgeEngine(linear, labels, classes)
     with np.errstate(over="ignore"):
         kernel, cross = data.rows @ data.rows.T, data.test_rows @ data.rows.T
-    return RidgeEngine(RidgeFits(kernel, cross, targets, alpha=alpha, intercept=intercept), labels, classes)
+    fits = RidgeFits(kernel, cross, targets, alpha=alpha, intercept=intercept, held=held, class_weight=weight)
+    return RidgeEngine(fits, labels, classes)
 
 
 def _kernel_ridge(estimator: Any, data: Any) -> TrainingEngine:

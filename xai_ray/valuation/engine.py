@@ -20,6 +20,8 @@ class TrainingEngine(Protocol):
     """What it does, for people and for the digest."""
     tile: int
     """Coalitions of one call of `decisions`."""
+    chains: bool
+    """Whether the prefixes of an order cost less than the same coalitions one by one."""
 
     def decisions(self, coalitions: Coalitions) -> Floats:
         """`tile` coalitions of points (tile, n) -> (tile, m, C), see `scores`. Empty rows may hold anything finite."""
@@ -37,26 +39,31 @@ class LogisticEngine:
 
     name = "logistic regression by batched Newton steps"
     tile = TILE
+    chains = True
 
     def __init__(self, fits: LogisticFits, test_rows: Floats) -> None:
         self._fits = fits
         ones = fits.rows.shape[1] - test_rows.shape[1]
         self._test_rows = np.hstack([test_rows, np.ones((len(test_rows), ones))])
-        self._held = one_hot(fits.labels.astype(np.int64), 2)
 
     def decisions(self, coalitions: Coalitions) -> Floats:
         """Shape (tile, m, 2): 0 and the log-odds of class 1."""
-        weights = coalitions.astype(np.float64)
+        weights = self._fits.weights(coalitions)
         # All points stand in for coalitions without a fit: that fit is the start, so it costs nothing.
-        weights[~self._fits.two_classes(weights)] = 1.0
-        theta = self._fits.parameters(weights)
-        out = np.zeros((len(coalitions), len(self._test_rows), 2))
-        out[..., 1] = theta @ self._test_rows.T
-        return without_absent(out, held_classes(coalitions, self._held))
+        weights[~self._fits.two_classes(weights)] = self._fits.weights(
+            np.ones((1, coalitions.shape[1]), dtype=np.bool_)
+        )
+        return self._decided(self._fits.parameters(weights), held_classes(coalitions, self._fits.held))
 
     def prefixes(self, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
         """One fit a prefix."""
-        return prefixes_one_by_one(self, order, lengths)
+        theta = self._fits.prefix_parameters(order, lengths)
+        held = np.cumsum(self._fits.held[order], axis=0)[lengths - 1] > 0
+        for start in range(0, len(lengths), TILE):
+            yield start, self._decided(theta[start : start + TILE], held[start : start + TILE])
+
+    def _decided(self, theta: Floats, held: Mask) -> Floats:
+        return without_absent(two_columns(theta @ self._test_rows.T), held)
 
 
 class SoftmaxEngine:
@@ -64,6 +71,7 @@ class SoftmaxEngine:
 
     name = "softmax regression by batched Newton steps"
     tile = SOFTMAX_TILE
+    chains = False
 
     def __init__(self, fits: SoftmaxFits, test_rows: Floats) -> None:
         self._fits = fits
@@ -93,6 +101,8 @@ class RidgeEngine:
     def __init__(self, fits: RidgeFits | LinearRidgeFits, labels: Ints | None, classes: int) -> None:
         self.name = "ridge, prefixes from Cholesky factors"
         self.tile = TILE if isinstance(fits, LinearRidgeFits) else 16
+        # Balanced weights change with every prefix, and then no factor serves two of them.
+        self.chains = not isinstance(fits.class_weight, str)
         self._fits = fits
         self._held = None if labels is None else one_hot(labels, classes)
 
@@ -101,19 +111,26 @@ class RidgeEngine:
         found = self._fits.predictions(coalitions)
         if self._held is None:
             return found
-        return without_absent(_two_columns(found), held_classes(coalitions, self._held))
+        return without_absent(self._columns(found), held_classes(coalitions, self._held))
 
     def prefixes(self, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
         """All prefixes are solved, those asked for are given."""
+        if not self.chains:
+            yield from prefixes_one_by_one(self, order, lengths)
+            return
         held = None if self._held is None else np.cumsum(self._held[order], axis=0) > 0
         place = 0
         for first, block in self._fits.prefixes(order):
             asked = lengths[(lengths >= first) & (lengths < first + len(block))]
             if not len(asked):
                 continue
-            chosen = block[asked - first]
-            yield place, chosen if held is None else without_absent(_two_columns(chosen), held[asked - 1])
+            chosen = block if len(asked) == len(block) else block[asked - first]
+            yield place, chosen if held is None else without_absent(self._columns(chosen), held[asked - 1])
             place += len(asked)
+
+    @staticmethod
+    def _columns(found: Floats) -> Floats:
+        return found if found.shape[2] > 1 else two_columns(found[..., 0])
 
 
 def prefixes_one_by_one(engine: TrainingEngine, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
@@ -126,9 +143,11 @@ def prefixes_one_by_one(engine: TrainingEngine, order: Ints, lengths: Ints) -> I
         yield start, engine.decisions(place[None, :] < filled[:, None])[: len(part)]
 
 
-def _two_columns(found: Floats) -> Floats:
-    """One target for two classes becomes 0 and that target; more targets stay."""
-    return found if found.shape[2] > 1 else np.concatenate([np.zeros_like(found), found], axis=2)
+def two_columns(found: Floats) -> Floats:
+    """Log-odds or margins of class 1, shape (c, m), as decisions (c, m, 2); each class contiguous, since scores read them so."""
+    out = np.zeros((2, *found.shape))
+    out[1] = found
+    return np.moveaxis(out, 0, 2)
 
 
 def one_hot(labels: Ints, classes: int) -> Floats:

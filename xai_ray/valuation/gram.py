@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from xai_ray.errors import InputError
-from xai_ray.types import Floats
+from xai_ray.types import Floats, Ints
 
 _LARGEST = 1 << 24
 """Entries of the table of column products; above it each Gram matrix is formed by itself."""
@@ -29,8 +31,18 @@ class WeightedGram:
         self._place = np.empty((d, d), dtype=np.int64)
         self._place[upper] = self._place.T[upper] = np.arange(len(upper[0]))
 
+    def reordered(self, order: Ints) -> WeightedGram:
+        """The same for the rows in another order."""
+        other = copy(self)
+        other.rows = self.rows[order]
+        other._products = None if self._products is None else self._products[order]
+        return other
+
     def __call__(self, weights: Floats) -> Floats:
-        """Weights (b, n) -> (b, d, d). The bits of a matrix depend on its weights and on b, not on the other weights."""
+        """Weights (b, t) of the first t rows -> (b, d, d). The bits of a matrix depend on its weights and on b, not on the other
+        weights.
+        """
+        t = weights.shape[1]
         if self._products is None:
-            return (self.rows.T * weights[:, None, :]) @ self.rows
-        return (weights @ self._products)[:, self._place]
+            return (self.rows[:t].T * weights[:, None, :]) @ self.rows[:t]
+        return (weights @ self._products[:t]).take(self._place, axis=1)

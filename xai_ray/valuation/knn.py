@@ -17,8 +17,8 @@ from xai_ray.errors import InputError, SpecError
 from xai_ray.types import Floats, Mask
 from xai_ray.valuation.data import LabelledData, labelled
 
-_ENTRIES = 1 << 21
-"""Distances held at a time. Fixed, so that the sum over test points is cut at the same places on every machine."""
+_ENTRIES = 1 << 14
+"""Distances held at a time: as many as stay in a processor's cache. Fixed, since it may decide the rounding of sums."""
 
 
 def knn_shapley(
@@ -47,15 +47,15 @@ def knn_shapley(
     weights = _hard_weights(n, k) if utility == "hard" else _soft_weights(n, k)
     total = np.zeros(n)
     for start, stop in _cuts(data):
-        distances, matches = _pairs(data, start, stop)
-        order = np.argsort(distances, axis=1, kind="stable")
-        hits = np.take_along_axis(matches, order, axis=1).astype(np.float64)
-        found = _sorted_values(hits, _ties(np.take_along_axis(distances, order, axis=1)), weights)
+        distances = _distances(data, start, stop)
+        # Any order of tied points will do, and the default sort is several times faster than a stable one.
+        order = np.argsort(distances, axis=1)
+        hits = (data.labels.take(order) == data.test_labels[start:stop, None]).astype(np.float64)
+        ranked = distances.take(order + n * np.arange(stop - start)[:, None])
+        found = _sorted_values(hits, _ties(ranked), weights)
         if utility == "soft":
             found += _soft_constant(hits.sum(axis=1), n, k, len(data.classes))[:, None]
-        back = np.empty_like(found)
-        np.put_along_axis(back, order, found, axis=1)
-        total += back.sum(axis=0)
+        total += np.bincount(order.ravel(), weights=found.ravel(), minlength=n)
     return total / len(data.test_rows)
 
 
@@ -77,7 +77,8 @@ def threshold_knn_shapley(
     harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, n + 1))])
     total = np.zeros(n)
     for start, stop in _cuts(data):
-        distances, matches = _pairs(data, start, stop)
+        distances = _distances(data, start, stop)
+        matches = data.test_labels[start:stop, None] == data.labels
         near = distances <= radius * radius
         count = near.sum(axis=1, keepdims=True)
         hits = (matches & near).sum(axis=1, keepdims=True)
@@ -93,13 +94,13 @@ def _cuts(data: LabelledData) -> list[tuple[int, int]]:
     return [(start, min(start + rows, m)) for start in range(0, m, rows)]
 
 
-def _pairs(data: LabelledData, start: int, stop: int) -> tuple[Floats, Mask]:
-    """Squared distances and equal labels of test points [start, stop), shape (t, n)."""
+def _distances(data: LabelledData, start: int, stop: int) -> Floats:
+    """Squared distances of test points [start, stop), shape (t, n)."""
     # Differences, not a matrix product: equal points must get equal bits, or ties would be missed.
     distances = cdist(data.test_rows[start:stop], data.rows, "sqeuclidean")
     if not np.isfinite(distances).all():
         raise InputError("distances overflow; scale the features")
-    return distances, data.test_labels[start:stop, None] == data.labels[None, :]
+    return distances
 
 
 def _hard_weights(n: int, k: int) -> Floats:
@@ -162,6 +163,5 @@ def _sorted_values(hits: Floats, first: Mask | None, weights: Floats) -> Floats:
 
 def _after(terms: Floats) -> Floats:
     """Sum of the later entries of each row."""
-    out = np.zeros_like(terms)
-    out[:, :-1] = np.cumsum(terms[:, :0:-1], axis=1)[:, ::-1]
-    return out
+    sums = np.cumsum(terms, axis=1)
+    return np.subtract(sums[:, -1:].copy(), sums, out=sums)

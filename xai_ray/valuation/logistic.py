@@ -12,8 +12,9 @@ import numpy as np
 
 from xai_ray.errors import SpecError
 from xai_ray.types import Floats, Ints, Mask
+from xai_ray.valuation.class_weights import ClassWeight, member_weights
 from xai_ray.valuation.gram import WeightedGram
-from xai_ray.valuation.newton import minimise
+from xai_ray.valuation.newton import members_told, minimise
 
 TILE = 64
 """Models of one batch. Fixed: matrix products round differently in batches of another height."""
@@ -24,19 +25,28 @@ _TOLERANCE = 1e-11
 class LogisticFits:
     """Minimisers for weightings of n rows (n, d) with labels 0 and 1."""
 
-    def __init__(self, rows: Floats, labels: Ints, *, C: float, intercept: bool) -> None:
+    def __init__(
+        self, rows: Floats, labels: Ints, *, C: float, intercept: bool, class_weight: ClassWeight = None
+    ) -> None:
         check_penalty(C)
         n, d = rows.shape
         self.rows = np.hstack([rows, np.ones((n, 1))]) if intercept else rows
         self.labels = labels.astype(np.float64)
+        self.held = np.stack([1.0 - self.labels, self.labels], axis=1)
+        self.class_weight: ClassWeight = class_weight
         self.penalty = np.full(self.rows.shape[1], 1.0 / C)
         if intercept:
             self.penalty[d] = 0.0
         self.gram = WeightedGram(self.rows)
         self._tolerance = _TOLERANCE * gradient_scale(self.rows)
         self._start = np.zeros(self.rows.shape[1])
-        if self.two_classes(np.ones((1, n)))[0]:
-            self._start = self.parameters(np.ones((1, n)))[0]
+        everyone = self.weights(np.ones((1, n), dtype=np.bool_))
+        if self.two_classes(everyone)[0]:
+            self._start = self.parameters(everyone)[0]
+
+    def weights(self, coalitions: Mask) -> Floats:
+        """Weightings of coalitions (b, n): their members, by the class weights."""
+        return member_weights(coalitions, self.held, self.class_weight)
 
     def two_classes(self, weights: Floats) -> Mask:
         """Whether each weighting (b, n) gives weight to both classes, shape (b,): the others have no finite minimiser."""
@@ -47,7 +57,7 @@ class LogisticFits:
         """Minimisers (b, d), or (b, d + 1) with the intercept last, for non-negative weights (b, n).
 
         Bits of a row depend on its weights and its place modulo TILE. Raises SpecError for a row with one class or
-        none, XaiRayError naming the row when Newton does not converge.
+        none, XaiRayError naming the coalition when Newton does not converge.
         """
         lone = np.flatnonzero(~self.two_classes(weights))
         if len(lone):
@@ -56,45 +66,89 @@ class LogisticFits:
             )
         theta = np.empty((len(weights), self.rows.shape[1]))
         start = np.tile(self._start, (TILE, 1))
+        everyone = np.arange(weights.shape[1])
         for first in range(0, len(weights), TILE):
             part = weights[first : first + TILE]
             tile = np.zeros((TILE, weights.shape[1]))
             tile[: len(part)] = part
             real = np.arange(TILE) < len(part)
-            found = minimise(_Tile(self, tile), start, real, tolerance=self._tolerance, first=first)
-            theta[first : first + TILE] = found[: len(part)]
+            problems = _Tile(self.rows, self.labels, self.gram, self.penalty, tile, everyone, whole=True)
+            theta[first : first + TILE] = minimise(problems, start, real, tolerance=self._tolerance)[: len(part)]
+        return theta
+
+    def prefix_parameters(self, order: Ints, lengths: Ints) -> Floats:
+        """Minimisers for the first t points of `order` for each t of the ascending `lengths`, shape (len(lengths), d or d + 1); 0
+        for prefixes of one class. Bits depend on all arguments. Raises XaiRayError naming the coalition when Newton does not converge.
+        """
+        theta = np.zeros((len(lengths), self.rows.shape[1]))
+        held = self.held[order]
+        lone = int(np.argmax((np.cumsum(held, axis=0) > 0).all(axis=1)))
+        rows, labels, gram = self.rows[order], self.labels[order], self.gram.reordered(order)
+        begin, start = int(np.searchsorted(lengths, lone, side="right")), self._start
+        # From long to short: the fit of the next longer prefix is a better start than that of all points.
+        for first in range(len(lengths) - TILE, begin - TILE, -TILE):
+            tile = slice(max(first, begin), first + TILE)
+            part = lengths[tile]
+            # Later points have no weight in these prefixes, and need not enter any product.
+            t = int(part[-1])
+            weights = member_weights(np.arange(t) < part[:, None], held[:t], self.class_weight)
+            problems = _Tile(rows[:t], labels[:t], gram, self.penalty, weights, order, whole=False)
+            active = np.ones(len(part), dtype=np.bool_)
+            theta[tile] = minimise(problems, np.tile(start, (len(part), 1)), active, tolerance=self._tolerance)
+            start = theta[tile.start]
         return theta
 
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """The problems of TILE weightings (TILE, n)."""
+    """The problems of b weightings (b, t) of the same t rows; `numbers` are those of the training points in that order."""
 
-    fits: LogisticFits
+    rows: Floats
+    labels: Floats
+    gram: WeightedGram
+    penalty: Floats
     weights: Floats
+    numbers: Ints
+    whole: bool
+    """Whether all b Hessians are formed, so that a row's rounding does not depend on which others are still moving."""
 
     def scores(self, parameters: Floats) -> Floats:
-        return parameters @ self.fits.rows.T
+        return parameters @ self.rows.T
 
     def objective(self, rows: Ints, parameters: Floats, scores: Floats) -> Floats:
-        loss = np.logaddexp(0.0, scores) - self.fits.labels * scores
-        penalty = 0.5 * (parameters * parameters * self.fits.penalty).sum(axis=1)
+        # log(1 + exp(z)) by parts: numpy's logaddexp takes ten times as long.
+        loss = np.log1p(np.exp(-np.abs(scores))) + np.maximum(scores, 0.0) - self.labels * scores
+        penalty = 0.5 * (parameters * parameters * self.penalty).sum(axis=1)
         return (self.weights[rows] * loss).sum(axis=1) + penalty
 
-    def gradient(self, parameters: Floats, scores: Floats) -> Floats:
-        residuals = self.weights * (_sigmoid(scores) - self.fits.labels)
-        return residuals @ self.fits.rows + parameters * self.fits.penalty
+    def chances(self, scores: Floats) -> Floats:
+        return 0.5 * (1.0 + np.tanh(0.5 * scores))
 
-    def step(self, scores: Floats, gradient: Floats, active: Mask) -> Floats:
-        chance = _sigmoid(scores)
-        curvature = np.where(active[:, None], self.weights * chance * (1.0 - chance), 0.0)
-        hessian = self.fits.gram(curvature)[active]
+    def gradient(self, parameters: Floats, chances: Floats) -> Floats:
+        residuals = self.weights * (chances - self.labels)
+        return residuals @ self.rows + parameters * self.penalty
+
+    def step(self, chances: Floats, gradient: Floats, active: Mask) -> Floats:
+        moving = np.flatnonzero(active)
+        chance = chances[moving]
+        curvature = self.weights[moving] * chance * (1.0 - chance)
+        hessian = self._hessians(curvature, moving)
         diagonal = np.arange(gradient.shape[1])
         # The intercept has no penalty: where every chance is 0 or 1 its curvature vanishes.
-        hessian[:, diagonal, diagonal] += np.maximum(self.fits.penalty, 1e-12)
+        hessian[:, diagonal, diagonal] += np.maximum(self.penalty, 1e-12)
         step = np.zeros_like(gradient)
-        step[active] = np.linalg.solve(hessian, gradient[active][..., None])[..., 0]
+        step[moving] = np.linalg.solve(hessian, gradient[moving][..., None])[..., 0]
         return step
+
+    def told(self, row: int) -> str:
+        return members_told(np.sort(self.numbers[np.flatnonzero(self.weights[row])]))
+
+    def _hessians(self, curvature: Floats, moving: Ints) -> Floats:
+        if not self.whole:
+            return self.gram(curvature)
+        filled = np.zeros_like(self.weights)
+        filled[moving] = curvature
+        return self.gram(filled)[moving]
 
 
 def check_penalty(C: float) -> None:
@@ -106,7 +160,3 @@ def check_penalty(C: float) -> None:
 def gradient_scale(rows: Floats) -> float:
     """What gradients of n rows (n, d) are measured in: 1 + the largest column sum of |X|."""
     return 1.0 + float(np.abs(rows).sum(axis=0).max())
-
-
-def _sigmoid(scores: Floats) -> Floats:
-    return 0.5 * (1.0 + np.tanh(0.5 * scores))

@@ -18,6 +18,7 @@ class NeighbourEngine:
 
     name = "nearest neighbours from one sort"
     tile = 16
+    chains = False
 
     def __init__(self, data: LabelledData, k: int) -> None:
         if k < 1:

@@ -13,9 +13,10 @@ import numpy as np
 
 from xai_ray.errors import SpecError
 from xai_ray.types import Coalitions, Floats, Ints, Mask
+from xai_ray.valuation.class_weights import ClassWeight, member_weights
 from xai_ray.valuation.gram import WeightedGram
 from xai_ray.valuation.logistic import check_penalty, gradient_scale
-from xai_ray.valuation.newton import minimise
+from xai_ray.valuation.newton import members_told, minimise
 
 SOFTMAX_TILE = 16
 """Models of one batch. Fixed: matrix products round differently in batches of another height."""
@@ -29,7 +30,9 @@ _ABSENT = -1e300
 class SoftmaxFits:
     """Minimisers for coalitions of n rows (n, d) with one-hot labels (n, C)."""
 
-    def __init__(self, rows: Floats, held: Floats, *, C: float, intercept: bool) -> None:
+    def __init__(
+        self, rows: Floats, held: Floats, *, C: float, intercept: bool, class_weight: ClassWeight = None
+    ) -> None:
         check_penalty(C)
         n, d = rows.shape
         parameters = (d + intercept) * held.shape[1]
@@ -40,6 +43,7 @@ class SoftmaxFits:
             )
         self.rows = np.hstack([rows, np.ones((n, 1))]) if intercept else rows
         self.held, self.intercept, self.strength = held, intercept, 1.0 / C
+        self.class_weight: ClassWeight = class_weight
         self.penalised = np.ones(self.rows.shape[1])
         if intercept:
             self.penalised[d] = 0.0
@@ -55,7 +59,7 @@ class SoftmaxFits:
         """Minimisers (b, C, d), or (b, C, d + 1) with the intercepts last, which sum to 0; 0 for classes not held.
 
         Bits of a row depend on its coalition and its place modulo SOFTMAX_TILE. Raises SpecError for a row with one class or
-        none, XaiRayError naming the row when Newton does not converge.
+        none, XaiRayError naming the coalition when Newton does not converge.
         """
         few = np.flatnonzero(self.classes(coalitions).sum(axis=1) < 2)
         if len(few):
@@ -69,7 +73,7 @@ class SoftmaxFits:
             tile[: len(part)] = part
             real = np.arange(SOFTMAX_TILE) < len(part)
             problems = _Tile.of(self, tile)
-            found = minimise(problems, start, real, tolerance=self._tolerance, first=first)
+            found = minimise(problems, start, real, tolerance=self._tolerance)
             theta[first : first + SOFTMAX_TILE] = found[: len(part)].reshape(-1, *shape)
         return theta
 
@@ -87,7 +91,10 @@ class _Tile:
     def of(cls, fits: SoftmaxFits, coalitions: Coalitions) -> _Tile:
         present = fits.classes(coalitions)
         strength = np.where(present.sum(axis=1) == 2, 2.0, 1.0) * fits.strength
-        return cls(fits, coalitions.astype(np.float64), present, strength)
+        return cls(fits, member_weights(coalitions, fits.held, fits.class_weight), present, strength)
+
+    def told(self, row: int) -> str:
+        return members_told(np.flatnonzero(self.weights[row]))
 
     def scores(self, parameters: Floats) -> Floats:
         b, c = self.present.shape
@@ -101,27 +108,32 @@ class _Tile:
         # Points of a class that the coalition does not hold have weight 0, and there z is finite.
         own = (z * self.fits.held.T).sum(axis=1)
         members = self.weights[rows] > 0
-        total = np.where(members, loss - own, 0.0).sum(axis=1)
+        total = np.where(members, self.weights[rows] * (loss - own), 0.0).sum(axis=1)
         squares = (theta * theta * self.fits.penalised).sum(axis=(1, 2))
         return total + 0.5 * self.strength[rows] * squares + 0.5 * self._shift(theta) ** 2
 
-    def gradient(self, parameters: Floats, scores: Floats) -> Floats:
+    def chances(self, scores: Floats) -> Floats:
+        z = self._masked(scores, slice(None))
+        raised = np.exp(z - z.max(axis=1, keepdims=True))
+        return raised / raised.sum(axis=1, keepdims=True)
+
+    def gradient(self, parameters: Floats, chances: Floats) -> Floats:
         b, c = self.present.shape
         theta = parameters.reshape(b, c, -1)
-        residuals = (self._chances(scores) - self.fits.held.T) * self.weights[:, None, :]
+        residuals = (chances - self.fits.held.T) * self.weights[:, None, :]
         out = residuals @ self.fits.rows + theta * self.fits.penalised * self.strength[:, None, None]
         if self.fits.intercept:
             out[..., -1] += self._shift(theta)[:, None]
         return np.where(self.present[..., None], out, 0.0).reshape(b, -1)
 
-    def step(self, scores: Floats, gradient: Floats, active: Mask) -> Floats:
+    def step(self, chances: Floats, gradient: Floats, active: Mask) -> Floats:
         step = np.zeros_like(gradient)
-        step[active] = np.linalg.solve(self._hessian(scores)[active], gradient[active][..., None])[..., 0]
+        step[active] = np.linalg.solve(self._hessian(chances)[active], gradient[active][..., None])[..., 0]
         return step
 
-    def _hessian(self, scores: Floats) -> Floats:
+    def _hessian(self, chances: Floats) -> Floats:
         (b, c), d = self.present.shape, self.fits.rows.shape[1]
-        chances, (one, two) = self._chances(scores), self.fits.pairs
+        one, two = self.fits.pairs
         weights = chances[:, one] * ((one == two)[:, None] - chances[:, two]) * self.weights[:, None, :]
         blocks = self.fits.gram(weights.reshape(b * len(one), -1)).reshape(b, len(one), d, d)
         out = np.empty((b, c, d, c, d))
@@ -138,11 +150,6 @@ class _Tile:
     def _masked(self, scores: Floats, rows: Ints | slice) -> Floats:
         present = self.present[rows]
         return np.where(present[..., None], scores.reshape(*present.shape, -1), _ABSENT)
-
-    def _chances(self, scores: Floats) -> Floats:
-        z = self._masked(scores, slice(None))
-        raised = np.exp(z - z.max(axis=1, keepdims=True))
-        return raised / raised.sum(axis=1, keepdims=True)
 
     def _shift(self, theta: Floats) -> Floats:
         return theta[..., -1].sum(axis=1) if self.fits.intercept else np.zeros(len(theta))

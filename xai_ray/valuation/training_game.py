@@ -14,11 +14,12 @@ import numpy.typing as npt
 from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName
 from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
-from xai_ray.valuation.choose import choose_engine
+from xai_ray.valuation.choose import choose_engine, classifies, refit_engine
 from xai_ray.valuation.data import LabelledData, labelled, numeric
-from xai_ray.valuation.engine import RidgeEngine
-from xai_ray.valuation.refit import RefitEngine
-from xai_ray.valuation.scores import SCORES
+from xai_ray.valuation.network import Network
+from xai_ray.valuation.own_score import OwnScore
+from xai_ray.valuation.scores import SCORES, Score
+from xai_ray.valuation.self_check import SelfCheck
 from xai_ray.valuation.threads import library_threads
 
 
@@ -42,7 +43,7 @@ class TrainingGame:
         X_test: npt.ArrayLike,
         y_test: npt.ArrayLike,
         *,
-        scores: Sequence[str],
+        scores: Sequence[str | OwnScore],
         groups: npt.ArrayLike | None = None,
         player_names: Sequence[str] | None = None,
         empty: Sequence[float] | None = None,
@@ -52,14 +53,16 @@ class TrainingGame:
         """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
         algebra may move last bits, so they belong to the game.
         """
-        self.output_names = _known(scores)
-        classifies = SCORES[self.output_names[0]].classifies
-        self._data = labelled(X, y, X_test, y_test) if classifies else numeric(X, y, X_test, y_test)
+        self.output_names, self._scored, own = _known(scores, estimator)
+        labels = self._scored[0].classifies
+        self._data = labelled(X, y, X_test, y_test) if labels else numeric(X, y, X_test, y_test)
         self._truth: Floats | Ints = (
             self._data.test_labels if isinstance(self._data, LabelledData) else self._data.test_targets
         )
-        if "r2" in self.output_names and np.ptp(self._truth) == 0:
-            raise InputError("r2 needs test targets that differ; use neg_mean_squared_error")
+        classes = len(self._data.classes) if isinstance(self._data, LabelledData) else 1
+        for row in self._scored:
+            if row.check is not None:
+                row.check(self._truth, classes)
         self._owner, names = _players(groups, len(self._data.rows))
         self.n_players = len(names)
         self.n_outputs = len(self.output_names)
@@ -70,14 +73,17 @@ class TrainingGame:
             raise SpecError(f"threads is the number of threads of a batch, at least 1; got {threads}")
         self.threads = threads
         self._estimator = estimator
-        self._probabilities = any(SCORES[name].probabilities for name in self.output_names)
-        self._engine = choose_engine(estimator, self._data, probabilities=self._probabilities, refit=refit)
+        self._probabilities = any(row.probabilities for row in self._scored)
+        self._order = any(row.order for row in self._scored)
+        self._engine = choose_engine(
+            estimator, self._data, probabilities=self._probabilities, order=self._order, refit=refit
+        )
         self.block = self._engine.tile
-        self.chains = isinstance(self._engine, RidgeEngine)
+        self.chains = self._engine.chains
         self._empty = self._empty_values(empty)
-        kind = f"{type(estimator).__module__}.{type(estimator).__qualname__} {printed(estimator.get_params())}"
-        parts = [*described(self._data), self._owner, self._empty, *self.output_names]
-        self.digest = fingerprint(["training", kind, self.engine, *parts])
+        parts = [*described(self._data), self._owner, self._empty, *self.output_names, *own]
+        parts += getattr(self._engine, "described", [])
+        self.digest = fingerprint(["training", _told(estimator), self.engine, *parts])
 
     @property
     def engine(self) -> str:
@@ -116,13 +122,13 @@ class TrainingGame:
             order = np.argsort(place[self._owner], kind="stable")
             for first, decisions in self._engine.prefixes(order, np.cumsum(sizes[permutation])):
                 out[row, first + 1 : first + 1 + len(decisions)] = self._scores(decisions)
-            prefixes = place[None, :] < np.arange(self.n_players + 1)[:, None]
-            self._check_finite(out[row], prefixes)
+            if not np.isfinite(out[row]).all():
+                self._check_finite(out[row], place[None, :] < np.arange(self.n_players + 1)[:, None])
         return out
 
     def refit_values(self, coalitions: Coalitions) -> Values:
         """Scores of c coalitions by fitting the estimator itself, shape (c, k): what the engine is to reproduce."""
-        engine = RefitEngine(self._estimator, self._data, probabilities=self._probabilities)
+        engine = refit_engine(self._estimator, self._data, probabilities=self._probabilities, order=self._order)
         out = self._scores(engine.decisions(coalitions[:, self._owner]))
         out[~coalitions.any(axis=1)] = self._empty
         return out
@@ -132,8 +138,23 @@ class TrainingGame:
         nothing = np.zeros(len(coalitions), dtype=np.int64)
         return np.abs(self.values(coalitions, nothing) - self.refit_values(coalitions)).max(axis=0)
 
+    def sample_check(
+        self, coalitions: Coalitions, values: Values, *, seed: int, share: float = 0.01, least: int = 8
+    ) -> SelfCheck:
+        """Refit a random `share` of a run's coalitions (c, n), at least `least`, beside its values (c, k); by the seed alone.
+
+        An estimator that stops early (scikit-learn's default tolerances) differs from the minimum that an engine finds: a test point
+        or two of accuracy. Raises InputError for values of another shape, and what a fit of the estimator raises.
+        """
+        if values.shape != (len(coalitions), self.n_outputs):
+            raise InputError(f"values have shape {values.shape}; expected {(len(coalitions), self.n_outputs)}")
+        count = min(len(coalitions), max(least, round(share * len(coalitions))))
+        rows = np.sort(np.random.Generator(np.random.Philox(key=seed)).permutation(len(coalitions))[:count])
+        differences = np.abs(values[rows] - self.refit_values(coalitions[rows]))
+        return SelfCheck(self.output_names, rows.astype(np.int64), differences)
+
     def _scores(self, decisions: Floats) -> Values:
-        out = np.stack([SCORES[name].score(decisions, self._truth) for name in self.output_names], axis=1)
+        out = np.stack([row.score(decisions, self._truth) for row in self._scored], axis=1)
         # A comparison with NaN chooses a class all the same: what a broken model decides must not become a score.
         out[~np.isfinite(decisions.max(axis=(1, 2)))] = np.nan
         return out
@@ -141,7 +162,13 @@ class TrainingGame:
     def _empty_values(self, given: Sequence[float] | None) -> Floats:
         classes = len(self._data.classes) if isinstance(self._data, LabelledData) else 1
         if given is None:
-            return np.array([SCORES[name].empty(self._truth, classes) for name in self.output_names])
+            guessed = np.array([row.empty(self._truth, classes) for row in self._scored])
+            if not np.isfinite(guessed).all():
+                place = int(np.flatnonzero(~np.isfinite(guessed))[0])
+                raise NonFiniteValue(
+                    f"{self.output_names[place]} of the empty coalition is {guessed[place]}; give the game its value as `empty`"
+                )
+            return guessed
         values = np.array(given, dtype=np.float64)
         if values.shape != (self.n_outputs,) or not np.isfinite(values).all():
             raise InputError(f"empty must hold {self.n_outputs} finite numbers, one a score; got {given}")
@@ -158,16 +185,31 @@ class TrainingGame:
             )
 
 
-def _known(scores: Sequence[str]) -> tuple[str, ...]:
-    names = (scores,) if isinstance(scores, str) else tuple(scores)
-    if not names:
+def _known(
+    scores: Sequence[str | OwnScore] | str | OwnScore, estimator: Any
+) -> tuple[tuple[str, ...], list[Score], list[str]]:
+    """Names, rows of the table of scores, and digests of the user's own ones."""
+    given = (scores,) if isinstance(scores, (str, OwnScore)) or callable(scores) else tuple(scores)
+    if not given:
         raise SpecError(f"no score given; known: {', '.join(SCORES)}")
-    for name in names:
-        if name not in SCORES:
+    asked = [one if isinstance(one, (str, OwnScore)) else OwnScore(one) for one in given]
+    for name in asked:
+        if isinstance(name, str) and name not in SCORES:
             raise UnknownName("score", name, SCORES)
-    if len({SCORES[name].classifies for name in names}) > 1:
+    names = tuple(one if isinstance(one, str) else one.title for one in asked)
+    if len(set(names)) < len(names):
+        raise SpecError(f"scores {', '.join(names)} repeat a name; give each OwnScore a name of its own")
+    kinds = {SCORES[one].classifies for one in asked if isinstance(one, str)} or {classifies(estimator)}
+    if len(kinds) > 1:
         raise SpecError(f"scores {', '.join(names)} mix classification and regression; ask for them in two games")
-    return names
+    rows = [SCORES[one] if isinstance(one, str) else one.row(True in kinds) for one in asked]
+    return names, rows, [one.digest for one in asked if isinstance(one, OwnScore)]
+
+
+def _told(estimator: Any) -> str:
+    """An estimator and its parameters, for the digest."""
+    settings = printed(estimator if isinstance(estimator, Network) else estimator.get_params())
+    return f"{type(estimator).__module__}.{type(estimator).__qualname__} {settings}"
 
 
 def _players(groups: npt.ArrayLike | None, n: int) -> tuple[Ints, list[str]]:
