@@ -122,7 +122,7 @@ def test_chains_are_used_where_design_and_game_have_them() -> None:
     for design in (Exhaustive(6), Strata(6, 0, uniform_law(6))):
         assert not chained(Chains(), design)
     assert chained(regression(), Permutations(N, 0))
-    assert not chained(logistic(), Permutations(N, 0))
+    assert chained(logistic(), Permutations(N, 0))
     game = Chains(chains=False)
     evaluate(Unit(0, 3), game, orders)
     assert not game.orders

@@ -192,7 +192,11 @@ MISTAKES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("unknown parameter", {"parameters": {"alfa": 1.0}}, ["game.parameters", "did you mean 'alpha'"]),
     ("parameter of a wrong type", {"parameters": {"alpha": "much"}}, ["game.parameters", "much"]),
     ("negative parameter", {"parameters": {"alpha": -1.0}}, ["alpha is a positive number"]),
-    ("no engine", {"parameters": {"class_weight": "balanced"}}, ["no batched engine", "refit"]),
+    (
+        "no engine",
+        {"estimator": "sklearn.linear_model:LogisticRegression", "parameters": {"solver": "liblinear"}},
+        ["no batched engine", "refit"],
+    ),
     ("regression", {"estimator": "sklearn.linear_model:Ridge"}, ["Ridge is not a classifier"]),
     ("empty of another length", {"empty": [0.1, 0.2]}, ["empty must hold 1"]),
 ]

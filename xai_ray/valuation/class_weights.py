@@ -8,14 +8,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.types import Floats, Mask
+from xai_ray.types import Floats, Ints, Mask
 
 ClassWeight: TypeAlias = Floats | Literal["balanced"] | None
 """One weight a class, shape (C,); `balanced`: members / (classes held x members of the class); None: 1."""
 
 
-def member_weights(coalitions: Mask, held: Floats, class_weight: ClassWeight) -> Floats:
-    """Weights of n points with one-hot labels (n, C) in coalitions (c, n), shape (c, n); 0 for points outside."""
+def member_weights(coalitions: Mask | Ints, held: Floats, class_weight: ClassWeight) -> Floats:
+    """Weights of n points with one-hot labels (n, C) in coalitions (c, n), shape (c, n); 0 for points outside. A bootstrap holds a
+    point several times.
+    """
     members = coalitions.astype(np.float64)
     if class_weight is None:
         return members

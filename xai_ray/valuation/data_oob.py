@@ -14,6 +14,7 @@ import numpy.typing as npt
 from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples, XaiRayError
 from xai_ray.types import Floats, Ints
 from xai_ray.valuation.choose import choose_engine
+from xai_ray.valuation.class_weights import class_weight_of
 from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
 from xai_ray.valuation.draws import Purpose, positive, uniforms
 from xai_ray.valuation.engine import LogisticEngine
@@ -104,7 +105,8 @@ def _predictor(estimator: Any, data: LabelledData | NumericData, refit: bool) ->
     engine = choose_engine(estimator, _sample(data), probabilities=False, refit=refit or not batched)
     if isinstance(engine, LogisticEngine) and isinstance(data, LabelledData):
         p = estimator.get_params()
-        fits = LogisticFits(data.rows, data.labels, C=float(p["C"]), intercept=bool(p["fit_intercept"]))
+        weight, intercept = class_weight_of(p["class_weight"], data.classes), bool(p["fit_intercept"])
+        fits = LogisticFits(data.rows, data.labels, C=float(p["C"]), intercept=intercept, class_weight=weight)
         return engine.name, lambda counts, first: _logistic_predictions(fits, counts)
     return "one fit a bootstrap", lambda counts, first: _refit_predictions(estimator, data, counts, first)
 
@@ -117,7 +119,7 @@ def _sample(data: LabelledData | NumericData) -> LabelledData | NumericData:
 
 
 def _logistic_predictions(fits: LogisticFits, counts: Ints) -> Floats:
-    weights = counts.astype(np.float64)
+    weights = fits.weights(counts)
     lone = ~fits.two_classes(weights)
     weights[lone] = 1.0
     predicted = (fits.parameters(weights) @ fits.rows.T > 0).astype(np.float64)

@@ -44,8 +44,8 @@ class LogisticFits:
         if self.two_classes(everyone)[0]:
             self._start = self.parameters(everyone)[0]
 
-    def weights(self, coalitions: Mask) -> Floats:
-        """Weightings of coalitions (b, n): their members, by the class weights."""
+    def weights(self, coalitions: Mask | Ints) -> Floats:
+        """Weightings of coalitions or bootstraps (b, n): their members, by the class weights."""
         return member_weights(coalitions, self.held, self.class_weight)
 
     def two_classes(self, weights: Floats) -> Mask:
