@@ -28,14 +28,15 @@ def main(source: Path) -> None:
     held_out = [line.split("\t") for line in HELD_OUT.read_text(encoding="utf-8").splitlines()[1:]]
     seen = {line[2] for line in held_out}
     rows = [row for row in clear_cases(source) if row[2] not in seen]
-    head = LogisticRegression(C=1.0, max_iter=1000).fit(_embed([r[2] for r in rows]), [r[0] for r in rows])
-    right = head.predict(_embed([line[2] for line in held_out])) == np.array([int(line[0]) for line in held_out])
+    head = LogisticRegression(C=1.0, max_iter=1000).fit(embed([r[2] for r in rows]), [r[0] for r in rows])
+    right = head.predict(embed([line[2] for line in held_out])) == np.array([int(line[0]) for line in held_out])
     print(f"held-out accuracy {right.mean():.3f} on {len(right)} snippets, trained on {len(rows)}")
     HEAD.parent.mkdir(exist_ok=True)
     np.savez(HEAD, weight=np.float32(head.coef_[0]), bias=np.float32(head.intercept_))
 
 
-def _embed(texts: list[str]) -> np.ndarray:
+def embed(texts: list[str]) -> np.ndarray:
+    """Unit vectors of texts, shape (texts, 384)."""
     model, tokenizer = sentiment_model(np.zeros(384), np.zeros(1))
     by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     vectors = np.empty((len(texts), 384), dtype=np.float32)

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from xai_ray.reports import Result as Result
     from xai_ray.reports import plots as plots
     from xai_ray.stores import open_store as open_store
+    from xai_ray.valuation import TrainingGame as TrainingGame
+    from xai_ray.valuing import value as value
 
 __version__ = "0.1.0"
 
@@ -107,6 +109,8 @@ _PLACES: dict[str, str] = {
     "explain": "xai_ray.api",
     "open_result": "xai_ray.api",
     "open_store": "xai_ray.stores",
+    "TrainingGame": "xai_ray.valuation",
+    "value": "xai_ray.valuing",
 }
 """Public name -> the module that holds it."""
 

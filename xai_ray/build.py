@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from xai_ray import spec as s
-from xai_ray.coalitions import Strata
+from xai_ray.coalitions import Design, Strata
+from xai_ray.engine.chains import chained, free_rows
 from xai_ray.engine.job import manifest_of, unit_draws
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
@@ -21,6 +22,10 @@ from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, kno
 from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
 from xai_ray.stores import Manifest
+from xai_ray.training_spec import TrainingGameSpec
+
+_REFITTED = 8
+"""Coalitions that `check` fits by the estimator itself."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,10 @@ def game_of(spec: s.Spec, base: Path) -> Game:
             return known_game(game.name, game.arguments)
         except (ArithmeticError, LookupError) as error:
             raise SpecError(f"game.arguments of known game {game.name!r}: {error}") from error
+    if isinstance(game, TrainingGameSpec):
+        from xai_ray.training_games import training_game
+
+        return training_game(game, spec.compute, base)
     from xai_ray.model_games import model_game
 
     return model_game(game, spec.compute, spec.seed, base)
@@ -95,8 +104,8 @@ def parse_ask(text: str) -> Question:
 def describe_plan(prepared: Prepared) -> dict[str, Any]:
     """What `check` prints. Times two batches, so that the expected time is a measurement."""
     game, planned = prepared.game, prepared.plan
-    seconds = _seconds_per_evaluation(game)
-    unit = unit_draws(planned.design, game.block, planned.draws)
+    seconds = _seconds_per_evaluation(game, planned.design)
+    unit = unit_draws(planned.design, free_rows(game, planned.design), planned.draws)
     sizes = planned.design.describe()
     facts: dict[str, Any] = {
         "job": manifest_for(prepared).job,
@@ -105,13 +114,28 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         "asks": [f"{_question_text(a.question)} by {a.estimator}" for a in planned.asks],
         "design": sizes["kind"] + (", complete: every coalition once" if sizes["kind"] == "exhaustive" else ""),
         **({"law": _law_text(planned.design, planned.draws)} if isinstance(planned.design, Strata) else {}),
+        **_trained(game),
         "evaluations": planned.evaluations,
         **({"stop": words} if (words := stop_of(prepared.spec).words()) else {}),
         "units": -(-planned.draws // unit),
-        "batch": f"{game.block} coalitions",
+        "batch": "the prefixes of an order" if chained(game, planned.design) else f"{game.block} coalitions",
         "expected": f"{planned.evaluations * seconds:.3g} s on one worker ({1 / seconds:.4g} evaluations a second)",
     }
     return facts
+
+
+def _trained(game: Game) -> dict[str, Any]:
+    """Of a training game: its engine, and how far that is from the estimator itself on some random coalitions."""
+    check = getattr(game, "self_check", None)
+    if check is None:
+        return {}
+    rng = np.random.default_rng(0)
+    gaps = check(rng.random((_REFITTED, game.n_players)) < rng.random((_REFITTED, 1)))
+    words = ", ".join(f"{name} {gap:.2g}" for name, gap in zip(game.output_names, gaps, strict=True))
+    return {
+        "trained by": getattr(game, "engine", ""),
+        "self-check": f"{_REFITTED} coalitions fitted by the estimator itself; largest difference: {words}",
+    }
 
 
 def _law_text(design: Strata, draws: int) -> str:
@@ -135,12 +159,19 @@ def _law_text(design: Strata, draws: int) -> str:
 
 def describe_games() -> list[dict[str, Any]]:
     """What `games` prints."""
+    from xai_ray.valuation import SCORES
+
     rows: list[dict[str, Any]] = [
         {
             "game": "model",
             "players": list(PLAYERS),
             "behaviours": list(BEHAVIOURS),
             "what": "a model on one input, with players removed",
+        },
+        {
+            "game": "training",
+            "scores": list(SCORES),
+            "what": "the score of an estimator trained on some of the training points, or groups of them",
         },
         {"game": "table", "what": "a stored table of 2^n values (.npz, key `values`; player i is bit i)"},
     ]
@@ -218,15 +249,22 @@ def neighbours(view: View) -> tuple[tuple[int, int], ...]:
     return tuple((int(i), int(j)) for i, j in np.unique(pairs, axis=0))
 
 
-def _seconds_per_evaluation(game: Game) -> float:
-    """Of a second batch, after a first one that warms up. These evaluations are not part of any job."""
+def _seconds_per_evaluation(game: Game, design: Design) -> float:
+    """Of a second batch, or a second chain, after a first one that warms up. These evaluations are not part of any job."""
     rng = np.random.default_rng(0)
+    if chains := chained(game, design):
+        order, context = rng.permutation(game.n_players)[None], np.zeros(1, dtype=np.int64)
+        return _second_call(lambda: chains[0].chain_values(order, context)) / max(1, game.n_players - 1)
     rows = rng.random((game.block, game.n_players)) < 0.5
     context = np.zeros(game.block, dtype=np.int64)
-    game.values(rows, context)
+    return _second_call(lambda: game.values(rows, context)) / game.block
+
+
+def _second_call(call: Callable[[], object]) -> float:
+    call()
     began = time.perf_counter()
-    game.values(rows, context)
-    return max(time.perf_counter() - began, 1e-9) / game.block
+    call()
+    return max(time.perf_counter() - began, 1e-9)
 
 
 def _question_text(question: Question) -> str:

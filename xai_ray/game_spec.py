@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
+IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+"""`package.module:name`."""
+
 
 class Frozen(BaseModel):
     """Immutable; unknown keys are rejected."""
@@ -16,7 +19,7 @@ class Frozen(BaseModel):
 class Factory(Frozen):
     """A model made by a function of an importable module, `package.module:function`; weights without code, if any."""
 
-    factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    factory: str = Field(pattern=IMPORT_PATH)
     arguments: dict[str, Any] = {}
     weights: str | None = None
     """A state dict: .safetensors, or .pt read with weights_only."""
@@ -229,6 +232,3 @@ class KnownGameSpec(Frozen):
     kind: Literal["known"]
     name: str
     arguments: dict[str, Any] = {}
-
-
-GameSpec = Annotated[ModelGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")]

@@ -84,7 +84,7 @@ def read_table(path: Path, drop: tuple[str, ...] = ()) -> tuple[Array, tuple[str
             raise InputError(f"table {path}: needs two dimensions (rows, columns), has shape {rows.shape}")
         names = tuple(f"column {i}" for i in range(rows.shape[1]))
     else:
-        table = _arrow_table(path)
+        table = arrow_table(path)
         text = [f.name for f in table.schema if not _is_number(f.type) and f.name not in drop]
         if text:
             raise InputError(
@@ -113,6 +113,17 @@ def bundled(name: str) -> tuple[Array, tuple[str, ...]]:
 
     found: Any = getattr(datasets, f"load_{name}")()
     return found.data, tuple(str(c) for c in found.feature_names)
+
+
+def bundled_targets(name: str) -> Array:
+    """The targets of a data set that scikit-learn bundles, shape (r,): names of classes, or numbers."""
+    if name not in _BUNDLED:
+        raise UnknownName("data set", name, _BUNDLED, "sklearn")
+    from sklearn import datasets
+
+    found: Any = getattr(datasets, f"load_{name}")()
+    names = getattr(found, "target_names", None)
+    return np.asarray(found.target) if names is None else np.asarray(names)[found.target]
 
 
 def _row(rows: Array, at: int, where: str) -> Array:
@@ -183,7 +194,8 @@ def _npy(path: Path) -> Array:
     return loaded[keys[0]]
 
 
-def _arrow_table(path: Path) -> Any:
+def arrow_table(path: Path) -> Any:
+    """A .csv, .parquet, .arrow or .feather file as a pyarrow.Table. Raises InputError that names the file."""
     import pyarrow
     from pyarrow import csv, feather, parquet
 

@@ -22,8 +22,11 @@ from pydantic import (
 from typing_extensions import TypeAliasType
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.game_spec import Background, Behaviour, Frozen, GameSpec
+from xai_ray.game_spec import Background, Behaviour, Frozen, KnownGameSpec, ModelGameSpec, TableGameSpec
 from xai_ray.spec_mistakes import Places, mistakes
+from xai_ray.training_spec import TrainingGameSpec
+
+GameSpec = Annotated[ModelGameSpec | TrainingGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")]
 
 Grouping = TypeAliasType("Grouping", "tuple[NonNegativeInt | Grouping, ...]")  # pyright: ignore[reportInvalidTypeForm]
 """Players, and groups of them."""

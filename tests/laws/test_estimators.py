@@ -135,7 +135,7 @@ def test_leverage_equals_kernel_regression_written_out():
     np.testing.assert_allclose(pool.answer(Question("SV"), "leverage").values[:, 0], expected, atol=1e-10)
 
 
-@pytest.mark.parametrize(("name", "budget"), [("leverage", 300), ("permutation", 400)])
+@pytest.mark.parametrize(("name", "budget"), [("leverage", 300), ("permutation", 400), ("levelled", 400)])
 def test_stochastic_games_keep_their_noise_in_the_standard_errors(name, budget):
     """v(S) plus noise of the context that grows with |S|: intervals cover the noiseless answer."""
     n, table = 10, smooth_table(10, seed=3)

@@ -37,6 +37,8 @@ class Stream(IntEnum):
     OWEN_ORDERS = 21
     RUN_CONTEXTS = 22
     PROBES = 23
+    HELD_OUT = 24
+    VALUATION = 25
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:

@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 from typing import Any
 
+from xai_ray.engine.chains import chained
 from xai_ray.estimators import Plan
 from xai_ray.estimators.plan import describe_question
 from xai_ray.games.protocol import Game
@@ -24,6 +25,8 @@ def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> 
     asks = [{"question": describe_question(a.question), "estimator": a.estimator} for a in plan.asks]
     # Batch shape and threads may move the last bits of a forward pass, so they belong to the identity; the device does not.
     numerics = {"block": game.block, "threads": getattr(game, "threads", 1)}
+    if chained(game, plan.design) is not None:
+        numerics["chains"] = True
     identity = {
         "format": FORMAT,
         "game": game.digest,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xai_ray.coalitions import Design, Unit
+from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
 from xai_ray.engine.identity import FORMAT, manifest_of, versions
@@ -167,7 +168,7 @@ class Run:
         segments = self.store.segments(job)
         have = segments[-1].stop if segments else 0
         if have < self.draws:
-            unit = unit_draws(design, self.game.block, self.draws - have)
+            unit = unit_draws(design, free_rows(self.game, design), self.draws - have)
             segments = self.store.extend(job, Segment(have, self.draws, unit))
         units = Units(segments, self.draws)
         committed = self.store.committed(job)

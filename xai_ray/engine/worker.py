@@ -3,7 +3,7 @@
 Law (same bits whatever the unit size): row r of the job, counted over all draws, always sits at slot r mod block of a
 batch of exactly `game.block` rows. A forward pass may change its last bits with the shape of the batch or the slot in
 it, so the rows of a unit are cut at multiples of the block; a block that reaches beyond the unit is padded and its
-padding dropped.
+padding dropped. Where a game gives whole chains of prefixes, the bits of a chain depend on its order alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from xai_ray.coalitions import Design, Unit
 from xai_ray.coalitions.design import FULL_EXPECTATION
+from xai_ray.engine.chains import Part, chain_parts, chained
 from xai_ray.errors import ModelOutputError, NonFiniteValue
 from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
@@ -44,16 +45,34 @@ def evaluate(unit: Unit, game: Game, design: Design, between: Callable[[], None]
     began = time.perf_counter()
     first, end = design.evaluations(unit.start), design.evaluations(unit.stop)
     values = np.empty((end - first, game.n_outputs), dtype=np.float64)
-    at = first
-    for coalitions, context in _batches(unit, design, game.block * max(1, _ROWS // game.block)):
-        between()
-        part = _block_values(unit, game, coalitions, context, at)
-        _check_finite(unit, game, coalitions, part, at - first)
-        values[at - first : at - first + len(part)] = part
+    at = 0
+    for part, coalition in _parts(unit, game, design, between):
+        _check_finite(unit, game, part, coalition, at)
+        values[at : at + len(part)] = part
         at += len(part)
     seconds = time.perf_counter() - began
     facts = {"seconds": seconds, "evaluations": end - first, "host": socket.gethostname(), "pid": os.getpid()}
     return Record(unit, values, facts)
+
+
+def _parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) -> Iterator[Part]:
+    """The values of a unit in order: by chains where the game and the design have them, else as coalitions."""
+    chains = chained(game, design)
+    if chains is None:
+        yield from _row_parts(unit, game, design, between)
+        return
+    if unit.start == 0:
+        yield from _row_parts(Unit(0, 1), game, design, between)
+    if unit.stop > 1:
+        yield from chain_parts(Unit(max(unit.start, 1), unit.stop), *chains, _ROWS, between)
+
+
+def _row_parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) -> Iterator[Part]:
+    at = design.evaluations(unit.start)
+    for coalitions, context in _batches(unit, design, game.block * max(1, _ROWS // game.block)):
+        between()
+        yield _block_values(unit, game, coalitions, context, at), coalitions.__getitem__
+        at += len(context)
 
 
 def _batches(unit: Unit, design: Design, rows: int) -> Iterator[tuple[Coalitions, Ints]]:
@@ -98,14 +117,14 @@ def _block_values(unit: Unit, game: Game, coalitions: Coalitions, context: Ints,
     return values[slot : slot + own]
 
 
-def _check_finite(unit: Unit, game: Game, coalitions: Coalitions, values: Values, offset: int) -> None:
+def _check_finite(unit: Unit, game: Game, values: Values, coalition: Callable[[int], Coalitions], offset: int) -> None:
     finite = np.isfinite(values)
     if finite.all():
         return
     row, output = (int(i) for i in np.argwhere(~finite)[0])
     raise NonFiniteValue(
         f"unit [{unit.start}, {unit.stop}), row {offset + row}: output {game.output_names[output]!r} is "
-        f"{values[row, output]} for the coalition of {_describe(coalitions[row])}; look at the model's output for this "
+        f"{values[row, output]} for the coalition of {_describe(coalition(row))}; look at the model's output for this "
         "masked input (overflow, log of 0, division by 0), or choose a behaviour that is computed from logits"
     )
 

@@ -1,7 +1,9 @@
-"""`permutation`: the Shapley value as the mean marginal contribution over random orders and their reverses.
+"""`permutation`: the Shapley value, or another semivalue, as a mean marginal contribution over random orders and their reverses.
 
 Castro, Gomez, Tejada (Computers & OR 2009), ApproShapley; antithetic pairs: Mitchell, Cooper, Frank, Holmes, "Sampling permutations
-for Shapley value estimation" (JMLR 2022). Unbiased for any budget; the partial is additive, 20 x n numbers an output.
+for Shapley value estimation" (JMLR 2022). Every place in an order is equally likely, so a semivalue with weight w_t of t predecessors
+is the mean of n w_t times the marginal contribution at place t: Kwon, Zou, "Beta Shapley" (AISTATS 2022). Unbiased for any budget; the
+partial is additive, 20 x n numbers an output.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.groups import GROUPS, jackknife, rotate
 from xai_ray.estimators.info import EstimatorInfo
-from xai_ray.indices import Question
-from xai_ray.types import Coalitions, Floats, Ints, Values
+from xai_ray.indices import Question, semivalue_weights
+from xai_ray.types import Floats, Ints, Values
 
+SEMIVALUES = ("SV", "BV", "WBV", "BETA", "SEMI")
+"""What orders answer, with weights by place for all but the first."""
 PAIRS = 3
 """Antithetic pairs below which there is no usable standard error."""
 
@@ -28,7 +32,7 @@ class MarginalSums:
     """Sums over antithetic pairs by replicate group: G groups, n players, k outputs."""
 
     sums: Floats
-    """Shape (G, n, k): mean of the two marginal contributions, ends of the chains left out when they are shared."""
+    """Shape (G, n, k): mean of the two weighted marginal contributions, ends of the chains left out when they are shared."""
     at_ends: Floats
     """Shape (G, n): how often a player joined first (and, in the reverse, last), per pair counted a half each way."""
     counts: Ints
@@ -46,6 +50,16 @@ class Permutation:
     design: Permutations
     name: str = "permutation"
 
+    @property
+    def reads_coalitions(self) -> bool:
+        """False: orders say where a player joins, in n times less memory."""
+        return False
+
+    @property
+    def _weights(self) -> Floats:
+        """n w_t by number of predecessors t, shape (n,)."""
+        return place_weights(self.question, self.design.n_players)
+
     def empty(self) -> MarginalSums:
         """Zero sums; the number of outputs broadcasts on the first merge."""
         n = self.design.n_players
@@ -62,28 +76,16 @@ class Permutation:
         sums, at_ends = np.zeros((GROUPS, n, k)), np.zeros((GROUPS, n))
         group = rotate(draw.stratum, draw.index, GROUPS)[int(has_ends) :]
         if pairs and n > 1:
-            per_pair, first = self._pair_means(draw.coalitions[skip:], values[skip:], pairs)
+            per_pair, first = self._pair_means(draw.index[int(has_ends) :], values[skip:])
             np.add.at(sums, group, per_pair)
             np.add.at(at_ends, group, first)
         counts = np.bincount(group, minlength=GROUPS).astype(np.int64)
         return MarginalSums(sums, at_ends, counts, ends, int(has_ends))
 
-    def _pair_means(self, rows: Coalitions, values: Values, pairs: int) -> tuple[Floats, Floats]:
+    def _pair_means(self, chains: Ints, values: Values) -> tuple[Floats, Floats]:
         """Per pair and player the mean marginal contribution (pairs, n, k), and 1/2 where the player is at an end (pairs, n)."""
-        n, k = self.design.n_players, values.shape[1]
-        half = self.design.rows_per_draw // 2
-        rows, values = rows.reshape(pairs, 2, half, n), values.reshape(pairs, 2, half, k)
-        inside = rows.sum(axis=2)
-        chains = np.zeros((pairs, 2, n + 1, k))
-        if self.design.stochastic:
-            # Forward rows have lengths 0..n-1, backward rows 1..n; each chain borrows its missing end from the other.
-            chains[:, 0, :n], chains[:, 0, n] = values[:, 0], values[:, 1, n - 1]
-            chains[:, 1, 1:], chains[:, 1, 0] = values[:, 1], values[:, 0, 0]
-            position = np.stack([n - 1 - inside[:, 0], n - inside[:, 1]], axis=1)
-        else:
-            chains[:, :, 1:n] = values
-            position = n - 1 - inside
-        steps = np.diff(chains, axis=2)
+        position = places(self.design, chains)
+        steps = np.diff(walked(self.design, values), axis=2) * self._weights[:, None]
         marginals = np.take_along_axis(steps, position[..., None], axis=2)
         first = (position == 0).sum(axis=1) / 2.0
         return marginals.mean(axis=1), first
@@ -111,15 +113,42 @@ class Permutation:
         evaluations = self.design.evaluations(pairs + 1)
         players = tuple((i,) for i in range(n))
         if n == 1 and not self.design.stochastic:
-            exact = (grand - empty)[None]
+            exact = (grand - empty)[None] * self._weights
             return Estimate(self.question, players, exact, np.zeros_like(exact), self.name, evaluations)
         sums = partial.sums
         if not self.design.stochastic:
-            sums = sums + partial.at_ends[..., None] * (grand - empty)
+            weights = self._weights
+            sums = sums + partial.at_ends[..., None] * (weights[-1] * grand - weights[0] * empty)
         values, errors, freedom = jackknife(sums, partial.counts)
         # With few pairs a variance of its own is too uncertain: each takes one degree of freedom from the mean over players.
         shrunk = np.sqrt((freedom * errors**2 + (errors**2).mean(axis=0)) / (freedom + 1))
         return Estimate(self.question, players, values, shrunk, self.name, evaluations, freedom + 1)
+
+
+def place_weights(question: Question, n: int) -> Floats:
+    """n times the weight of each number of predecessors, shape (n,): what a marginal contribution counts at each place."""
+    # Ones to the bit: n times 1/n may not be.
+    return n * semivalue_weights(question, n) if question.index in SEMIVALUES[1:] else np.ones(n)
+
+
+def places(design: Permutations, chains: Ints) -> Ints:
+    """Place of each player in permutations `chains` and in their reverses, shape (pairs, 2, n)."""
+    place = np.argsort(design.orders(chains), axis=1)
+    return np.stack([place, design.n_players - 1 - place], axis=1)
+
+
+def walked(design: Permutations, values: Values) -> Floats:
+    """The values of whole draws as chains of prefixes, shape (pairs, 2, n + 1, k); ends that the draws share are 0."""
+    n, k, half = design.n_players, values.shape[1], design.rows_per_draw // 2
+    values = values.reshape(-1, 2, half, k)
+    along = np.zeros((len(values), 2, n + 1, k))
+    if design.stochastic:
+        # Forward rows have lengths 0..n-1, backward rows 1..n; each chain borrows its missing end from the other.
+        along[:, 0, :n], along[:, 0, n] = values[:, 0], values[:, 1, n - 1]
+        along[:, 1, 1:], along[:, 1, 0] = values[:, 1], values[:, 0, 0]
+    else:
+        along[:, :, 1:n] = values
+    return along
 
 
 def minimum(n: int, stochastic: bool = False) -> int:
@@ -127,18 +156,19 @@ def minimum(n: int, stochastic: bool = False) -> int:
     return Permutations(n, 0, stochastic).evaluations(2 if n == 1 and not stochastic else PAIRS + 1)
 
 
-def _orders(questions: Sequence[Question], n: int, seed: int, stochastic: bool) -> Permutations:
+def orders_design(questions: Sequence[Question], n: int, seed: int, stochastic: bool) -> Permutations:
+    """One design for all questions."""
     return Permutations(n, seed, stochastic)
 
 
 INFO = EstimatorInfo(
     name="permutation",
-    indices=("SV",),
+    indices=SEMIVALUES,
     orders=(1,),
     designs=("permutations",),
     minimum=lambda question, n, stochastic=False: minimum(n, stochastic),
     make=Permutation,
-    summary="mean marginal contribution over antithetic pairs of orders",
-    source="Castro et al. 2009; Mitchell et al., JMLR 2022",
-    design=_orders,
+    summary="mean marginal contribution over antithetic pairs of orders, weighted by place",
+    source="Castro et al. 2009; Mitchell et al., JMLR 2022; Kwon & Zou, AISTATS 2022",
+    design=orders_design,
 )

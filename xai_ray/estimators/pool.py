@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-from xai_ray.coalitions import Design
+from xai_ray.coalitions import Design, Draw, Permutations
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
@@ -63,11 +63,19 @@ class Pool:
         partial = built.empty()
         fold = self._fold_draws()
         for start in range(0, self.draws, fold):
-            draw = self.design.draw(start, min(start + fold, self.draws))
-            first = self.design.evaluations(start)
-            partial = built.merge(partial, built.observe(draw, self.values[first : first + len(draw.coalitions)]))
+            stop = min(start + fold, self.draws)
+            draw = self._draw(start, stop, getattr(built, "reads_coalitions", True))
+            rows = slice(self.design.evaluations(start), self.design.evaluations(stop))
+            partial = built.merge(partial, built.observe(draw, self.values[rows]))
         estimate = built.finish(partial)
         return replace(estimate, estimator=name)
+
+    def _draw(self, start: int, stop: int, coalitions: bool) -> Draw:
+        """Without coalitions where orders do: those of 10,000 players are 200 million entries a draw."""
+        design = self.design
+        if isinstance(design, Permutations) and not coalitions:
+            return design.outline(start, stop)
+        return design.draw(start, stop)
 
     def _fold_draws(self) -> int:
         cells = (self.design.evaluations(3) - self.design.evaluations(2)) * self.design.n_players

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from xai_ray.types import Coalitions, Ints, Values
+from xai_ray.types import Coalitions, Floats, Ints, Values
 
 
 @runtime_checkable
@@ -55,4 +55,20 @@ class Game(Protocol):
 
         `context[r]` numbers the exogenous draw of row r; `xai_ray.coalitions.design.FULL_EXPECTATION` (-1) asks for the expectation.
         """
+        ...
+
+
+class ChainGame(Game, Protocol):
+    """A deterministic game that gives the values of all prefixes of permutations.
+
+    Law: the bits of a chain do not depend on the other permutations. `xai_ray.testing.chain_games.check_chain_game` checks it.
+    """
+
+    @property
+    def chains(self) -> bool:
+        """Whether a chain costs less than its prefixes as coalitions; where it does, jobs on permutations use chains."""
+        ...
+
+    def chain_values(self, permutations: Ints, context: Ints) -> Floats:
+        """Permutations of the players (p, n) -> values of their prefixes, shape (p, n + 1, k); entry 0 is the empty coalition."""
         ...

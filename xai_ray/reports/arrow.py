@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from xai_ray.errors import InputError
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.reports.rows import rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from xai_ray.reports.result import Result
 
 FORMAT = 1
@@ -48,6 +51,19 @@ def to_arrow(result: Result) -> pa.Table:
     )
     parts = [_part(result, number, estimate) for number, estimate in enumerate(result.estimates)]
     return pa.concat_tables(parts).replace_schema_metadata(schema.metadata)
+
+
+def to_pandas(result: Result) -> pd.DataFrame:
+    """See `Result.to_pandas`."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise InputError("to_pandas needs pandas: pip install pandas; to_arrow needs nothing more") from None
+    frame = to_arrow(result).to_pandas()
+    if frame["coalition"].map(len).eq(1).all():
+        frame.insert(3, "player", frame.pop("players").str[0])
+        frame = frame.drop(columns="coalition")
+    return pd.DataFrame(frame)
 
 
 def arrow_bytes(result: Result) -> bytes:

@@ -18,6 +18,8 @@ from xai_ray.reports.document import result_document
 from xai_ray.types import Floats
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
     import shap
     import shapiq
 
@@ -127,6 +129,21 @@ class Result:
             raise InputError(
                 f"cannot write the result to {home}: {error.strerror or error}; choose another --out"
             ) from error
+
+    def to_arrow(self) -> pa.Table:
+        """As one long Arrow table, a row a set, context and output, see `xai_ray.reports.arrow.SCHEMA`."""
+        from xai_ray.reports.arrow import to_arrow
+
+        return to_arrow(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """`to_arrow` as a pandas.DataFrame, without the set's numbers where every set is one player: `player` names it then.
+
+        Raises InputError where pandas is not installed.
+        """
+        from xai_ray.reports.arrow import to_pandas
+
+        return to_pandas(self)
 
     def to_shap(self, index: str | None = None) -> shap.Explanation:
         """As a shap.Explanation, see `xai_ray.reports.peers.to_shap`."""

@@ -44,8 +44,9 @@ def headline(result: Result) -> str:
 
 
 def behaviour(result: Result) -> str:
-    """What v measures, from the spec where it says so: `log-odds`, `probability`, ..., else `value`."""
-    return (_kind(result, "behaviour") or "value").replace("_", "-")
+    """What v measures, from the spec where it says so: `log-odds`, `probability`, ..., `score` of training data, else `value`."""
+    usual = "score" if _kind(result, "kind") == "training" else "value"
+    return (_kind(result, "behaviour") or usual).replace("_", "-")
 
 
 def _called(result: Result, labels: list[str]) -> list[str]:

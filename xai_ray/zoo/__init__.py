@@ -1,5 +1,5 @@
-"""Models for the jobs that come with the project, as `xai_ray.zoo:name` in a spec. Nothing is downloaded; each name
-is imported when used.
+"""Models and training data for the jobs that come with the project, as `xai_ray.zoo:name` in a spec. Nothing is
+downloaded; each name is imported when used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from xai_ray.zoo.model import ZooModel
 FACTORIES: dict[str, str] = {
     "efficientnet_lite0": "xai_ray.zoo.efficientnet",
     "minilm_sentiment": "xai_ray.zoo.minilm",
+    "noisy_digits": "xai_ray.zoo.training_sets",
+    "tumour_clinics": "xai_ray.zoo.training_sets",
     "tumour_forest": "xai_ray.zoo.tumour",
     "tumour_mlp": "xai_ray.zoo.tumour",
 }

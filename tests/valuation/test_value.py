@@ -1,0 +1,209 @@
+"""`xai_ray.value`: every method against the exact answer, arrays of several kinds, and what does not go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
+
+import xai_ray as xr
+from xai_ray.errors import BudgetTooSmall, InputError, NotEnoughSamples, SpecError, UnknownName
+from xai_ray.valuation import TrainingGame, knn_shapley
+from xai_ray.valuing import METHODS, PAIRS
+
+R = np.random.default_rng(5)
+N, M = 8, 30
+X, TEST = R.normal(size=(N, 3)), R.normal(size=(M, 3))
+LABELS = np.array([0, 1, 0, 1, 1, 0, 1, 0])
+TEST_LABELS = (TEST[:, 0] + 0.3 * R.normal(size=M) > 0).astype(int)
+DATA = (X, LABELS, TEST, TEST_LABELS)
+RIDGE = RidgeClassifier(alpha=0.5)
+
+
+def exactly(index: str = "SV", score: str = "accuracy", estimator: Any = RIDGE, **parameters: Any) -> np.ndarray:
+    game = TrainingGame(estimator, *DATA, scores=(score,))
+    return xr.explain(game, index, budget="exact", **parameters).values
+
+
+METHOD_TRUTH: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"method": "shapley"}, {"index": "SV"}),
+    ({"method": "beta"}, {"index": "BETA", "alpha": 4.0, "beta": 1.0}),
+    ({"method": "beta", "alpha": 1.0, "beta": 8.0}, {"index": "BETA", "alpha": 1.0, "beta": 8.0}),
+    ({"method": "banzhaf", "budget": 140}, {"index": "BV"}),
+    ({"method": "weighted_banzhaf", "p": 0.7, "budget": 140}, {"index": "WBV", "p": 0.7}),
+]
+
+
+@pytest.mark.parametrize("estimator", [RIDGE, LogisticRegression()], ids=["ridge", "logistic"])
+@pytest.mark.parametrize(("asked", "truth"), METHOD_TRUTH, ids=lambda a: "-".join(map(str, a.values())))
+def test_sampled_methods_agree_with_enumeration(estimator: Any, asked: dict[str, Any], truth: dict[str, Any]) -> None:
+    asked = {"budget": 240} | asked
+    result = xr.value(estimator, *DATA, seed=4, **asked)
+    assert result.evaluations <= asked["budget"]
+    assert result.estimates[0].estimator != "exact"
+    gap = np.abs(result.values - exactly(estimator=estimator, **truth))
+    assert (gap <= 4.5 * result.std_errors + 1e-9).all()
+    assert result.std_errors.max() > 0
+
+
+def test_exact() -> None:
+    result = xr.value(RIDGE, *DATA, method="exact")
+    np.testing.assert_allclose(result.values, exactly(), atol=1e-12)
+    assert (result.std_errors == 0).all()
+    assert result.evaluations == 1 << N
+
+
+def test_leave_one_out() -> None:
+    result = xr.value(RIDGE, *DATA, method="loo")
+    game = TrainingGame(RIDGE, *DATA, scores=("accuracy",))
+    whole = game.values(np.ones((1, N), dtype=bool), np.zeros(1, dtype=np.int64))[0, 0]
+    rest = [
+        RidgeClassifier(alpha=0.5).fit(np.delete(X, i, 0), np.delete(LABELS, i)).score(TEST, TEST_LABELS)
+        for i in range(N)
+    ]
+    np.testing.assert_allclose(result.values, whole - np.array(rest), atol=1e-12)
+    np.testing.assert_allclose(result.values, exactly("SEMI", weights=(0,) * (N - 1) + (1,)), atol=1e-12)
+    assert result.evaluations == N + 2
+    with pytest.raises(NotEnoughSamples, match="keeps no evaluated values"):
+        result.ask("SV")
+    several = xr.value(
+        Ridge(),
+        X,
+        X @ [1.0, 2.0, 3.0],
+        TEST,
+        TEST @ [1.0, 2.0, 3.0],
+        method="loo",
+        score=["r2", "neg_mean_squared_error"],
+    )
+    assert several.values.shape == (N, 2)
+
+
+def test_nearest_neighbours() -> None:
+    result = xr.value(KNeighborsClassifier(3), *DATA, method="knn")
+    np.testing.assert_array_equal(result.values, knn_shapley(*DATA, k=3))
+    assert (result.std_errors == 0).all()
+    assert result.ends[1, 0] - result.ends[0, 0] == pytest.approx(result.values.sum())
+    assert result.to_pandas()["player"].tolist() == [f"point {i}" for i in range(N)]
+
+
+def test_a_call_without_a_budget_pays_for_a_hundred_pairs() -> None:
+    result = xr.value(RIDGE, *DATA)
+    assert result.evaluations == 2 + 2 * (N - 1) * PAIRS or result.evaluations == 1 << N
+    larger = np.vstack([X, X + 0.1]), np.tile(LABELS, 2), TEST, TEST_LABELS
+    assert xr.value(RIDGE, *larger).evaluations == 2 + 2 * (2 * N - 1) * PAIRS
+
+
+def test_one_set_of_models_answers_other_semivalues() -> None:
+    result = xr.value(RIDGE, *DATA, budget=240, seed=2)
+    for index, parameters in (("BETA", {"alpha": 4.0, "beta": 1.0}), ("BV", {}), ("WBV", {"p": 0.4})):
+        other = result.ask(index, **parameters)
+        assert (np.abs(other.values - exactly(index, **parameters)) <= 4.5 * other.std_errors + 1e-9).all()
+        assert other.evaluations == result.evaluations
+    beta = xr.value(RIDGE, *DATA, method="beta", budget=240, seed=2)
+    np.testing.assert_array_equal(result.ask("BETA", alpha=4.0, beta=1.0).values, beta.values)
+
+
+def test_groups_are_players() -> None:
+    groups = pd.Series(["b", "a", "b", "c", "c", "a", "d", "d"])
+    result = xr.value(RIDGE, *DATA, method="exact", groups=groups)
+    assert result.players == ("a", "b", "c", "d")
+    assert result.values.sum() == pytest.approx(result.ends[1, 0] - result.ends[0, 0])
+
+
+def frames() -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
+    names = [f"row {i}" for i in range(N)]
+    return (
+        pd.DataFrame(X, columns=list("abc"), index=names),
+        pd.Series(np.where(LABELS == 1, "one", "zero"), index=names),
+        pd.DataFrame(TEST, columns=list("abc"))[["c", "a", "b"]],
+        pd.Series(np.where(TEST_LABELS == 1, "one", "zero")),
+    )
+
+
+def test_pandas_in_and_out() -> None:
+    plain = xr.value(RIDGE, *DATA, budget=240)
+    result = xr.value(RIDGE, *frames(), budget=240)
+    np.testing.assert_allclose(np.sort(result.values), np.sort(plain.values), atol=1e-12)
+    frame = result.to_pandas()
+    assert frame["player"].tolist() == [f"row {i}" for i in range(N)]
+    np.testing.assert_array_equal(frame["value"], result.values)
+    np.testing.assert_array_equal(frame["std_error"], result.std_errors)
+    assert (frame["low"] <= frame["value"]).all()
+    assert xr.value(RIDGE, pd.DataFrame(X), LABELS, pd.DataFrame(TEST), TEST_LABELS, budget=240).players[0] == "point 0"
+    assert "players" in result.ask("BV").to_arrow().column_names
+
+
+def test_arrow_in_and_out() -> None:
+    table, test = (
+        pa.table(dict(zip("abc", X.T, strict=True))),
+        pa.table(dict(zip("cab", TEST.T[[2, 0, 1]], strict=True))),
+    )
+    result = xr.value(RIDGE, table, pa.array(LABELS), test, pa.array(TEST_LABELS), budget=240)
+    plain = xr.value(RIDGE, *DATA, budget=240)
+    np.testing.assert_array_equal(result.values, plain.values)
+    found = result.to_arrow()
+    assert found.column("value").to_pylist() == result.values.tolist()
+    assert found.column("players").to_pylist() == [[f"point {i}"] for i in range(N)]
+
+
+def test_a_store_keeps_the_models(tmp_path: Any) -> None:
+    store = f"file://{tmp_path}"
+    first = xr.value(RIDGE, *DATA, budget=150, store=store, name="mine")
+    longer = xr.value(RIDGE, *DATA, budget=240, store=store, name="mine")
+    assert first.job == longer.job
+    straight = xr.value(RIDGE, *DATA, budget=240, name="mine")
+    assert longer.values.tobytes() == straight.values.tobytes()
+    assert longer.std_errors.tobytes() == straight.std_errors.tobytes()
+
+
+def test_stop_rules_are_passed_on() -> None:
+    result = xr.value(RIDGE, *DATA, budget=250, std_error=1.0)
+    assert result.provenance["stop"]["asked"] == {"std_error": 1.0}
+    assert result.evaluations < 250
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"method": "shaply"}, UnknownName, "did you mean 'shapley'"),
+    ({"alpha": 2.0}, SpecError, "'shapley' does not take alpha"),
+    ({"method": "weighted_banzhaf"}, SpecError, "needs p"),
+    ({"method": "exact", "budget": 100}, SpecError, "leave out budget"),
+    ({"method": "loo", "store": "runs"}, SpecError, "leave out store"),
+    ({"method": "knn"}, SpecError, "KNeighborsClassifier"),
+    ({"budget": 0}, BudgetTooSmall, "at least 2"),
+    ({"budget": 20}, BudgetTooSmall, "needs at least"),
+    ({"score": "acc"}, UnknownName, "accuracy"),
+    ({"score": "r2"}, SpecError, "not a regression"),
+    ({"groups": [1, 2]}, InputError, "groups has shape"),
+]
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "words"), WRONG, ids=lambda w: "-".join(map(str, w)) if isinstance(w, dict) else ""
+)
+def test_what_does_not_go_together(asked: dict[str, Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        xr.value(RIDGE, *DATA, **asked)
+
+
+def test_wrong_data() -> None:
+    with pytest.raises(SpecError, match="leave out groups"):
+        xr.value(KNeighborsClassifier(3), *DATA, method="knn", groups=np.arange(N) % 2)
+    with pytest.raises(InputError, match="different columns: c, d"):
+        xr.value(
+            RIDGE, pd.DataFrame(X, columns=list("abc")), LABELS, pd.DataFrame(TEST, columns=list("abd")), TEST_LABELS
+        )
+    with pytest.raises(InputError, match="encode text columns"):
+        xr.value(RIDGE, pd.DataFrame({"a": list("pqrstuvw")}), LABELS, pd.DataFrame({"a": list("pqr")}), [0, 1, 0])
+    with pytest.raises(InputError, match="no scikit-learn estimator"):
+        xr.value(None, *DATA)
+
+
+def test_every_method_has_a_question_or_a_closed_form() -> None:
+    for name, row in METHODS.items():
+        assert (row.index is None) == (row.closed is not None), name
+        assert row.what

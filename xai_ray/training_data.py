@@ -1,0 +1,181 @@
+"""Reading what a training game is made of: rows with targets from files, bundled data sets and factories, and rows held out for testing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xai_ray import training_spec as s
+from xai_ray.coalitions.philox import Stream, random_words
+from xai_ray.errors import InputError, SpecError, UnknownName
+from xai_ray.factories import imported
+from xai_ray.inputs import arrow_table, bundled, bundled_targets, read_table
+
+Array = npt.NDArray[Any]
+
+_NAMES = ("X", "y", "X_test", "y_test", "groups", "names")
+"""What a factory may return by name."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as they came, unchecked: n training and m test rows."""
+
+    X: Any
+    """Shape (n, d)."""
+    y: Any
+    """Shape (n,)."""
+    X_test: Any = None
+    """Shape (m, d), or None."""
+    y_test: Any = None
+    groups: Any = None
+    """Group of each training row, shape (n,), or None."""
+    names: Any = None
+    """Name of each training row, shape (n,), or None."""
+
+
+def read_rows(game: s.TrainingGameSpec, base: Path) -> Rows:
+    """The data of a spec; relative paths start at `base`. Raises InputError and SpecError that name the key."""
+    match game.data:
+        case s.LabelledTable():
+            rows = _table(game.data, game, base)
+        case s.Arrays():
+            rows = _arrays(base / game.data.arrays, game.groups)
+        case s.LabelledBundle():
+            rows = Rows(bundled(game.data.sklearn)[0], bundled_targets(game.data.sklearn))
+        case _:
+            rows = _made(game.data, base)
+    if game.groups is not None and rows.groups is None:
+        raise SpecError(
+            f"game.groups = {game.groups!r}: groups are a column of a table, an array of an .npz file, or `groups` of what a factory "
+            "returns by name"
+        )
+    if isinstance(game.test, s.HeldOut):
+        if rows.X_test is not None:
+            raise SpecError(
+                "game.test holds a share of the rows out, but the data come with test rows; leave one of them out"
+            )
+        return held_out(rows, game.test.share, game.test.seed)
+    if rows.X_test is None or rows.y_test is None:
+        raise SpecError(
+            "game.test: the data come without test rows; give test = { share = 0.5, seed = 0 }"
+            + (' or test = { table = "test.csv" }' if isinstance(game.data, s.LabelledTable) else "")
+        )
+    return rows
+
+
+def held_out(rows: Rows, share: float, seed: int) -> Rows:
+    """Move a share of the rows, drawn by the seed and at least one, to the test rows; both keep their order."""
+    X, y = np.asarray(rows.X), np.asarray(rows.y)
+    n = len(X)
+    count = max(1, round(share * n))
+    if count >= n:
+        raise SpecError(f"game.test.share = {share} of {n} rows leaves none for training")
+    if len(y) != n:
+        raise InputError(f"y has {len(y)} entries for {n} rows of its features")
+    words = random_words(seed, Stream.HELD_OUT, 0, np.arange(n, dtype=np.int64), 1)[:, 0]
+    test = np.zeros(n, dtype=np.bool_)
+    test[np.argsort(words, kind="stable")[:count]] = True
+    # Points keep the numbers that they have in the data.
+    names = [f"point {i}" for i in range(n)] if rows.names is None else rows.names
+    groups = None if rows.groups is None else np.asarray(rows.groups)[~test]
+    return replace(
+        rows, X=X[~test], y=y[~test], X_test=X[test], y_test=y[test], groups=groups, names=np.asarray(names)[~test]
+    )
+
+
+def _table(data: s.LabelledTable, game: s.TrainingGameSpec, base: Path) -> Rows:
+    path = base / data.table
+    X, y, columns = _features(path, data, game.groups)
+    groups = None if game.groups is None else _column(path, game.groups, "game.groups")
+    if not isinstance(game.test, s.TableOfTests):
+        return Rows(X, y, groups=groups)
+    X_test, y_test, _ = _features(base / game.test.table, data, None, columns)
+    return Rows(X, y, X_test, y_test, groups)
+
+
+def _features(
+    path: Path, data: s.LabelledTable, groups: str | None, wanted: tuple[str, ...] | None = None
+) -> tuple[Array, Array, tuple[str, ...]]:
+    """Features (r, d), targets (r,) and the names of the features; `wanted` are those that there must be."""
+    y = _column(path, data.target, "game.data.target")
+    drop = dict.fromkeys((data.target, *data.drop, *(() if groups is None else (groups,))))
+    if wanted is not None:
+        names = arrow_table(path).column_names
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise InputError(
+                f"game.test: {path} has no column {missing[0]!r}; test rows need the columns of the training rows"
+            )
+        drop = dict.fromkeys(name for name in names if name not in wanted)
+    rows, columns = read_table(path, tuple(drop))
+    if wanted is not None:
+        rows = rows[:, [columns.index(name) for name in wanted]]
+    return rows, y, columns
+
+
+def _column(path: Path, name: str, where: str) -> Array:
+    if path.suffix.lower() in (".npy", ".npz"):
+        raise InputError(f'{where}: {path} has no named columns; give data = {{ arrays = "{path.name}" }}')
+    table = arrow_table(path)
+    if name not in table.column_names:
+        raise UnknownName("column", name, table.column_names, f"{where}, {path}")
+    column = table.column(name).combine_chunks()
+    if column.null_count:
+        row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
+        raise InputError(f"{where}: {path} has no entry in column {name!r} at row {row}; fill it in or drop the row")
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _arrays(path: Path, groups: str | None) -> Rows:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise InputError(f"game.data.arrays: no file at {path}") from None
+    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"game.data.arrays: cannot read {path} ({str(error).splitlines()[0]}); write it with numpy.savez, without objects"
+        ) from None
+    for name in ("X", "y", *(() if groups is None else (groups,))):
+        if name not in found:
+            raise UnknownName("array", name, found, f"game.data.arrays, {path}")
+    if ("X_test" in found) != ("y_test" in found):
+        raise InputError(f"game.data.arrays: {path} has one of X_test and y_test; test rows need both")
+    return Rows(
+        found["X"],
+        found["y"],
+        found.get("X_test"),
+        found.get("y_test"),
+        None if groups is None else found[groups],
+        found.get("names"),
+    )
+
+
+def _made(data: s.DataFactory, base: Path) -> Rows:
+    where = f"game.data.factory = {data.factory!r}"
+    make = imported(data.factory, base, where)
+    try:
+        made = make(**data.arguments)
+    except (InputError, SpecError):
+        raise
+    except Exception as error:
+        raise InputError(f"{where} raised {type(error).__name__}: {error}") from error
+    if isinstance(made, Mapping):
+        wrong = [str(name) for name in made if name not in _NAMES]
+        if wrong or not {"X", "y"} <= set(made):
+            raise InputError(
+                f"{where} returned the names {', '.join(map(str, made))}; X and y are needed, {', '.join(_NAMES)} are known"
+            )
+        return Rows(**made)
+    if isinstance(made, tuple | list) and len(made) in (2, 4):
+        return Rows(*made)
+    raise InputError(
+        f"{where} returned {type(made).__name__}{f' of {len(made)}' if isinstance(made, tuple | list) else ''}; return (X, y, X_test, "
+        "y_test), (X, y) with game.test.share, or a dict of these names"
+    )

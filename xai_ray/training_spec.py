@@ -1,0 +1,94 @@
+"""The `game` part of a spec whose players are training points: estimator, data, test rows and scores."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, NonNegativeInt, Tag
+
+from xai_ray.game_spec import IMPORT_PATH, Frozen
+
+
+class Arrays(Frozen):
+    """An .npz file with the arrays `X`, `y`, and `X_test`, `y_test` unless rows are held out."""
+
+    arrays: str
+
+
+class LabelledTable(Frozen):
+    """A table file (.csv, .parquet, .arrow): the target is a column, features are the others."""
+
+    table: str
+    target: str
+    drop: tuple[str, ...] = ()
+    """Columns that are neither features nor target."""
+
+
+class LabelledBundle(Frozen):
+    """A data set that scikit-learn bundles (`breast_cancer`, `diabetes`, `digits`, `iris`, `wine`)."""
+
+    sklearn: str
+
+
+class DataFactory(Frozen):
+    """A function `package.module:function` that returns (X, y, X_test, y_test), (X, y) where rows are held out, or these by name."""
+
+    factory: str = Field(pattern=IMPORT_PATH)
+    arguments: dict[str, Any] = Field(default={})
+
+
+class TableOfTests(Frozen):
+    """Test rows in a table file with the columns of the training table."""
+
+    table: str
+
+
+class HeldOut(Frozen):
+    """A share of the rows, drawn by a seed, is for testing; the others are for training, in their order."""
+
+    share: float = Field(gt=0, lt=1)
+    seed: NonNegativeInt = 0
+
+
+def _one_of(named: dict[str, type[Frozen]]) -> Discriminator:
+    """Members of a union told apart by the key that only they have."""
+
+    def kind(given: Any) -> str | None:
+        if isinstance(given, tuple(named.values())):
+            return type(given).__name__
+        keys = given if isinstance(given, dict) else {}
+        return next((model.__name__ for key, model in named.items() if key in keys), None)
+
+    return Discriminator(kind)
+
+
+TrainingData = Annotated[
+    Annotated[Arrays, Tag("Arrays")]
+    | Annotated[LabelledTable, Tag("LabelledTable")]
+    | Annotated[LabelledBundle, Tag("LabelledBundle")]
+    | Annotated[DataFactory, Tag("DataFactory")],
+    _one_of({"arrays": Arrays, "table": LabelledTable, "sklearn": LabelledBundle, "factory": DataFactory}),
+]
+
+TestData = Annotated[
+    Annotated[TableOfTests, Tag("TableOfTests")] | Annotated[HeldOut, Tag("HeldOut")],
+    _one_of({"table": TableOfTests, "share": HeldOut}),
+]
+
+
+class TrainingGameSpec(Frozen):
+    """Training points or groups of them; v(S) is the score of the model trained on S."""
+
+    kind: Literal["training"]
+    estimator: str = Field(pattern=IMPORT_PATH)
+    """A scikit-learn estimator's class, or a function that returns one."""
+    parameters: dict[str, Any] = Field(default={})
+    data: TrainingData
+    test: TestData | None = None
+    scores: tuple[str, ...] = Field(min_length=1)
+    groups: str | None = None
+    """The column, or the array, that names the group of each training row; groups are then the players."""
+    empty: tuple[float, ...] | None = None
+    """Scores of the empty coalition, one a score."""
+    refit: bool = False
+    """Whether the estimator itself is fitted once a coalition, whatever the estimator."""

@@ -1,0 +1,107 @@
+"""Training and test rows as arrays, checked once: every method of this room starts from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xai_ray.errors import InputError
+from xai_ray.types import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledData:
+    """Features with class labels; labels are numbered by their place in `classes`."""
+
+    rows: Floats
+    """Training features, shape (n, d)."""
+    labels: Ints
+    """Class numbers of the training points, shape (n,)."""
+    test_rows: Floats
+    """Test features, shape (m, d)."""
+    test_labels: Ints
+    """Class numbers of the test points, shape (m,)."""
+    classes: tuple[str, ...]
+    """The sorted labels of the training points, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumericData:
+    """Features with one real target."""
+
+    rows: Floats
+    """Training features, shape (n, d)."""
+    targets: Floats
+    """Shape (n,)."""
+    test_rows: Floats
+    """Test features, shape (m, d)."""
+    test_targets: Floats
+    """Shape (m,)."""
+
+
+def labelled(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: npt.ArrayLike) -> LabelledData:
+    """Check shapes, values and labels. Raises InputError; a test label that no training point has is one."""
+    rows, test_rows = _features(X, X_test)
+    labels, test_labels = _column(y, len(rows), "y"), _column(y_test, len(test_rows), "y_test")
+    names, numbers = np.unique(labels, return_inverse=True)
+    places = np.minimum(np.searchsorted(names, test_labels), len(names) - 1)
+    unseen = names[places] != test_labels
+    if unseen.any():
+        raise InputError(
+            f"y_test has the label {test_labels[unseen][0]!r} (test row {int(np.flatnonzero(unseen)[0])}), which no "
+            "training point has; drop those test rows or add training points of that class"
+        )
+    if len(names) < 2:
+        raise InputError(f"all training labels are {names[0]!r}; valuing points for a classifier needs two classes")
+    return LabelledData(
+        rows, numbers.astype(np.int64), test_rows, places.astype(np.int64), tuple(str(name) for name in names)
+    )
+
+
+def numeric(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: npt.ArrayLike) -> NumericData:
+    """Check shapes and values of a regression problem. Raises InputError."""
+    rows, test_rows = _features(X, X_test)
+    targets = _real(_column(y, len(rows), "y"), "y")
+    return NumericData(rows, targets, test_rows, _real(_column(y_test, len(test_rows), "y_test"), "y_test"))
+
+
+def _features(X: npt.ArrayLike, X_test: npt.ArrayLike) -> tuple[Floats, Floats]:
+    rows, test_rows = _real(np.asarray(X), "X"), _real(np.asarray(X_test), "X_test")
+    for name, array in (("X", rows), ("X_test", test_rows)):
+        if array.ndim != 2 or 0 in array.shape:
+            raise InputError(f"{name} has shape {array.shape}; it must be (rows, features), at least one of each")
+    if rows.shape[1] != test_rows.shape[1]:
+        raise InputError(
+            f"X has {rows.shape[1]} features and X_test {test_rows.shape[1]}; they must be the same columns"
+        )
+    return rows, test_rows
+
+
+def _column(labels: npt.ArrayLike, length: int, name: str) -> np.ndarray:
+    column = np.asarray(labels)
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if column.ndim != 1:
+        raise InputError(f"{name} has shape {column.shape}; it must be one column")
+    if len(column) != length:
+        raise InputError(f"{name} has {len(column)} entries for {length} rows of its features")
+    if column.dtype == object:
+        column = column.astype(str)
+    if column.dtype.kind == "f" and not np.isfinite(column).all():
+        raise InputError(f"{name} is not finite at row {int(np.flatnonzero(~np.isfinite(column))[0])}")
+    return column
+
+
+def _real(values: np.ndarray, name: str) -> Floats:
+    try:
+        array = np.array(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must hold real numbers ({error}); encode text columns first") from error
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        place = ", ".join(str(int(b)) for b in bad[0])
+        raise InputError(f"{name}[{place}] is {array[tuple(bad[0])]}; {len(bad)} entries are not finite: impute them")
+    array.setflags(write=False)
+    return array

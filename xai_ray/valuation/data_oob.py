@@ -1,0 +1,159 @@
+"""Data-OOB: how well a point is predicted by the models of a bagging ensemble that did not see it.
+
+Kwon and Zou, "Data-OOB: out-of-bag estimate as a simple and efficient data value" (ICML 2023), equation 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples, XaiRayError
+from xai_ray.types import Floats, Ints
+from xai_ray.valuation.choose import choose_engine
+from xai_ray.valuation.class_weights import class_weight_of
+from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
+from xai_ray.valuation.draws import Purpose, positive, uniforms
+from xai_ray.valuation.engine import LogisticEngine
+from xai_ray.valuation.logistic import TILE, LogisticFits
+from xai_ray.valuation.result import Valuation
+from xai_ray.valuation.running_means import RunningMeans
+
+_Predict = Callable[[Ints, int], Floats]
+"""Counts of b bootstraps (b, n), the first of which has this number -> predictions (b, n) of the points that were not drawn."""
+
+
+def data_oob_values(
+    estimator: Any,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    bootstraps: int = 1000,
+    draws: int | None = None,
+    seed: int = 0,
+    refit: bool = False,
+) -> Valuation:
+    """Values of n training points, shape (n,), from `bootstraps` models, each trained on `draws` points drawn with replacement.
+
+    For a classifier the value is the share of models right about the point among those that did not draw it; for a regression
+    minus their mean squared error there. `draws` is n unless given; few draws make cheap models. Bootstraps are independent;
+    the standard error of a share is that of its Jeffreys posterior, which is not 0 where all models agree (Brown, Cai and
+    DasGupta, Statistical Science 2001), the one of a mean squared error is the usual one of a mean.
+
+    Two-class LogisticRegression is fitted 64 models at a time with counts as weights, others, and all if `refit`, one by one. A
+    bootstrap of one class predicts it everywhere. Memory: about 12 arrays of 64 x n numbers. `facts["out_of_bag"]` counts the
+    models that did not draw a point, shape (n,).
+
+    Raises InputError for unusable arrays, SpecError for an estimator that is not reproducible, NotEnoughSamples when a point is
+    out of bag fewer than twice, XaiRayError naming the bootstrap when a fit fails.
+    """
+    from sklearn.base import is_regressor
+
+    data = numeric(X, y, X, y) if is_regressor(estimator) else labelled(X, y, X, y)
+    n = len(data.rows)
+    size = positive("draws", n if draws is None else draws)
+    positive("bootstraps", bootstraps, least=2)
+    engine, predict = _predictor(estimator, data, refit)
+    means = RunningMeans(n)
+    for start in range(0, bootstraps, TILE):
+        numbers = np.arange(start, min(start + TILE, bootstraps), dtype=np.int64)
+        counts = bootstrap_counts(seed, numbers, n, size)
+        predicted = predict(counts, start)
+        means.add(_points(data, predicted), counts == 0)
+    few = np.flatnonzero(means.counts < 2)
+    if len(few):
+        raise NotEnoughSamples(
+            f"training point {int(few[0])} was left out of {int(means.counts[few[0]])} of {bootstraps} bootstraps ({len(few)} "
+            "points of fewer than two); ask for more bootstraps or fewer draws"
+        )
+    errors = _share_errors(means) if isinstance(data, LabelledData) else means.std_errors()
+    unit = "accuracy" if isinstance(data, LabelledData) else "minus squared error"
+    facts = {"bootstraps": bootstraps, "draws": size, "engine": engine, "out_of_bag": means.counts}
+    return Valuation(means.means(), errors, f"Data-OOB: {unit} out of bag", facts)
+
+
+def _points(data: LabelledData | NumericData, predicted: Floats) -> Floats:
+    if isinstance(data, NumericData):
+        return -np.square(predicted - data.targets)
+    return (predicted == data.labels).astype(np.float64)
+
+
+def _share_errors(means: RunningMeans) -> Floats:
+    count = means.counts.astype(np.float64)
+    right = means.means() * count
+    return np.sqrt((right + 0.5) * (count - right + 0.5) / (count + 2.0)) / (count + 1.0)
+
+
+def bootstrap_counts(seed: int, numbers: Ints, n: int, draws: int) -> Ints:
+    """How often each bootstrap of `numbers` (b,) draws each of n points, shape (b, n)."""
+    counts = np.empty((len(numbers), n), dtype=np.int64)
+    for row in range(len(numbers)):
+        # One at a time: the words of a bootstrap take several times the memory of its counts.
+        drawn = (uniforms(seed, Purpose.BOOTSTRAPS, numbers[row : row + 1], draws)[0] * n).astype(np.int64)
+        counts[row] = np.bincount(drawn, minlength=n)
+    return counts
+
+
+def _predictor(estimator: Any, data: LabelledData | NumericData, refit: bool) -> tuple[str, _Predict]:
+    from sklearn.linear_model import LogisticRegression
+
+    batched = type(estimator) is LogisticRegression and isinstance(data, LabelledData) and len(data.classes) == 2
+    # Two points suffice to learn whether the estimator can be reproduced, and cost nothing.
+    engine = choose_engine(estimator, _sample(data), probabilities=False, refit=refit or not batched)
+    if isinstance(engine, LogisticEngine) and isinstance(data, LabelledData):
+        p = estimator.get_params()
+        weight, intercept = class_weight_of(p["class_weight"], data.classes), bool(p["fit_intercept"])
+        fits = LogisticFits(data.rows, data.labels, C=float(p["C"]), intercept=intercept, class_weight=weight)
+        return engine.name, lambda counts, first: _logistic_predictions(fits, counts)
+    return "one fit a bootstrap", lambda counts, first: _refit_predictions(estimator, data, counts, first)
+
+
+def _sample(data: LabelledData | NumericData) -> LabelledData | NumericData:
+    if isinstance(data, NumericData):
+        return NumericData(data.rows[:1], data.targets[:1], data.rows[:1], data.targets[:1])
+    few = np.unique(data.labels, return_index=True)[1]
+    return LabelledData(data.rows[few], data.labels[few], data.rows[:1], data.labels[:1], data.classes)
+
+
+def _logistic_predictions(fits: LogisticFits, counts: Ints) -> Floats:
+    weights = fits.weights(counts)
+    lone = ~fits.two_classes(weights)
+    weights[lone] = 1.0
+    predicted = (fits.parameters(weights) @ fits.rows.T > 0).astype(np.float64)
+    predicted[lone] = fits.labels[counts[lone].argmax(axis=1), None]
+    return predicted
+
+
+def _refit_predictions(estimator: Any, data: LabelledData | NumericData, counts: Ints, first: int) -> Floats:
+    targets = data.labels if isinstance(data, LabelledData) else data.targets
+    predicted = np.zeros(counts.shape)
+    for row, times in enumerate(counts):
+        drawn, out = np.repeat(np.arange(len(times)), times), np.flatnonzero(times == 0)
+        if not len(out):
+            continue
+        if isinstance(data, LabelledData) and np.ptp(targets[drawn]) == 0:
+            predicted[row, out] = targets[drawn[0]]
+            continue
+        predicted[row, out] = _fitted(estimator, data.rows, targets, drawn, out, first + row)
+    return predicted
+
+
+def _fitted(estimator: Any, rows: Floats, targets: Floats | Ints, drawn: Ints, out: Ints, number: int) -> Floats:
+    from sklearn.base import clone
+
+    name = type(estimator).__name__
+    try:
+        model: Any = clone(estimator)
+        predicted = np.asarray(model.fit(rows[drawn], targets[drawn]).predict(rows[out]), dtype=np.float64)
+    except Exception as error:
+        raise XaiRayError(f"{name} failed on bootstrap {number} of {len(drawn)} draws: {error}") from error
+    if predicted.shape != (len(out),):
+        raise ModelOutputError(f"{name}.predict gave shape {predicted.shape} for {len(out)} points")
+    if not np.isfinite(predicted).all():
+        raise NonFiniteValue(
+            f"{name} trained on bootstrap {number} predicts a number that is not finite; scale the features"
+        )
+    return predicted

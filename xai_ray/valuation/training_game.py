@@ -1,0 +1,225 @@
+"""The game of data valuation: players are training points or groups of them, v(S) is the score of the model trained on S.
+
+Ghorbani and Zou, "Data Shapley: equitable valuation of data for machine learning" (ICML 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName
+from xai_ray.games.digest import described, fingerprint, printed
+from xai_ray.types import Coalitions, Floats, Ints, Values
+from xai_ray.valuation.choose import choose_engine, classifies, refit_engine
+from xai_ray.valuation.data import LabelledData, labelled, numeric
+from xai_ray.valuation.network import Network
+from xai_ray.valuation.own_score import OwnScore
+from xai_ray.valuation.scores import SCORES, Score
+from xai_ray.valuation.self_check import SelfCheck
+from xai_ray.valuation.threads import library_threads
+
+
+class TrainingGame:
+    """v(S) for training points (or `groups`) and one score or several; deterministic.
+
+    The empty coalition guesses: a classifier takes every class to be equally likely (accuracy 1 / C), a regression predicts 0;
+    `empty` gives other values, one a score. A coalition of one class predicts that class everywhere. A class that a coalition
+    does not hold is never predicted, and has probability 0.
+
+    Raises InputError for unusable arrays or groups, UnknownName for a score, and what `choose_engine` raises.
+    """
+
+    stochastic = False
+
+    def __init__(
+        self,
+        estimator: Any,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        X_test: npt.ArrayLike,
+        y_test: npt.ArrayLike,
+        *,
+        scores: Sequence[str | OwnScore],
+        groups: npt.ArrayLike | None = None,
+        player_names: Sequence[str] | None = None,
+        empty: Sequence[float] | None = None,
+        refit: bool = False,
+        threads: int = 1,
+    ) -> None:
+        """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
+        algebra may move last bits, so they belong to the game.
+        """
+        self.output_names, self._scored, own = _known(scores, estimator)
+        labels = self._scored[0].classifies
+        self._data = labelled(X, y, X_test, y_test) if labels else numeric(X, y, X_test, y_test)
+        self._truth: Floats | Ints = (
+            self._data.test_labels if isinstance(self._data, LabelledData) else self._data.test_targets
+        )
+        classes = len(self._data.classes) if isinstance(self._data, LabelledData) else 1
+        for row in self._scored:
+            if row.check is not None:
+                row.check(self._truth, classes)
+        self._owner, names = _players(groups, len(self._data.rows))
+        self.n_players = len(names)
+        self.n_outputs = len(self.output_names)
+        self.player_names = tuple(names if player_names is None else player_names)
+        if len(self.player_names) != self.n_players:
+            raise InputError(f"{len(self.player_names)} player names for {self.n_players} players")
+        if threads < 1:
+            raise SpecError(f"threads is the number of threads of a batch, at least 1; got {threads}")
+        self.threads = threads
+        self._estimator = estimator
+        self._probabilities = any(row.probabilities for row in self._scored)
+        self._order = any(row.order for row in self._scored)
+        self._engine = choose_engine(
+            estimator, self._data, probabilities=self._probabilities, order=self._order, refit=refit
+        )
+        self.block = self._engine.tile
+        self.chains = self._engine.chains
+        self._empty = self._empty_values(empty)
+        parts = [*described(self._data), self._owner, self._empty, *self.output_names, *own]
+        parts += getattr(self._engine, "described", [])
+        self.digest = fingerprint(["training", _told(estimator), self.engine, *parts])
+
+    @property
+    def engine(self) -> str:
+        """How the models are trained."""
+        return self._engine.name
+
+    def values(self, coalitions: Coalitions, context: Ints) -> Values:
+        """Scores of c coalitions of players, shape (c, k). Raises NonFiniteValue, and XaiRayError when a fit fails."""
+        with library_threads(self.threads):
+            return self._values(coalitions)
+
+    def _values(self, coalitions: Coalitions) -> Values:
+        points = coalitions[:, self._owner]
+        out = np.empty((len(coalitions), self.n_outputs))
+        for start in range(0, len(coalitions), self.block):
+            part = points[start : start + self.block]
+            tile = np.ones((self.block, points.shape[1]), dtype=np.bool_)
+            tile[: len(part)] = part
+            out[start : start + len(part)] = self._scores(self._engine.decisions(tile))[: len(part)]
+        out[~coalitions.any(axis=1)] = self._empty
+        self._check_finite(out, coalitions)
+        return out
+
+    def chain_values(self, permutations: Ints, context: Ints) -> Floats:
+        """Scores of all prefixes of p permutations of the players (p, n), shape (p, n + 1, k); entry 0 is the empty coalition."""
+        with library_threads(self.threads):
+            return self._chain_values(permutations)
+
+    def _chain_values(self, permutations: Ints) -> Floats:
+        out = np.empty((len(permutations), self.n_players + 1, self.n_outputs))
+        out[:, 0] = self._empty
+        sizes = np.bincount(self._owner, minlength=self.n_players)
+        for row, permutation in enumerate(permutations):
+            place = np.empty(self.n_players, dtype=np.int64)
+            place[permutation] = np.arange(self.n_players)
+            order = np.argsort(place[self._owner], kind="stable")
+            for first, decisions in self._engine.prefixes(order, np.cumsum(sizes[permutation])):
+                out[row, first + 1 : first + 1 + len(decisions)] = self._scores(decisions)
+            if not np.isfinite(out[row]).all():
+                self._check_finite(out[row], place[None, :] < np.arange(self.n_players + 1)[:, None])
+        return out
+
+    def refit_values(self, coalitions: Coalitions) -> Values:
+        """Scores of c coalitions by fitting the estimator itself, shape (c, k): what the engine is to reproduce."""
+        engine = refit_engine(self._estimator, self._data, probabilities=self._probabilities, order=self._order)
+        out = self._scores(engine.decisions(coalitions[:, self._owner]))
+        out[~coalitions.any(axis=1)] = self._empty
+        return out
+
+    def self_check(self, coalitions: Coalitions) -> Floats:
+        """Largest difference between the engine and the estimator itself on these coalitions, one a score, shape (k,)."""
+        nothing = np.zeros(len(coalitions), dtype=np.int64)
+        return np.abs(self.values(coalitions, nothing) - self.refit_values(coalitions)).max(axis=0)
+
+    def sample_check(
+        self, coalitions: Coalitions, values: Values, *, seed: int, share: float = 0.01, least: int = 8
+    ) -> SelfCheck:
+        """Refit a random `share` of a run's coalitions (c, n), at least `least`, beside its values (c, k); by the seed alone.
+
+        An estimator that stops early (scikit-learn's default tolerances) differs from the minimum that an engine finds: a test point
+        or two of accuracy. Raises InputError for values of another shape, and what a fit of the estimator raises.
+        """
+        if values.shape != (len(coalitions), self.n_outputs):
+            raise InputError(f"values have shape {values.shape}; expected {(len(coalitions), self.n_outputs)}")
+        count = min(len(coalitions), max(least, round(share * len(coalitions))))
+        rows = np.sort(np.random.Generator(np.random.Philox(key=seed)).permutation(len(coalitions))[:count])
+        differences = np.abs(values[rows] - self.refit_values(coalitions[rows]))
+        return SelfCheck(self.output_names, rows.astype(np.int64), differences)
+
+    def _scores(self, decisions: Floats) -> Values:
+        out = np.stack([row.score(decisions, self._truth) for row in self._scored], axis=1)
+        # A comparison with NaN chooses a class all the same: what a broken model decides must not become a score.
+        out[~np.isfinite(decisions.max(axis=(1, 2)))] = np.nan
+        return out
+
+    def _empty_values(self, given: Sequence[float] | None) -> Floats:
+        classes = len(self._data.classes) if isinstance(self._data, LabelledData) else 1
+        if given is None:
+            guessed = np.array([row.empty(self._truth, classes) for row in self._scored])
+            if not np.isfinite(guessed).all():
+                place = int(np.flatnonzero(~np.isfinite(guessed))[0])
+                raise NonFiniteValue(
+                    f"{self.output_names[place]} of the empty coalition is {guessed[place]}; give the game its value as `empty`"
+                )
+            return guessed
+        values = np.array(given, dtype=np.float64)
+        if values.shape != (self.n_outputs,) or not np.isfinite(values).all():
+            raise InputError(f"empty must hold {self.n_outputs} finite numbers, one a score; got {given}")
+        return values
+
+    def _check_finite(self, values: Values, coalitions: Coalitions) -> None:
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            row, column = (int(b) for b in bad[0])
+            members = np.flatnonzero(coalitions[row])
+            raise NonFiniteValue(
+                f"{self.output_names[column]} of the model trained on players {members[:20].tolist()} ({len(members)} of them) is "
+                f"{values[row, column]}; scale the features or use a stronger penalty"
+            )
+
+
+def _known(
+    scores: Sequence[str | OwnScore] | str | OwnScore, estimator: Any
+) -> tuple[tuple[str, ...], list[Score], list[str]]:
+    """Names, rows of the table of scores, and digests of the user's own ones."""
+    given = (scores,) if isinstance(scores, (str, OwnScore)) or callable(scores) else tuple(scores)
+    if not given:
+        raise SpecError(f"no score given; known: {', '.join(SCORES)}")
+    asked = [one if isinstance(one, (str, OwnScore)) else OwnScore(one) for one in given]
+    for name in asked:
+        if isinstance(name, str) and name not in SCORES:
+            raise UnknownName("score", name, SCORES)
+    names = tuple(one if isinstance(one, str) else one.title for one in asked)
+    if len(set(names)) < len(names):
+        raise SpecError(f"scores {', '.join(names)} repeat a name; give each OwnScore a name of its own")
+    kinds = {SCORES[one].classifies for one in asked if isinstance(one, str)} or {classifies(estimator)}
+    if len(kinds) > 1:
+        raise SpecError(f"scores {', '.join(names)} mix classification and regression; ask for them in two games")
+    rows = [SCORES[one] if isinstance(one, str) else one.row(True in kinds) for one in asked]
+    return names, rows, [one.digest for one in asked if isinstance(one, OwnScore)]
+
+
+def _told(estimator: Any) -> str:
+    """An estimator and its parameters, for the digest."""
+    settings = printed(estimator if isinstance(estimator, Network) else estimator.get_params())
+    return f"{type(estimator).__module__}.{type(estimator).__qualname__} {settings}"
+
+
+def _players(groups: npt.ArrayLike | None, n: int) -> tuple[Ints, list[str]]:
+    """The player of each point, shape (n,), and the names of the players."""
+    if groups is None:
+        return np.arange(n, dtype=np.int64), [f"point {i}" for i in range(n)]
+    given = np.asarray(groups)
+    if given.shape != (n,):
+        raise InputError(f"groups has shape {given.shape}; it names the group of each of the {n} training points")
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        raise InputError(f"training point {int(np.flatnonzero(~np.isfinite(given))[0])} is in no group")
+    names, owner = np.unique(given.astype(str) if given.dtype == object else given, return_inverse=True)
+    return owner.astype(np.int64), [str(name) for name in names]

@@ -1,0 +1,70 @@
+"""Training data for the jobs of data valuation, from the sets that come with scikit-learn; some labels are wrong, by a seed.
+
+Digits: Alpaydin and Kaynak (1998), 1,797 pictures of 8 x 8; breast cancer: Street, Wolberg, Mangasarian (1993).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xai_ray.errors import InputError
+from xai_ray.zoo.tumour import tumour_data
+
+
+def noisy_digits(points: int = 300, tests: int = 500, flipped: float = 0.1, seed: int = 0) -> dict[str, Any]:
+    """Pictures of digits by their pixels, 0 to 1, with a share of the training labels replaced by another digit.
+
+    Returns X (points, 64), y, X_test (tests, 64), y_test and names, which say what a label was before. Raises InputError.
+    """
+    from sklearn.datasets import load_digits
+
+    data: Any = load_digits()
+    rows, labels = data.data / 16.0, np.asarray(data.target, dtype=np.int64)
+    if points < 1 or tests < 1 or points + tests > len(rows) or not 0 <= flipped <= 1:
+        raise InputError(
+            f"noisy_digits(points={points}, tests={tests}, flipped={flipped}): {len(rows)} pictures are there, and flipped is a share"
+        )
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(rows))
+    train, test = order[:points], order[points : points + tests]
+    wrong = generator.permutation(points)[: round(flipped * points)]
+    given = labels[train].copy()
+    given[wrong] = (given[wrong] + generator.integers(1, 10, len(wrong))) % 10
+    names = [f"picture {i}, a {a}" for i, a in zip(train, given, strict=True)]
+    for i in wrong:
+        names[i] += f" (was {labels[train[i]]})"
+    return {"X": rows[train], "y": given, "X_test": rows[test], "y_test": labels[test], "names": names}
+
+
+def tumour_clinics(clinics: int = 10, careless: int = 2, points: int = 200, seed: int = 0) -> dict[str, Any]:
+    """Standardised measurements of tumours as if from clinics of different sizes; the last `careless` give every second label wrong.
+
+    Returns X (points, 30), y, X_test (114, 30), y_test, and groups, the clinic of each training row. Raises InputError.
+    """
+    data = tumour_data()
+    if not (0 <= careless <= clinics and 2 <= clinics <= points <= len(data.train)):
+        raise InputError(
+            f"tumour_clinics(clinics={clinics}, careless={careless}, points={points}): at least two clinics and a row for each, "
+            f"{len(data.train)} rows in all, and no more careless ones than clinics"
+        )
+    generator = np.random.default_rng(seed)
+    train = generator.permutation(data.train)[:points]
+    mean, scale = data.rows[train].mean(axis=0), data.rows[train].std(axis=0)
+    share = np.arange(clinics, 0, -1) / (clinics * (clinics + 1) / 2)
+    owner = np.concatenate([np.arange(clinics), generator.choice(clinics, points - clinics, p=share)])
+    labels = data.labels[train].copy()
+    for clinic in range(clinics - careless, clinics):
+        mine = np.flatnonzero(owner == clinic)[::2]
+        labels[mine] = 1 - labels[mine]
+    width = len(str(clinics))
+    names = [f"clinic {i + 1:0{width}}" + " (careless)" * (i >= clinics - careless) for i in range(clinics)]
+    groups = [names[i] for i in owner]
+    return {
+        "X": (data.rows[train] - mean) / scale,
+        "y": np.array(data.class_names)[labels],
+        "X_test": (data.rows[data.test] - mean) / scale,
+        "y_test": np.array(data.class_names)[data.labels[data.test]],
+        "groups": groups,
+    }
