@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from xai_ray.errors import InputError, NotEnoughSamples
+from xai_ray.errors import InputError, NotEnoughSamples, SpecError
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.indices.question import Question
 from xai_ray.reports.arrow import SCHEMA, arrow_bytes, to_arrow
@@ -184,6 +184,8 @@ def test_ask_hands_the_question_to_the_stored_values() -> None:
     assert answer.evaluations == 400
     with pytest.raises(NotEnoughSamples, match="STII"):
         pool.ask("STII")
+    with pytest.raises(SpecError, match="name of an index and its parameters"):
+        result.ask(Question("STII"))  # pyright: ignore[reportArgumentType]
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

@@ -101,7 +101,7 @@ AUTO = [
     ({"index": "SV"}, 100, 60_000, "leverage"),
     ({"index": "SV"}, 14, 16_000, "leverage"),
     ({"index": "SV"}, 2_000, 12_000, "leverage"),
-    ({"index": "SV"}, 30_000, 90_000, "permutation"),
+    ({"index": "SV"}, 30_000, 90_000, "levelled"),
     ({"index": "BV"}, 2_000, 12_000, "msr"),
     ({"index": "SII"}, 200, 12_000, "proxy"),
     ({"index": "SII"}, 1_000, 12_000, "cells"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xai_ray.errors import InputError, NotEnoughSamples
+from xai_ray.errors import InputError, NotEnoughSamples, SpecError
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.games.view import View
 from xai_ray.indices.question import Question
@@ -86,8 +86,12 @@ class Result:
     ) -> Result:
         """Another index from the values already evaluated, as a result of its own. Arguments as in `Question`.
 
-        Raises NotEnoughSamples when this result keeps no values, or when they do not answer the question.
+        Raises NotEnoughSamples when this result keeps no values, or when they do not answer the question, SpecError.
         """
+        if not isinstance(index, str):
+            raise SpecError(
+                f"ask takes the name of an index and its parameters, as ask('BETA', alpha=4, beta=1); got {index!r}"
+            )
         if self.asker is None:
             raise NotEnoughSamples(
                 f"job {self.job}: this result keeps no evaluated values, so {index} cannot be computed from it; "
