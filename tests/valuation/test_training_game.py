@@ -142,6 +142,21 @@ def test_bad_input_is_refused() -> None:
         TrainingGame(Ridge(), X, REAL, TEST, np.ones(M), scores=("r2",))
 
 
+@pytest.mark.parametrize(
+    ("labels", "tests", "words"),
+    [
+        (np.where(np.arange(N) == 2, None, np.where(TWO > 0, "yes", "no")), None, r"y has no label at row 2, 1 in all"),
+        (np.where(np.arange(N) > 4, np.nan, TWO).astype(object), None, r"y has no label at row 5"),
+        (np.full(N, "yes"), np.full(M, "yes"), r"all training labels are 'yes'; .* two classes"),
+        (TWO + 0, TWO_TEST + 5, r"y_test has the label [56] \(test row 0\)"),
+    ],
+)
+def test_labels_that_cannot_be_used(labels, tests, words: str) -> None:
+    known = np.where(TWO_TEST > 0, "yes", "no") if tests is None else tests
+    with pytest.raises(InputError, match=words):
+        TrainingGame(TIGHT, X, labels, TEST, known, scores=("accuracy",))
+
+
 class Broken(DecisionTreeClassifier):
     def predict_proba(self, X, check_input=True):
         return np.full((len(X), len(self.classes_)), np.nan)

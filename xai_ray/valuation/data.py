@@ -50,11 +50,13 @@ def labelled(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: 
     unseen = names[places] != test_labels
     if unseen.any():
         raise InputError(
-            f"y_test has the label {test_labels[unseen][0]!r} (test row {int(np.flatnonzero(unseen)[0])}), which no "
+            f"y_test has the label {test_labels[unseen][0].item()!r} (test row {int(np.flatnonzero(unseen)[0])}), which no "
             "training point has; drop those test rows or add training points of that class"
         )
     if len(names) < 2:
-        raise InputError(f"all training labels are {names[0]!r}; valuing points for a classifier needs two classes")
+        raise InputError(
+            f"all training labels are {names[0].item()!r}; valuing points for a classifier needs two classes"
+        )
     return LabelledData(
         rows, numbers.astype(np.int64), test_rows, places.astype(np.int64), tuple(str(name) for name in names)
     )
@@ -88,6 +90,11 @@ def _column(labels: npt.ArrayLike, length: int, name: str) -> np.ndarray:
     if len(column) != length:
         raise InputError(f"{name} has {len(column)} entries for {length} rows of its features")
     if column.dtype == object:
+        missing = [row for row, label in enumerate(column) if label is None or label != label]
+        if missing:
+            raise InputError(
+                f"{name} has no label at row {missing[0]}, {len(missing)} in all; drop those rows or label them"
+            )
         column = column.astype(str)
     if column.dtype.kind == "f" and not np.isfinite(column).all():
         raise InputError(f"{name} is not finite at row {int(np.flatnonzero(~np.isfinite(column))[0])}")
