@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,16 @@ def imported(reference: str, base: Path, where: str) -> Callable[..., Any]:
     except AttributeError:
         names = [n for n in dir(module) if not n.startswith("_") and callable(getattr(module, n, None))]
         raise InputError(f"{where}: {module_name} has no {function!r}; it has {', '.join(names[:12])}") from None
+
+
+def made(make: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> Any:
+    """What a factory returns. Its own InputError and SpecError pass; what else it raises becomes an InputError that begins with `where`."""
+    try:
+        return make(**arguments)
+    except (InputError, SpecError):
+        raise
+    except Exception as error:
+        raise InputError(f"{where} raised {type(error).__name__}: {error}") from error
 
 
 def _check_own(module: Any, name: str, base: Path, where: str) -> None:

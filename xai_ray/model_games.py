@@ -10,7 +10,7 @@ import numpy as np
 from xai_ray import game_spec as s
 from xai_ray import games
 from xai_ray.errors import InputError, SpecError
-from xai_ray.factories import imported
+from xai_ray.factories import imported, made
 from xai_ray.games.removals.filling import Removal
 from xai_ray.inputs import ReadInput, read_background, read_input
 from xai_ray.spec import Compute
@@ -46,21 +46,15 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
 
 def _factory(model: s.Factory, base: Path) -> ZooModel:
     where = f"game.model.factory = {model.factory!r}"
-    make = imported(model.factory, base, where)
-    try:
-        made = make(**model.arguments)
-    except (InputError, SpecError):
-        raise
-    except Exception as error:
-        raise InputError(f"{where} raised {type(error).__name__}: {error}") from error
-    made = made if isinstance(made, ZooModel) else ZooModel(made, "logits")
-    if not callable(made.model):
+    found = made(imported(model.factory, base, where), model.arguments, where)
+    zoo = found if isinstance(found, ZooModel) else ZooModel(found, "logits")
+    if not callable(zoo.model):
         raise InputError(
-            f"{where} returned {type(made.model).__name__}, which cannot be called; return a torch module, a callable or a ZooModel"
+            f"{where} returned {type(zoo.model).__name__}, which cannot be called; return a torch module, a callable or a ZooModel"
         )
     if model.weights is not None:
-        _load_weights(made.model, base / model.weights)
-    return made
+        _load_weights(zoo.model, base / model.weights)
+    return zoo
 
 
 def _load_weights(model: Any, path: Path) -> None:

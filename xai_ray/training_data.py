@@ -13,7 +13,7 @@ import numpy.typing as npt
 from xai_ray import training_spec as s
 from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.errors import InputError, SpecError, UnknownName
-from xai_ray.factories import imported
+from xai_ray.factories import imported, made
 from xai_ray.inputs import arrow_table, bundled, bundled_targets, read_table
 
 Array = npt.NDArray[Any]
@@ -159,23 +159,17 @@ def _arrays(path: Path, groups: str | None) -> Rows:
 
 def _made(data: s.DataFactory, base: Path) -> Rows:
     where = f"game.data.factory = {data.factory!r}"
-    make = imported(data.factory, base, where)
-    try:
-        made = make(**data.arguments)
-    except (InputError, SpecError):
-        raise
-    except Exception as error:
-        raise InputError(f"{where} raised {type(error).__name__}: {error}") from error
-    if isinstance(made, Mapping):
-        wrong = [str(name) for name in made if name not in _NAMES]
-        if wrong or not {"X", "y"} <= set(made):
+    found = made(imported(data.factory, base, where), data.arguments, where)
+    if isinstance(found, Mapping):
+        wrong = [str(name) for name in found if name not in _NAMES]
+        if wrong or not {"X", "y"} <= set(found):
             raise InputError(
-                f"{where} returned the names {', '.join(map(str, made))}; X and y are needed, {', '.join(_NAMES)} are known"
+                f"{where} returned the names {', '.join(map(str, found))}; X and y are needed, {', '.join(_NAMES)} are known"
             )
-        return Rows(**made)
-    if isinstance(made, tuple | list) and len(made) in (2, 4):
-        return Rows(*made)
+        return Rows(**found)
+    if isinstance(found, tuple | list) and len(found) in (2, 4):
+        return Rows(*found)
     raise InputError(
-        f"{where} returned {type(made).__name__}{f' of {len(made)}' if isinstance(made, tuple | list) else ''}; return (X, y, X_test, "
+        f"{where} returned {type(found).__name__}{f' of {len(found)}' if isinstance(found, tuple | list) else ''}; return (X, y, X_test, "
         "y_test), (X, y) with game.test.share, or a dict of these names"
     )

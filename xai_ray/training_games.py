@@ -6,8 +6,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from xai_ray.errors import InputError, SpecError, UnknownName, XaiRayError
-from xai_ray.factories import imported
+from xai_ray.errors import SpecError, UnknownName, XaiRayError
+from xai_ray.factories import imported, made
 from xai_ray.spec import Compute
 from xai_ray.training_data import read_rows
 from xai_ray.training_spec import TrainingGameSpec
@@ -49,9 +49,4 @@ def _estimator(game: TrainingGameSpec, base: Path) -> Any:
         for name in game.parameters:
             if name not in known:
                 raise UnknownName("parameter", name, known, f"game.parameters of {game.estimator!r}")
-    try:
-        return make(**game.parameters)
-    except (InputError, SpecError):
-        raise
-    except Exception as error:
-        raise InputError(f"{where} raised {type(error).__name__}: {error}") from error
+    return made(make, game.parameters, where)

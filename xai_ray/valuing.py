@@ -20,11 +20,11 @@ from xai_ray.indices import Question
 from xai_ray.reports import Result
 from xai_ray.stores import Store
 from xai_ray.types import Floats
-from xai_ray.valuation import TrainingGame, knn_shapley
+from xai_ray.valuation import TrainingGame, knn_shapley, leave_one_out_values
+from xai_ray.valuation.whole_blocks import values_in_blocks
 
 PAIRS = 100
 """Permutations, each with its reverse, that a call without a budget pays for."""
-_BATCH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +143,14 @@ def value(
 
 
 def _leave_one_out(asked: _Asked) -> Result:
-    """v(N) - v(N without i) for every player: n + 1 models, no sampling."""
+    """n + 1 models, no sampling."""
     game = asked.game()
-    n = game.n_players
-    ends = game.values(np.array([[False] * n, [True] * n]), np.zeros(2, dtype=np.int64))
-    values = np.empty((n, game.n_outputs))
-    for start in range(0, n, _BATCH):
-        left_out = np.arange(start, min(start + _BATCH, n))
-        coalitions = np.ones((len(left_out), n), dtype=np.bool_)
-        coalitions[np.arange(len(left_out)), left_out] = False
-        values[left_out] = ends[1] - game.values(coalitions, np.zeros(len(left_out), dtype=np.int64))
-    question = Question("SEMI", order=1, weights=(*[0.0] * (n - 1), 1.0))
-    return _exactly(game.digest, game.player_names, game.output_names, question, values, ends, "loo", n + 2)
+    found = leave_one_out_values(game)
+    empty = values_in_blocks(game, np.zeros((1, game.n_players), dtype=np.bool_))[0]
+    question = Question("SEMI", order=1, weights=(*[0.0] * (game.n_players - 1), 1.0))
+    ends = np.stack([empty, np.asarray(found.facts["grand"])])
+    evaluations = int(found.facts["evaluations"]) + 1
+    return _exactly(game.digest, game.player_names, game.output_names, question, found.values, ends, "loo", evaluations)
 
 
 def _nearest(asked: _Asked) -> Result:

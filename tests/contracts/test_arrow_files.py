@@ -18,7 +18,7 @@ import pytest
 from xai_ray.coalitions import Unit
 from xai_ray.errors import CorruptRecord, SpecError, StoreError
 from xai_ray.stores import ArrowFileStore, Manifest, MemoryStore, Record, Segment, open_store
-from xai_ray.stores.files import STALE_SECONDS
+from xai_ray.stores.files import STALE_SECONDS, read_bytes
 from xai_ray.testing.stores import JOB, a_manifest, a_record, same_record
 
 NOBODY = 65534
@@ -352,3 +352,11 @@ def test_a_link_whose_answer_was_lost_counts_as_put(home: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "link", linked_but_says_otherwise)
     (home / "units" / shard_of("16-20.arrow")).mkdir(exist_ok=True)
     assert store.commit(JOB, a_record(16, 20)) is True
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 16, (1 << 16) + 1, 200_000])
+def test_files_of_any_size_are_read_whole(tmp_path: Path, size: int) -> None:
+    data = np.random.default_rng(size).bytes(size)
+    (tmp_path / "file").write_bytes(data)
+    assert read_bytes(str(tmp_path / "file")) == data
+    assert read_bytes(str(tmp_path / "none")) is None

@@ -15,7 +15,7 @@ import pytest
 from tests.engine.engine_games import SumOfProducts
 from xai_ray.api import explain
 from xai_ray.coalitions import Design, Exhaustive, Unit
-from xai_ray.engine import InlineEngine, evaluate, job
+from xai_ray.engine import InlineEngine, evaluate, job, reading
 from xai_ray.engine.committing import Ack, Committer, Hand, Ties
 from xai_ray.errors import Fenced, MissingRecord, StoreError
 from xai_ray.games import Game
@@ -101,6 +101,18 @@ def bits(found: Any) -> list[bytes]:
 @pytest.fixture(autouse=True)
 def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "unit_draws", lambda design, block, draws: 7)
+
+
+@pytest.mark.parametrize("some", [1, 3, 8, 1000])
+def test_values_are_read_some_units_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, some: int) -> None:
+    monkeypatch.setattr(reading, "_AT_ONCE", some)
+    store = Remote(tmp_path / "store")
+    found = explain(SumOfProducts(n_players=9, block=1), "SV", budget=400, seed=2, store=store)
+    design = reading.design_of(store.manifest(found.job))
+    draws = design.affordable(400)
+    wanted = [r.values for r in store.records(found.job, sorted(store.committed(found.job), key=lambda u: u.start))]
+    assert len(wanted) > 8
+    assert reading.values_of(store, found.job, draws).tobytes() == np.concatenate(wanted).tobytes()
 
 
 @pytest.mark.parametrize("rule", [{}, {"std_error": 0.3}, {"std_error": 1e-9}])

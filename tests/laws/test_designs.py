@@ -144,3 +144,15 @@ def test_ten_thousand_players_are_seekable(n):
 def test_a_law_needs_positive_weights_of_the_right_number():
     with pytest.raises(ValueError, match="law needs 3 positive weights"):
         Strata(6, 0, (1.0, 0.0, 1.0))
+
+
+def test_strata_drawn_a_little_at_a_time_deal_a_few_times_and_let_old_deals_go(monkeypatch):
+    dealt = []
+    deal = Strata._deal
+    monkeypatch.setattr(Strata, "_deal", lambda self, draws: dealt.append(draws) or deal(self, draws))
+    design = Strata(40, 3, uniform_law(40), edges=1)
+    draws = [design.draw(start, start + 64) for start in range(0, 64 * 256, 64)]
+    assert sum(dealt) < 4 * 64 * 256
+    assert all(part.base is None for draw in draws for part in (draw.stratum, draw.index))
+    straight = Strata(40, 3, uniform_law(40), edges=1).draw(0, 64 * 256)
+    assert np.array_equal(np.concatenate([draw.coalitions for draw in draws]), straight.coalitions)

@@ -38,3 +38,10 @@ def jackknife(sums: Floats, counts: Ints) -> tuple[Floats, Floats, int]:
     without = (sums.sum(axis=0) - sums) / rest
     spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
     return mean, np.sqrt((groups - 1) / groups * spread), groups - 1
+
+
+def pooled(errors: Floats, freedom: int) -> Floats:
+    """Standard errors of players (n, k) by a jackknife, with one degree of freedom more from the mean over players: with few draws a
+    variance of its own is too uncertain.
+    """
+    return np.sqrt((freedom * errors**2 + (errors**2).mean(axis=0)) / (freedom + 1))

@@ -16,7 +16,7 @@ import numpy as np
 from xai_ray.coalitions import Permutations
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.estimators.groups import GROUPS, jackknife, rotate
+from xai_ray.estimators.groups import GROUPS, jackknife, pooled, rotate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed
 from xai_ray.estimators.permutation import PAIRS, SEMIVALUES, minimum, orders_design, place_weights, places, walked
@@ -54,9 +54,7 @@ class Levelled(KeepsRows):
         gains, levels, counts = self._sums(partial, weights)
         corrected = gains - _coefficients(gains, levels, counts)[:, None] * levels
         values, errors, freedom = jackknife(corrected, counts)
-        # As in `permutation`: with few pairs a variance of its own is too uncertain.
-        shrunk = np.sqrt((freedom * errors**2 + (errors**2).mean(axis=0)) / (freedom + 1))
-        return Estimate(self.question, players, values, shrunk, self.name, evaluations, freedom + 1)
+        return Estimate(self.question, players, values, pooled(errors, freedom), self.name, evaluations, freedom + 1)
 
     def _sums(self, partial: Observed, weights: Floats) -> tuple[Floats, Floats, Ints]:
         """By group: weighted gains and what levels say of them, less its expectation, (G, n, k) each; pairs (G,)."""

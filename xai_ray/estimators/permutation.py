@@ -16,7 +16,7 @@ import numpy as np
 from xai_ray.coalitions import Draw, Permutations
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.estimators.groups import GROUPS, jackknife, rotate
+from xai_ray.estimators.groups import GROUPS, jackknife, pooled, rotate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.indices import Question, semivalue_weights
 from xai_ray.types import Floats, Ints, Values
@@ -120,9 +120,7 @@ class Permutation:
             weights = self._weights
             sums = sums + partial.at_ends[..., None] * (weights[-1] * grand - weights[0] * empty)
         values, errors, freedom = jackknife(sums, partial.counts)
-        # With few pairs a variance of its own is too uncertain: each takes one degree of freedom from the mean over players.
-        shrunk = np.sqrt((freedom * errors**2 + (errors**2).mean(axis=0)) / (freedom + 1))
-        return Estimate(self.question, players, values, shrunk, self.name, evaluations, freedom + 1)
+        return Estimate(self.question, players, values, pooled(errors, freedom), self.name, evaluations, freedom + 1)
 
 
 def place_weights(question: Question, n: int) -> Floats:

@@ -15,7 +15,7 @@ from xai_ray.types import Coalitions, Floats, Ints
 from xai_ray.valuation.choose import choose_engine
 from xai_ray.valuation.data import LabelledData, labelled
 from xai_ray.valuation.draws import Purpose, orders, positive, words
-from xai_ray.valuation.engine import TrainingEngine
+from xai_ray.valuation.engine import TrainingEngine, decisions_in_tiles
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.running_means import RunningMeans
 
@@ -88,19 +88,15 @@ def _values(engine: TrainingEngine, data: LabelledData, coalitions: Coalitions, 
     right = np.empty((len(coalitions), 2))
     inside = data.test_labels == own
     share = np.array([inside.mean(), 1.0 - inside.mean()])
-    for start in range(0, len(coalitions), engine.tile):
-        part = coalitions[start : start + engine.tile]
-        tile = np.ones((engine.tile, coalitions.shape[1]), dtype=np.bool_)
-        tile[: len(part)] = part
-        decisions = engine.decisions(tile)[: len(part)]
+    for start, decisions in decisions_in_tiles(engine, coalitions):
         if np.isnan(decisions).any() or not np.isfinite(decisions.max(axis=2)).all():
             raise NonFiniteValue(
                 f"class {data.classes[own]}: a model decides by numbers that are not finite; scale the features or use a stronger "
                 "penalty"
             )
         hits = decisions.argmax(axis=2) == data.test_labels
-        right[start : start + len(part), 0] = hits[:, inside].sum(axis=1)
-        right[start : start + len(part), 1] = hits[:, ~inside].sum(axis=1)
+        right[start : start + len(decisions), 0] = hits[:, inside].sum(axis=1)
+        right[start : start + len(decisions), 1] = hits[:, ~inside].sum(axis=1)
     right /= len(data.test_labels)
     right[~coalitions.any(axis=1)] = share / len(data.classes)
     return right[:, 0] * np.exp(right[:, 1])

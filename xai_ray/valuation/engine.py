@@ -133,14 +133,22 @@ class RidgeEngine:
         return found if found.shape[2] > 1 else two_columns(found[..., 0])
 
 
+def decisions_in_tiles(engine: TrainingEngine, coalitions: Coalitions) -> Iterator[tuple[int, Floats]]:
+    """Decisions of any number of coalitions of points (c, n), as (first row, (rows, m, C)); tiles are filled with grand coalitions."""
+    for start in range(0, len(coalitions), engine.tile):
+        part = coalitions[start : start + engine.tile]
+        tile = np.ones((engine.tile, coalitions.shape[1]), dtype=np.bool_)
+        tile[: len(part)] = part
+        yield start, engine.decisions(tile)[: len(part)]
+
+
 def prefixes_one_by_one(engine: TrainingEngine, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
     """Prefixes as coalitions, a tile at a time."""
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     for start in range(0, len(lengths), engine.tile):
-        part = lengths[start : start + engine.tile]
-        filled = np.concatenate([part, np.full(engine.tile - len(part), len(order), dtype=np.int64)])
-        yield start, engine.decisions(place[None, :] < filled[:, None])[: len(part)]
+        members = place[None, :] < lengths[start : start + engine.tile, None]
+        yield from ((start, found) for _, found in decisions_in_tiles(engine, members))
 
 
 def two_columns(found: Floats) -> Floats:

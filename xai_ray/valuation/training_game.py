@@ -16,6 +16,7 @@ from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
 from xai_ray.valuation.choose import choose_engine, classifies, refit_engine
 from xai_ray.valuation.data import LabelledData, labelled, numeric
+from xai_ray.valuation.engine import decisions_in_tiles
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
 from xai_ray.valuation.scores import SCORES, Score
@@ -98,11 +99,8 @@ class TrainingGame:
     def _values(self, coalitions: Coalitions) -> Values:
         points = coalitions[:, self._owner]
         out = np.empty((len(coalitions), self.n_outputs))
-        for start in range(0, len(coalitions), self.block):
-            part = points[start : start + self.block]
-            tile = np.ones((self.block, points.shape[1]), dtype=np.bool_)
-            tile[: len(part)] = part
-            out[start : start + len(part)] = self._scores(self._engine.decisions(tile))[: len(part)]
+        for start, decisions in decisions_in_tiles(self._engine, points):
+            out[start : start + len(decisions)] = self._scores(decisions)
         out[~coalitions.any(axis=1)] = self._empty
         self._check_finite(out, coalitions)
         return out
