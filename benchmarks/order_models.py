@@ -22,7 +22,8 @@ from xai_ray.coalitions import Design, Draw, PairedContexts, Stars, Unit
 from xai_ray.engine.worker import evaluate
 from xai_ray.errors import XaiRayError
 from xai_ray.estimators import Ask, Pool, plan
-from xai_ray.estimators.quadratic import QuadraticRidge
+from xai_ray.estimators.quadratic_fit import fit_folds
+from xai_ray.estimators.sized import FOLDS
 from xai_ray.games import Game
 from xai_ray.indices import Question
 from xai_ray.spec import parse
@@ -243,9 +244,10 @@ def within_size_deviation(draw: Draw, values: Any) -> float:
 
 
 def held_out_r2(coalitions: Any, values: Any) -> float:
-    """Share of the variance of held-out rows (every fifth pair) that the quadratic surrogate explains."""
-    held_out = np.arange(len(coalitions)) // 2 % 5 == 0
-    ridge = QuadraticRidge.tuned(coalitions, values, held_out)
-    predicted = ridge.fit(~held_out).predict(coalitions[held_out])
+    """Share of the variance of held-out rows (every fifth pair; rows 2t and 2t + 1 are one) that the quadratic surrogate explains."""
+    fold = np.arange(len(coalitions) // 2) % FOLDS
+    first, *_ = fit_folds(coalitions[0::2], values[0::2], values[1::2], fold)
+    held_out = np.repeat(fold == 0, 2)
+    predicted = first.predict(coalitions[held_out])
     rest = values[held_out] - predicted
     return 1.0 - float((rest**2).sum() / ((values[held_out] - values[held_out].mean(axis=0)) ** 2).sum())

@@ -13,9 +13,9 @@ from xai_ray.coalitions.exhaustive import pack
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.estimators.cell_means import read_means
 from xai_ray.estimators.cell_sums import cell_sums, pattern_sums, subset_sums
+from xai_ray.estimators.cells import ridge
 from xai_ray.estimators.correction import cross_fit
 from xai_ray.estimators.observed import Observed
-from xai_ray.estimators.quadratic import QuadraticRidge
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.table import build
 from xai_ray.indices import Question, readouts, resolve
@@ -63,7 +63,6 @@ def test_the_correction_is_that_of_a_population_filled_in_by_weighted_residuals(
     """For each fold: sum over all coalitions of g plus residuals, trained rows once, held-out rows (N_s - trained) / held-out times."""
     design, draw, values = drawn(170, edges=1)
     rows = SizedRows.of(Observed({0: (draw, values)}).rows(), design)
-    ridge = QuadraticRidge.tuned(rows.coalitions, rows.values, rows.fold == 0)
     fitted = cross_fit(rows, ridge)
     every = np.array(list(product((False, True), repeat=N)))
     question = resolve(Question(tag, order=order), N)
@@ -71,7 +70,7 @@ def test_the_correction_is_that_of_a_population_filled_in_by_weighted_residuals(
         sets = sets_of(N, readout.size)
         expected = np.zeros((len(sets), len(readout.weights), 2))
         for f in range(FOLDS):
-            fit = ridge.fit(rows.fold != f)
+            fit = fitted.surrogates[f]
             held = rows.fold == f
             residual = rows.values - fit.predict(rows.coalitions)
             amount = np.ones(len(held))

@@ -29,7 +29,7 @@ def estimate(table: np.ndarray, question: Question, name: str, budget: int, seed
 def whole_correction(pool: Pool, question: Question) -> Estimate:
     """The answer of `cells` with the whole correction, which is unbiased; its own is drawn towards zero for sets of two and more."""
     rows = SizedRows.of(Observed({0: (pool.design.draw(0, pool.draws), pool.values)}).rows(), pool.design)
-    fitted = cross_fit(rows, cells.ridge(rows))
+    fitted = cross_fit(rows, cells.ridge)
 
     def read(readout, sets):
         if single_context(readout):

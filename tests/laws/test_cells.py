@@ -15,8 +15,8 @@ from xai_ray.errors import BudgetTooSmall, NotEnoughSamples
 from xai_ray.estimators import ESTIMATORS, Ask, Pool, plan, svarmiq
 from xai_ray.estimators.correction import cross_fit
 from xai_ray.estimators.observed import Observed
-from xai_ray.estimators.quadratic import QuadraticRidge
-from xai_ray.estimators.sized import SizedRows
+from xai_ray.estimators.quadratic_fit import fit_folds
+from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.table import build
 from xai_ray.indices import READ_OUT, Question, exact, readouts, resolve
 from xai_ray.testing.strategies import seeds, value_tables
@@ -56,22 +56,19 @@ def test_exhausted_strata_give_the_exact_answer_by_the_estimators_own_formula(na
 @given(table=value_tables(1, 6), data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_the_quadratic_surrogate_knows_its_own_indices(table, data):
-    n = int(np.log2(len(table)))
-    rows = np.array(sorted(data.draw(st.sets(st.integers(0, len(table) - 1), min_size=2))))
-    fold = np.arange(len(rows)) % 2
-    ridge = QuadraticRidge.tuned(unpack(rows, n), table[rows], fold == 0)
-    check_surrogate(ridge.fit(fold == 1), n)
+    n, last = int(np.log2(len(table))), len(table) - 1
+    rows = np.array(data.draw(st.lists(st.integers(0, last), min_size=1, max_size=2 * FOLDS)))
+    fold = np.arange(len(rows)) % (FOLDS + 1) - 1
+    for surrogate in fit_folds(unpack(rows, n), table[rows], table[last - rows], fold):
+        check_surrogate(surrogate, n)
 
 
 class Noise:
     """A surrogate that knows nothing of the game: a random table, and the exact indices of it."""
 
-    def __init__(self, n, outputs, seed=0):
+    def __init__(self, n, outputs, seed):
         self.n, self.outputs = n, outputs
         self.table = np.random.default_rng(seed).normal(size=(1 << n, outputs))
-
-    def fit(self, train):
-        return Noise(self.n, self.outputs, int(pack(train[None, -self.n :])[0]))
 
     def predict(self, coalitions):
         return self.table[pack(coalitions)]
@@ -82,6 +79,12 @@ class Noise:
         return exact(self.table, question).values[[every.index(s) for s in sets.tolist()]][:, None]
 
 
+def noise(rows):
+    """One of its own a fold."""
+    n, outputs = rows.n_players, rows.values.shape[1]
+    return [Noise(n, outputs, int(pack(rows.coalitions[rows.fold == f][:1])[0])) for f in range(FOLDS)]
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_the_correction_is_exact_at_full_budget_whatever_the_surrogate(order):
     n, table = 6, smooth_table(6, outputs=2, seed=3)
@@ -89,7 +92,7 @@ def test_the_correction_is_exact_at_full_budget_whatever_the_surrogate(order):
     draw = design.draw(0, 1 << (n - 1))
     rows = SizedRows.of(Observed({0: (draw, table[pack(draw.coalitions)])}).rows(), design)
     question = resolve(Question("SII", order=order), n)
-    values, errors = cross_fit(rows, Noise(n, 2)).read(readouts(question, n)[0], sets_of(n, order))
+    values, errors = cross_fit(rows, noise).read(readouts(question, n)[0], sets_of(n, order))
     np.testing.assert_allclose(values[:, 0], exact(table, question).values, atol=1e-9)
     assert (errors == 0).all()
 
@@ -104,7 +107,7 @@ def test_the_whole_correction_is_unbiased_whatever_the_surrogate(order):
         design = Strata(n, seed, uniform_law(n), edges=1)
         draw = design.draw(0, 1 << (n - 2))
         rows = SizedRows.of(Observed({0: (draw, table[pack(draw.coalitions)])}).rows(), design)
-        found.append(cross_fit(rows, Noise(n, 1)).read(readout, sets)[0][:, 0])
+        found.append(cross_fit(rows, noise).read(readout, sets)[0][:, 0])
     off = np.array(found) - truth
     deviation = off.mean(axis=0) / (off.std(axis=0, ddof=1) / np.sqrt(seeds_each))
     assert np.quantile(np.abs(deviation), 0.95) < 3.0

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 from xai_ray.coalitions import Exhaustive, Permutations, Strata, from_description
 from xai_ray.coalitions.exhaustive import pack
-from xai_ray.coalitions.shuffle import shuffled
+from xai_ray.coalitions.shuffle import shuffled, shuffled_each
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.coalitions.subsets import draw_subsets, unrank
 
@@ -123,6 +123,16 @@ def test_large_shuffles_reach_everywhere_evenly():
     assert len(np.unique(drawn)) == len(drawn)
     observed = np.histogram(drawn, bins=50, range=(0, 2**61 + 12345))[0]
     assert ((observed - 400.0) ** 2 / 400.0).sum() < chi2.ppf(0.9999, 49)
+
+
+def test_permutations_walked_together_are_those_walked_alone():
+    sizes, rng = [1, 5, 65_537, 2**40 + 7, 2**62], np.random.default_rng(0)
+    of = rng.integers(0, len(sizes), 300)
+    items = rng.integers(0, np.array(sizes)[of])
+    together = shuffled_each(4, [3, 9, 2, 2**23, 0], sizes, of, items)
+    for row, (g, item) in enumerate(zip(of, items, strict=True)):
+        alone = shuffled(4, [3, 9, 2, 2**23, 0][g], sizes[g], np.array([item]))
+        assert together[row] == alone[0]
 
 
 @pytest.mark.parametrize(("n", "size"), [(8, 3), (40, 20), (200, 90)])

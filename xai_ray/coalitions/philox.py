@@ -52,10 +52,10 @@ def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
     return np.stack([c0, c1, c2, c3], axis=-1)
 
 
-def random_words(seed: int, stream: Stream, sub: int, items: Ints, count: int) -> Words:
+def random_words(seed: int, stream: Stream, sub: int | Ints, items: Ints, count: int) -> Words:
     """Random 64-bit words, shape (len(items), count).
 
-    `sub` numbers a sub-stream (a stratum, say) below 2^24; `items` are indices from 0 to 2^63-1.
+    `sub` numbers a sub-stream (a stratum, say) below 2^24, one for all items or one for each; `items` are indices from 0 to 2^63-1.
     """
     blocks = (count + 1) // 2
     counter = np.empty((len(items), blocks, 4), dtype=np.uint64)
@@ -63,7 +63,7 @@ def random_words(seed: int, stream: Stream, sub: int, items: Ints, count: int) -
     counter[..., 0] = index & _LOW
     counter[..., 1] = index >> _SHIFT
     counter[..., 2] = np.arange(blocks, dtype=np.uint64)[None, :]
-    counter[..., 3] = np.uint64((int(stream) << 24) | sub)
+    counter[..., 3] = np.uint64(int(stream) << 24) | np.asarray(sub, dtype=np.uint64)[..., None]
     words = philox4x32(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
     pairs = (words[..., 0::2] << _SHIFT) | words[..., 1::2]
     return pairs.reshape(len(items), 2 * blocks)[:, :count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -19,15 +20,32 @@ def shuffled(seed: int, sub: int, size: int, items: Ints) -> Ints:
     Small sizes sort random words (a uniform permutation); large ones walk the cycles of a balanced Feistel network
     (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002).
     """
-    if size <= _SMALL:
-        return _sorted_words(seed, sub, size)[items]
-    half = (int(size - 1).bit_length() + 1) // 2
-    keys = random_words(seed, Stream.RANKS, sub, np.arange(1), _ROUNDS)[0]
+    return shuffled_each(seed, [sub], [size], np.zeros(len(items), dtype=np.int64), items)
+
+
+def shuffled_each(seed: int, subs: Sequence[int], sizes: Sequence[int], of: Ints, items: Ints) -> Ints:
+    """The same for several permutations at once: element items[r] of that of sub-stream subs[of[r]], shape (r,)."""
+    out = np.empty(len(items), dtype=np.int64)
+    large = np.array([size > _SMALL for size in sizes])
+    for g, (sub, size) in enumerate(zip(subs, sizes, strict=True)):
+        if not large[g]:
+            mine = of == g
+            out[mine] = _sorted_words(seed, sub, size)[items[mine]]
+    rows = np.flatnonzero(large[of])
+    if len(rows):
+        out[rows] = _walked(seed, subs, sizes, of[rows], items[rows])
+    return out
+
+
+def _walked(seed: int, subs: Sequence[int], sizes: Sequence[int], of: Ints, items: Ints) -> Ints:
+    half = np.array([(int(size - 1).bit_length() + 1) // 2 for size in sizes], dtype=np.uint64)[of]
+    keys = random_words(seed, Stream.RANKS, np.array(subs), np.zeros(len(subs), dtype=np.int64), _ROUNDS).T[:, of]
+    end = np.array(sizes, dtype=np.uint64)[of]
     out = _feistel(items.astype(np.uint64), half, keys)
-    outside = out >= np.uint64(size)
-    while outside.any():
-        out[outside] = _feistel(out[outside], half, keys)
-        outside = out >= np.uint64(size)
+    outside = np.flatnonzero(out >= end)
+    while len(outside):
+        out[outside] = _feistel(out[outside], half[outside], keys[:, outside])
+        outside = outside[out[outside] >= end[outside]]
     return out.astype(np.int64)
 
 
@@ -37,12 +55,13 @@ def _sorted_words(seed: int, sub: int, size: int) -> Ints:
     return np.argsort(words, kind="stable").astype(np.int64)
 
 
-def _feistel(x: Words, half: int, keys: Words) -> Words:
-    mask, shift = np.uint64((1 << half) - 1), np.uint64(half)
-    left, right = x >> shift, x & mask
+def _feistel(x: Words, half: Words, keys: Words) -> Words:
+    """One pass for elements (r,) of networks of 2 half bits, with a key for each round and element (rounds, r)."""
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    left, right = x >> half, x & mask
     for key in keys:
         left, right = right, left ^ (_mix(right ^ key) & mask)
-    return (left << shift) | right
+    return (left << half) | right
 
 
 def _mix(x: Words) -> Words:

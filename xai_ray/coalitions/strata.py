@@ -17,7 +17,7 @@ import numpy as np
 
 from xai_ray.coalitions.design import FULL_EXPECTATION, Draw
 from xai_ray.coalitions.philox import Stream, random_words
-from xai_ray.coalitions.subsets import COUNTABLE, draw_subsets
+from xai_ray.coalitions.subsets import COUNTABLE, draw_subsets, draw_subsets_of_sizes
 from xai_ray.types import Coalitions, Floats, Ints
 
 
@@ -74,27 +74,34 @@ class Strata:
     def draw(self, start: int, stop: int) -> Draw:
         """Draws [start, stop). Row 2t is the coalition of draw t, row 2t + 1 its complement; both share one context."""
         stratum, index = (a[start:stop].copy() for a in self._sequence(stop))
-        half = np.zeros((stop - start, self.n_players), dtype=np.bool_)
-        for h in np.unique(stratum):
-            where = stratum == h
-            half[where] = self._members(int(h), index[where])
+        half = self._members(stratum, index)
         rows = np.stack([half, ~half], axis=1).reshape(-1, self.n_players)
         context = np.arange(start, stop, dtype=np.int64)
         context[stratum == 0] = FULL_EXPECTATION
         return Draw(start, rows, np.repeat(context, 2), np.repeat(np.arange(stop - start), 2), stratum, index)
 
-    def _members(self, h: int, items: Ints) -> Coalitions:
+    def _members(self, stratum: Ints, items: Ints) -> Coalitions:
+        """The smaller coalition of pairs `items` of their strata, shape (len(items), n)."""
         n = self.n_players
-        if h == 0:
-            return np.zeros((len(items), n), dtype=np.bool_)
-        if self.stochastic and self.pool(h) <= COUNTABLE:
-            # With replacement: every draw brings a new context, and a cycle through the pool would tie folds to coalitions.
-            words = random_words(self.seed, Stream.STOCHASTIC_RANKS, h, items, 1)[:, 0]
-            items = (words % np.uint64(self.pool(h))).astype(np.int64)
-        if 2 * h < n:
-            return draw_subsets(self.seed, h, n, h, items)
-        first = np.ones((len(items), 1), dtype=np.bool_)
-        return np.concatenate([first, draw_subsets(self.seed, h, n - 1, h - 1, items)], axis=1)
+        rows = np.zeros((len(items), n), dtype=np.bool_)
+        if self.stochastic:
+            items = self._with_replacement(stratum, items)
+        below, middle = np.flatnonzero((stratum > 0) & (2 * stratum < n)), np.flatnonzero(2 * stratum == n)
+        rows[below] = draw_subsets_of_sizes(self.seed, 0, n, stratum[below], items[below])
+        if len(middle):
+            rows[middle, 0] = True
+            rows[middle, 1:] = draw_subsets(self.seed, n // 2, n - 1, n // 2 - 1, items[middle])
+        return rows
+
+    def _with_replacement(self, stratum: Ints, items: Ints) -> Ints:
+        # Every draw brings a new context, and a cycle through the pool would tie folds to coalitions.
+        out = items.copy()
+        for h in np.unique(stratum[stratum > 0]):
+            if self.pool(int(h)) <= COUNTABLE:
+                mine = stratum == h
+                words = random_words(self.seed, Stream.STOCHASTIC_RANKS, int(h), items[mine], 1)[:, 0]
+                out[mine] = (words % np.uint64(self.pool(int(h)))).astype(np.int64)
+        return out
 
     def _sequence(self, draws: int) -> tuple[Ints, Ints]:
         """Stratum and index of the first `draws` draws (at least); the longest sequence dealt so far is kept."""

@@ -8,7 +8,7 @@ from math import comb
 import numpy as np
 
 from xai_ray.coalitions.philox import Stream, random_words
-from xai_ray.coalitions.shuffle import shuffled
+from xai_ray.coalitions.shuffle import shuffled_each
 from xai_ray.types import Coalitions, Ints
 
 COUNTABLE = 1 << 62
@@ -41,11 +41,27 @@ def draw_subsets(seed: int, sub: int, n: int, size: int, items: Ints) -> Coaliti
 
     Without replacement (the first C(n, size) items are all different) while C(n, size) <= 2^62; with replacement above.
     """
-    pool = comb(n, size)
-    if pool <= COUNTABLE:
-        return unrank(shuffled(seed, sub, pool, items % pool), n, size)
-    words = random_words(seed, Stream.SUBSETS, sub, items, n)
-    members = np.argpartition(words, size - 1, axis=1)[:, :size]
+    return draw_subsets_of_sizes(seed, sub - size, n, np.full(len(items), size), items)
+
+
+def draw_subsets_of_sizes(seed: int, sub: int, n: int, sizes: Ints, items: Ints) -> Coalitions:
+    """The same for a size of each item, shape (len(items), n); subsets of size s are of sub-stream sub + s."""
     rows = np.zeros((len(items), n), dtype=np.bool_)
-    np.put_along_axis(rows, members, True, axis=1)
+    every, of = np.unique(sizes, return_inverse=True)
+    pools = [comb(n, int(size)) for size in every]
+    countable = [g for g, pool in enumerate(pools) if pool <= COUNTABLE]
+    ranked = np.flatnonzero(np.isin(of, countable))
+    if len(ranked):
+        groups = np.searchsorted(countable, of[ranked])
+        counts = np.array([pools[g] for g in countable], dtype=np.int64)
+        subs = [sub + int(every[g]) for g in countable]
+        ranks = shuffled_each(seed, subs, counts.tolist(), groups, items[ranked] % counts[groups])
+        for at, g in enumerate(countable):
+            mine = groups == at
+            rows[ranked[mine]] = unrank(ranks[mine], n, int(every[g]))
+    for g in np.setdiff1d(np.arange(len(every)), countable):
+        mine, size = np.flatnonzero(of == g), int(every[g])
+        words = random_words(seed, Stream.SUBSETS, sub + size, items[mine], n)
+        members = np.argpartition(words, size - 1, axis=1)[:, :size]
+        rows[mine[:, None], members] = True
     return rows

@@ -8,7 +8,6 @@ transforms, lower orders of Shapley-Taylor) rests on 2^s coalitions a set: it is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, log
 
@@ -35,7 +34,7 @@ class Adjusted(KeepsRows):
     question: Question
     design: Strata
     name: str
-    fitter: Callable[[SizedRows], Fitter]
+    fitter: Fitter
 
     def finish(self, partial: Observed) -> Estimate:
         """Surrogate, correction, standard errors. Raises NotEnoughSamples when nothing of the answer can be estimated."""
@@ -69,11 +68,9 @@ _LAST: defaultdict[str, LastFit[Corrected]] = defaultdict(LastFit[Corrected])
 """By name of the surrogate."""
 
 
-def corrected(
-    name: str, drawn: Rows, rows: SizedRows, stochastic: bool, fitter: Callable[[SizedRows], Fitter]
-) -> Corrected:
+def corrected(name: str, drawn: Rows, rows: SizedRows, stochastic: bool, fitter: Fitter) -> Corrected:
     """The cross-fit of a surrogate to `drawn`, which `rows` are; the questions of a job share it."""
-    return _LAST[name].of(drawn.coalitions, drawn.values, stochastic, lambda: cross_fit(rows, fitter(rows)))
+    return _LAST[name].of(drawn.coalitions, drawn.values, stochastic, lambda: cross_fit(rows, fitter))
 
 
 def minimum(question: Question, n: int, stochastic: bool = False) -> int:

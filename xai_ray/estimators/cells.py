@@ -7,11 +7,14 @@ surrogate's closed form; see `adjusted` and `correction`. Cells: Kolpaczki et al
 
 from __future__ import annotations
 
+import numpy as np
+
 from xai_ray.coalitions import Strata
 from xai_ray.estimators.adjusted import Adjusted, minimum
 from xai_ray.estimators.cell_sums import LARGEST_SET
 from xai_ray.estimators.info import EstimatorInfo
-from xai_ray.estimators.quadratic import QuadraticRidge
+from xai_ray.estimators.quadratic import Quadratic
+from xai_ray.estimators.quadratic_fit import fit_folds
 from xai_ray.estimators.readouts import exhausted_strata, read_strata, strata_law
 from xai_ray.estimators.sized import SizedRows
 from xai_ray.indices import READ_OUT, Question
@@ -22,9 +25,12 @@ def make(question: Question, design: Strata) -> Adjusted:
     return Adjusted(question, design, "cells", ridge)
 
 
-def ridge(rows: SizedRows) -> QuadraticRidge:
-    """The quadratic surrogate, tuned on the first fold."""
-    return QuadraticRidge.tuned(rows.coalitions, rows.values, rows.fold == 0)
+def ridge(rows: SizedRows) -> tuple[Quadratic, ...]:
+    """A quadratic surrogate a fold."""
+    count = len(rows.pairs.stratum)
+    first = np.r_[0, 2 : 2 + count]
+    second = np.r_[1, 2 + count : 2 + 2 * count]
+    return fit_folds(rows.coalitions[first], rows.values[first], rows.values[second], rows.fold[first])
 
 
 INFO = EstimatorInfo(

@@ -82,7 +82,7 @@ class Corrected:
 
 
 def cross_fit(rows: SizedRows, fitter: Fitter) -> Corrected:
-    """Fits one surrogate a fold. `fitter` holds the rows `rows.coalitions` and `rows.values`, in that order.
+    """Fits one surrogate a fold.
 
     Raises NotEnoughSamples with fewer pairs than can be dealt to folds.
     """
@@ -92,7 +92,7 @@ def cross_fit(rows: SizedRows, fitter: Fitter) -> Corrected:
             f"extend the budget to {2 * FOLDS + 2} evaluations or more"
         )
     weighted, held_out = np.zeros_like(rows.values), np.zeros_like(rows.values)
-    surrogates = tuple(fitter.fit(rows.fold != f) for f in range(FOLDS))
+    surrogates = tuple(fitter(rows))
     left_out = [np.bincount(rows.sizes[rows.fold == f], minlength=len(rows.drawn)) for f in range(FOLDS)]
     # A fold says something about a size if it left out a row of it, or if the size is exhausted.
     works_by_fold = [(out > 0) | (rows.share >= 1.0) for out in left_out]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from xai_ray.coalitions import Strata
 from xai_ray.estimators.adjusted import Adjusted, minimum
-from xai_ray.estimators.boosted import BoostedTrees
+from xai_ray.estimators.boosted import Boosted, BoostedTrees
 from xai_ray.estimators.cell_sums import LARGEST_SET
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.readouts import exhausted_strata, read_strata, strata_law
-from xai_ray.estimators.sized import SizedRows
+from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.indices import READ_OUT, Question
 
 
@@ -21,9 +21,10 @@ def make(question: Question, design: Strata) -> Adjusted:
     return Adjusted(question, design, "proxy", trees)
 
 
-def trees(rows: SizedRows) -> BoostedTrees:
-    """Boosted trees on the rows."""
-    return BoostedTrees(rows.coalitions, rows.values)
+def trees(rows: SizedRows) -> tuple[Boosted, ...]:
+    """Boosted trees a fold."""
+    table = BoostedTrees(rows.coalitions, rows.values)
+    return tuple(table.fit(rows.fold != f) for f in range(FOLDS))
 
 
 INFO = EstimatorInfo(

@@ -52,7 +52,7 @@ class Strength(KeepsRows):
             raise NotEnoughSamples(
                 f"strength needs {minimum(self.question, n)} evaluations, has {2 * draws}; extend the budget"
             )
-        fitted = cross_fit(rows, cells.ridge(rows))
+        fitted = cross_fit(rows, cells.ridge)
         (readout,) = readouts(replace(self.question, index="MOI"), n)
         sets = asked_sets(self.question, n, 2)
         interactions = fitted.read(readout, sets)[0]

@@ -1,15 +1,17 @@
 """What a surrogate of a game must know: its predictions, and its own indices in closed form.
 
-A fitter holds one table of evaluated rows and fits surrogates to subsets of it, which is what cross-fitting asks for. The contract is
-checked by `xai_ray.testing.surrogates.check_surrogate`.
+A fitter gives one surrogate for each fold, fitted to the rows of the others, which is what cross-fitting asks for. The contract of a
+surrogate is checked by `xai_ray.testing.surrogates.check_surrogate`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from xai_ray.estimators.sized import SizedRows
 from xai_ray.indices import Readout
-from xai_ray.types import Coalitions, Floats, Ints, Mask, Values
+from xai_ray.types import Coalitions, Floats, Ints, Values
 
 
 class Surrogate(Protocol):
@@ -27,9 +29,5 @@ class Surrogate(Protocol):
         ...
 
 
-class Fitter(Protocol):
-    """Fits surrogates to subsets of one table of rows."""
-
-    def fit(self, train: Mask) -> Surrogate:
-        """The surrogate of the rows where `train`, shape (r,), is true."""
-        ...
+Fitter = Callable[[SizedRows], Sequence[Surrogate]]
+"""Surrogate f is fitted to the rows with `fold != f`, for f = 0..FOLDS-1."""
