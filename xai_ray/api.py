@@ -80,7 +80,7 @@ def explain(
         asks = [Ask(question, estimator)]
     planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
     stop = Stop(std_error, relative_error, top, ranking, seconds)
-    stop.check([a.question for a in planned.asks], game.n_players)
+    stop.check(planned.asks, game.n_players)
     document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed}
     manifest = manifest_of(name, game, planned, document)
     place = store if store is not None else MemoryStore()

@@ -45,7 +45,7 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
     evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
     planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
-    stop_of(spec).check([a.question for a in planned.asks], game.n_players, "budget.")
+    stop_of(spec).check(planned.asks, game.n_players, "budget.")
     return Prepared(spec, base, game, planned)
 
 

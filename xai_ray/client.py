@@ -90,7 +90,7 @@ class Client:
 
         rules = stop or Stop()
         planned = plan(list(asks), game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
-        rules.check([a.question for a in planned.asks], game.n_players)
+        rules.check(planned.asks, game.n_players)
         wanted = {"evaluations": budget, **rules.document()}
         manifest = manifest_of(name, game, planned, {"budget": wanted, "seed": seed})
         with tempfile.TemporaryDirectory(prefix="xai_ray-") as folder:

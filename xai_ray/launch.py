@@ -137,7 +137,7 @@ def continued(
     if manifest.document["versions"] != versions() and note:
         say(f"note: the job began with {manifest.document['versions']}, here is {versions()}; last bits may differ")
     asks, design, stop = asks_of(manifest), design_of(manifest), Stop.of(budget)
-    stop.check([a.question for a in asks], game.n_players, "budget.")
+    stop.check(asks, game.n_players, "budget.")
     count = 1 << design.n_players if budget["evaluations"] == "exact" else budget["evaluations"]
     return Run(
         manifest=manifest,

@@ -45,11 +45,14 @@ class Corrected:
         surrogate, correction, error = self._parts(readout, sets)
         return surrogate + correction, error
 
-    def read_shrunk(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
-        """The same with the correction drawn towards zero for sets of two and more; see `shrinking`."""
+    def read_shrunk(self, readout: Readout, sets: Ints, reference: Ints | None = None) -> tuple[Floats, Floats]:
+        """The same with the correction drawn towards zero for sets of two and more, by what it is at the `reference` sets (c', s); left
+        out, at all sets or at 2,000 of many. See `shrinking`.
+        """
         if readout.size < 2:
             return self.read(readout, sets)
-        reference = reference_sets(self.rows.n_players, readout.size)
+        if reference is None:
+            reference = reference_sets(self.rows.n_players, readout.size)
         every = np.array_equal(reference, sets)
         surrogate, correction, error = self._parts(readout, sets if every else np.concatenate([reference, sets]))
         first = slice(len(reference))

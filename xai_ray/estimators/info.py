@@ -55,6 +55,8 @@ class EstimatorInfo:
     """Players above which it is out of reach."""
     beyond: str = ""
     """What to do above that."""
+    sparse: bool = False
+    """Whether it answers the sets that it finds, and not all that are asked."""
     design: OwnDesign | None = None
     """How its design is made, when the first of `designs` is not strata."""
 

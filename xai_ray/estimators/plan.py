@@ -75,7 +75,7 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
             raise BudgetTooSmall(
                 f"budget of {evaluations} evaluations: {ask.estimator!r} needs at least {need} for {ask.question.index} of {n} players"
             )
-        if ask.question.index in READ_OUT:
+        if ask.question.index in READ_OUT and not table.info(ask.estimator).sparse:
             check_workload(ask.estimator, ask.question, n, outputs=1)
     design = _design(resolved, n, seed, stochastic)
     draws = design.affordable(evaluations)

@@ -9,7 +9,9 @@ from typing import Any
 
 from xai_ray.coalitions import Design
 from xai_ray.errors import SpecError
+from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.plan import Ask
 from xai_ray.estimators.stop_rules import RankingSettled, RelativeErrorBelow, Rule, StdErrorBelow, TopSettled, Verdict
 from xai_ray.indices import INDICES, Question
 from xai_ray.indices.sets import asked_sizes
@@ -60,9 +62,16 @@ class Stop:
         """One verdict a rule."""
         return [rule.judge(estimate, look) for rule in self.rules]
 
-    def check(self, questions: Sequence[Question], n: int, where: str = "") -> None:
-        """Raises SpecError when a resolved question has too few sets for what is asked. `where` begins the names of the fields."""
-        for question in questions:
+    def check(self, asks: Sequence[Ask], n: int, where: str = "") -> None:
+        """Raises SpecError when a resolved question has too few sets for what is asked, or an estimator that does not answer them all.
+        `where` begins the names of the fields.
+        """
+        for question, estimator in ((ask.question, ask.estimator) for ask in asks):
+            if table.info(estimator).sparse and (self.top is not None or self.ranking is not None):
+                raise SpecError(
+                    f"{where}{'ranking' if self.top is None else 'top'}: {estimator} lists the sets that it finds, so it cannot settle "
+                    "a rank among all; use std_error, or another estimator"
+                )
             sets = count_sets(question, n)
             said = f"{question.index} of {n} player{'s' * (n > 1)} has {sets} value{'s' * (sets > 1)}"
             for name in ("relative_error", "top", "ranking"):

@@ -15,14 +15,19 @@ from xai_ray.types import Floats, Ints
 
 
 def assemble(
-    question: Question, name: str, rows: SizedRows, read: Callable[[Readout, Ints], tuple[Floats, Floats]]
+    question: Question,
+    name: str,
+    rows: SizedRows,
+    read: Callable[[Readout, Ints], tuple[Floats, Floats]],
+    listed: Callable[[Readout], Ints] | None = None,
 ) -> Estimate:
-    """Reads every size in turn; `read` gives values and standard errors (c, R, k) for sets (c, s).
+    """Reads every size in turn; `read` gives values and standard errors (c, R, k) for sets (c, s). `listed` names the sets of a
+    read-out; left out, those that are asked.
 
     Raises NotEnoughSamples when nothing could be estimated, and says which sizes were not drawn.
     """
     n, asked = rows.n_players, readouts(question, rows.n_players)
-    sets = [asked_sets(question, n, readout.size) for readout in asked]
+    sets = [listed(readout) if listed else asked_sets(question, n, readout.size) for readout in asked]
     found = [read(readout, at) for readout, at in zip(asked, sets, strict=True)]
     values, errors = (np.concatenate(part) for part in zip(*found, strict=True))
     if np.isnan(values).all():
