@@ -13,7 +13,7 @@ TABLES = Path(__file__).parents[1] / "assets" / "tables"
 NAMES = ("diabetes_boosting", "review_but", "review_no", "data_groups", "cat")
 SEEDS = 200
 """Answers of an estimator, spread over the tables."""
-FEWER = {"gp": 100, "odd": 50, "proxy": 20, "stacked": 20}
+FEWER = {"gp": 100, "odd": 50, "proxy": 20, "sparse_proxy": 20, "stacked": 20}
 """They fit a process or trees, up to a second an answer; `benchmarks/coverage.py` gives them more."""
 MORE = {"runs": 500, "strength": 400}
 """They answer with one to three numbers, which leave more to chance."""
@@ -34,6 +34,7 @@ ASKED = {
     "gp": [("SV", 10), ("SII", 12)],
     "odd": [("SV", 12)],
     "proxy": [("SII", 12)],
+    "sparse_proxy": [("SII", 40)],
     "cells": [("SII", 20), ("MOI", 40)],
     "svarmiq": [("SV", 20), ("MOI", 40)],
     "star": [("SII", 40)],

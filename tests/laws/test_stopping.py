@@ -140,7 +140,7 @@ def test_numbers_out_of_range_are_refused_by_name(field, wrong):
 
 def test_more_sets_than_there_are_cannot_be_asked_for():
     def check(stop, question, n):
-        stop.check([Ask(resolve(question, n))], n, "budget.")
+        stop.check([Ask(resolve(question, n), "exact")], n, "budget.")
 
     check(Stop(top=5), Question("SV"), 6)
     with pytest.raises(SpecError, match=r"budget.top = 6: SV of 6 players has 6 values; give 1 to 5"):

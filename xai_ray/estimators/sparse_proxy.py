@@ -12,26 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
 from xai_ray.coalitions import Strata
 from xai_ray.errors import NotEnoughSamples, SpecError
-from xai_ray.estimators import proxy
-from xai_ray.estimators.adjusted import corrected, minimum
+from xai_ray.estimators import adjusted, proxy
+from xai_ray.estimators.adjusted import corrected
 from xai_ray.estimators.boosted import Boosted
+from xai_ray.estimators.cell_means import read_means
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.leaves import Leaves
 from xai_ray.estimators.observed import KeepsRows, Observed
-from xai_ray.estimators.readouts import asked_sets, exhausted_strata, read_strata, strata_law
+from xai_ray.estimators.readouts import asked_sets, exhausted_strata, read_strata, single_context, strata_law
+from xai_ray.estimators.shrinking import EFFICIENT
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.surrogate import Surrogate
 from xai_ray.estimators.tree_reads import touch
 from xai_ray.estimators.whole import assemble
-from xai_ray.indices import READ_OUT, Question, Readout
+from xai_ray.indices import Question, Readout
 from xai_ray.types import Floats, Ints
 
+INTERACTIONS = ("MOI", "SII", "k-SII", "STII", "FSII", "BII", "FBII", "CHII")
 MAJORITY = FOLDS // 2 + 1
 CLEAR = 0.5
 """Of their error over folds. At 1 the total error is about the same, and intervals of what is listed cover 60 to 84 % only, since what
@@ -62,6 +66,8 @@ class SparseProxy(KeepsRows):
             return found_sets(fitted.surrogates, readout)
 
         def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
+            if single_context(readout):
+                return read_means(rows, readout, sets, self.design.stochastic)
             values, errors = fitted.read_shrunk(readout, sets, sets)
             return values, errors if readout.size < 2 else _widened(fitted.surrogates, readout, sets, errors)
 
@@ -90,8 +96,12 @@ def found_sets(surrogates: Sequence[Surrogate], readout: Readout) -> Ints:
 
 
 def _widened(surrogates: Sequence[Surrogate], readout: Readout, sets: Ints, errors: Floats) -> Floats:
-    """Standard errors with that of the surrogate added, of which a listed set has more than its share; exact values stay exact."""
-    return np.where(errors == 0, 0.0, np.hypot(errors, _over_folds(surrogates, readout, sets)[1]))
+    """Standard errors with that of the surrogate added, of which a listed set has more than its share, the more of them were left out;
+    exact values stay exact.
+    """
+    left_out = 1.0 - len(sets) / comb(readout.n_players, readout.size)
+    own = np.sqrt(EFFICIENT * left_out) * _over_folds(surrogates, readout, sets)[1]
+    return np.where(errors == 0, 0.0, np.hypot(errors, own))
 
 
 def _over_folds(surrogates: Sequence[Surrogate], readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
@@ -108,14 +118,24 @@ def _held(leaves: Leaves, readout: Readout) -> Ints:
 
 def make(question: Question, design: Strata) -> SparseProxy:
     """Raises SpecError when the sets are named already."""
+    _check(question)
+    return SparseProxy(question, design)
+
+
+def minimum(question: Question, n: int, stochastic: bool = False) -> int:
+    """That of `proxy`. Raises SpecError when the sets are named already."""
+    _check(question)
+    return adjusted.minimum(question, n, stochastic)
+
+
+def _check(question: Question) -> None:
     if question.pairs is not None:
         raise SpecError("sparse_proxy finds the pairs itself: leave pairs out, or ask 'proxy' or 'cells' for these")
-    return SparseProxy(question, design)
 
 
 INFO = EstimatorInfo(
     name="sparse_proxy",
-    indices=READ_OUT,
+    indices=INTERACTIONS,
     orders=(2, 3),
     designs=("strata",),
     minimum=minimum,
