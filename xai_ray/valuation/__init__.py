@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xai_ray.valuation.class_wise import class_wise_shapley
 from xai_ray.valuation.data_oob import data_oob_values
 from xai_ray.valuation.detection import Detection, detection, lower_cluster
+from xai_ray.valuation.exhibits import Exhibits, exhibits
 from xai_ray.valuation.influence import logistic_influence
 from xai_ray.valuation.knn import knn_shapley, threshold_knn_shapley
 from xai_ray.valuation.lava import lava_values
@@ -46,6 +47,7 @@ _TORCH = {
 __all__ = [
     "SCORES",
     "Detection",
+    "Exhibits",
     "Network",
     "OwnScore",
     "PointCurves",
@@ -56,6 +58,7 @@ __all__ = [
     "curve_counts",
     "data_oob_values",
     "detection",
+    "exhibits",
     "knn_shapley",
     "lava_values",
     "leave_one_out_values",
