@@ -63,7 +63,7 @@ def render_report(result: Result, training: TrainingPart | None = None) -> str:
         .get_template("report.html")
         .render(
             result=result,
-            headline=headline(result),
+            headline=headline(result) if part is None else part.headline(),
             behaviour=behaviour(result),
             photograph=_photograph(result),
             part=None if part is None else laid(part, lambda axes: _drawn(axes, False)),

@@ -32,17 +32,17 @@ def point_curve(
     highest, lowest, random = (curves.of(action, order)[..., output] for order in ("highest", "lowest", "random"))
     if len(names) != len(highest):
         raise InputError(f"{len(names)} names for the curves of {len(highest)} valuations")
-    ax = new_axes(5.4, 3.7) if ax is None else ax
+    ax = new_axes(6.2, 4.2) if ax is None else ax
     x = curves.counts / curves.players
     ax.fill_between(x, random.min(axis=0), random.max(axis=0), color=FAINT, alpha=0.25, linewidth=0)
     many = len(random)
-    said = f"random: mean and range of {many} orders" if many > 1 else "one random order"
+    said = f"random: mean, range of {many}" if many > 1 else "one random order"
     ax.plot(x, random.mean(axis=0), color=FAINT, linewidth=1.6, label=said)
     one = len(names) == 1
     for place, name in enumerate(names[:SHOWN]):
-        called = "" if one else f"{written(name, 24)}, "
+        called = "" if one else f"{written(name, 22)}: "
         high, low = (LINES[1], LINES[0]) if one else (LINES[place], LINES[place])
-        ax.plot(x, highest[place], "o-", color=high, markersize=3.5, label=f"{called}highest values first")
+        ax.plot(x, highest[place], "o-", color=high, markersize=3.5, label=f"{called}highest first")
         ax.plot(
             x, lowest[place], "s--", color=low, markersize=3.5, markerfacecolor="white", label=f"{called}lowest first"
         )
@@ -51,7 +51,37 @@ def point_curve(
     ax.grid(axis="y", color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
     bare(ax)
-    _legend_above(ax, 1 if one else 2)
+    _legend_above(ax, 3 if one else 2)
+    return ax
+
+
+def inspected(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "points") -> Axes:
+    """Share of the known bad points found as points are inspected, lowest values first: name of a method -> its detection."""
+    if not found:
+        raise InputError("no detection to draw; see xai_ray.valuation.detection")
+    ax = new_axes(6.2, 4.2) if ax is None else ax
+    first = next(iter(found.values()))
+    n = len(first.found) - 1
+    ax.plot([0, first.bad / n, 1], [0, 1, 1], "--", color=FAINT, linewidth=1.2, label="perfect")
+    ax.plot([0, 1], [0, 1], ":", color=FAINT, linewidth=1.2, label="by chance")
+    for place, (name, one) in enumerate(found.items()):
+        style = "-" if place < len(LINES) else "--"
+        ax.plot(
+            np.arange(n + 1) / n,
+            one.found / one.bad,
+            style,
+            color=LINES[place % len(LINES)],
+            linewidth=1.8,
+            label=written(name, 24),
+        )
+    _percent(ax, f"{noun} inspected, lowest values first", n)
+    ax.set_ylim(-0.02, 1.02)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_ylabel(f"known bad {noun} found, of {first.bad:,}", fontsize=9)
+    ax.grid(color="#e4e4e4", linewidth=0.6)
+    ax.set_axisbelow(True)
+    bare(ax)
+    ax.legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
     return ax
 
 
@@ -59,7 +89,7 @@ def roc(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "poi
     """How far the lowest values are the known bad points: name of a method -> its detection. AUROC in the legend."""
     if not found:
         raise InputError("no detection to draw; see xai_ray.valuation.detection")
-    ax = new_axes(4.4, 4.2) if ax is None else ax
+    ax = new_axes(5.2, 4.6) if ax is None else ax
     ax.plot([0, 1], [0, 1], ":", color=FAINT, linewidth=1.2, label="by chance: 0.5")
     for place, (name, one) in enumerate(found.items()):
         style = "-" if place < len(LINES) else "--"

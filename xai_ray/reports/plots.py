@@ -5,7 +5,7 @@ Without `ax` each makes a figure of its own (`axes.figure.savefig(...)` writes i
 
 from xai_ray.reports.plot_curves import Strength, convergence, orders, strength
 from xai_ray.reports.plot_pairs import matrix, network, pairs
-from xai_ray.reports.plot_points import point_curve, roc
+from xai_ray.reports.plot_points import inspected, point_curve, roc
 from xai_ray.reports.plot_values import bar, heatmap
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "bar",
     "convergence",
     "heatmap",
+    "inspected",
     "matrix",
     "network",
     "orders",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TOP = 12
 """Cards at each end."""
 SAMPLE = 6
-"""Points shown of a group."""
+"""Points shown of a group; half as many where there are texts to read."""
 WIDEST = 160
 """Pixels of the longer side of a picture; larger ones are made smaller."""
 LONGEST = 320
@@ -77,6 +77,7 @@ def cards(
     chosen = [*range(count), *range(len(order) - 1, max(count, len(order) - count) - 1, -1)]
     players = order[chosen]
     digits = decimals(values[players], errors[players])
+    digits = digits - 1 if digits else digits
     members = _members(owner, players)
     out = []
     for place, player, points in zip(chosen, players.tolist(), members, strict=True):
@@ -117,8 +118,9 @@ def _samples(shown: Exhibits, points: Ints, labels: Sequence[str] | None, longes
         return ()
     flagged = np.zeros(len(points), dtype=np.bool_) if shown.flagged is None else shown.flagged[points]
     # Known bad ones are what a reader looks for.
-    bad = points[flagged][: SAMPLE // 2]
-    rest = _spread(points[~flagged], SAMPLE - len(bad))
+    count = SAMPLE if shown.texts is None else SAMPLE // 2
+    bad = points[flagged][: -(-count // 2)]
+    rest = _spread(points[~flagged], count - len(bad))
     return tuple(
         Sample(
             "" if labels is None else str(labels[i]),

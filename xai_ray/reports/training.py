@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_ray.errors import SpecError
-from xai_ray.reports.choose import has
-from xai_ray.reports.methods import Method, agreements, methods_of
+from xai_ray.reports.choose import first_order, has
+from xai_ray.reports.methods import Method, agreements, lowest_first, methods_of
 from xai_ray.reports.point_cards import Card, cards
-from xai_ray.reports.wording import decimals, number
+from xai_ray.reports.wording import decimals, number, shorten
 from xai_ray.types import Floats, Ints, Mask
 from xai_ray.valuation.detection import Detection, detection
 from xai_ray.valuation.exhibits import Exhibits
@@ -43,6 +43,27 @@ class TrainingPart:
     def noun(self) -> str:
         """What the players are called: `points`, or `groups`."""
         return "points" if len(self.owner) == len(self.result.players) else "groups"
+
+    def headline(self) -> str:
+        """What all points give, and the two ends of the ranking, with standard errors."""
+        result, estimate = self.result, first_order(self.result)
+        values, errors = estimate.values[:, 0], estimate.std_errors[:, 0]
+        start, end = (float(v) for v in result.ends[:, 0])
+        order = lowest_first(values)
+        said = f"Trained on all {len(result.players):,} {self.noun}, {result.outputs[0]} is {end:.4g}; on none of them it is {start:.4g}."
+        if not len(order):
+            return said
+        digits = decimals(values[order], errors[order])
+        digits = digits - 1 if digits else digits
+        lowest, highest = self.cards()
+        worst = "most harmful" if values[order[0]] < 0 else "least useful"
+        best = "most useful" if values[order[-1]] >= 0 else "least harmful"
+        ends = [(worst, lowest[0].name, order[0])] + [(best, c.name, order[-1]) for c in highest[:1]]
+        told = [
+            f"{what} is {shorten(name, 60)}, {_amount(float(values[i]), float(errors[i]), digits)}"
+            for what, name, i in ends
+        ]
+        return f"{said} The {'; the '.join(told)}."
 
     def cards(self) -> tuple[list[Card], list[Card]]:
         """See `point_cards.cards`."""
@@ -165,13 +186,10 @@ def check_curves(curves: int, result: Result) -> None:
         raise SpecError(f"curves = {curves}: a number of random orders, 1 to {MOST_ORDERS}, or 0 for no curves")
     if isinstance(result.game, TrainingGame):
         return
-    if not values_training_points(result):
-        raise SpecError(
-            f"job {result.job}: curves take training points away and train again, and its players are no training points; leave curves out"
-        )
-    raise SpecError(
-        f"job {result.job}: curves train models, and the data are not at hand; give value_report its game=..."
-    )
+    why = "the data are not at hand" if values_training_points(result) else "it has no training game"
+    known = isinstance(result.provenance.get("spec"), dict)
+    ask = "leave curves out" if known else "leave curves out, or give value_report its game=..."
+    raise SpecError(f"job {result.job}: curves take training points away and train again, and {why}; {ask}")
 
 
 def models_of_curves(result: Result, curves: int, beside: Mapping[str, Any] | None = None) -> int:
@@ -187,6 +205,11 @@ def _drops(curves: PointCurves | None) -> tuple[Floats, Floats, float] | None:
         return None
     highest, lowest, random = (curves.weighted_drop(order)[:, 0] for order in ("highest", "lowest", "random"))
     return highest, lowest, float(random.mean())
+
+
+def _amount(value: float, error: float, digits: int | None) -> str:
+    shown = number(value, digits).replace("-", "−")
+    return f"{shown} (exact)" if error == 0 else f"{shown}\u00a0±\u00a0{number(error, digits, sign=False)}"
 
 
 def _error(method: Method) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from xai_ray.reports.plot_points import SHOWN, point_curve, roc
+from xai_ray.reports.plot_points import SHOWN, inspected, point_curve, roc
 from xai_ray.reports.point_cards import Card
 from xai_ray.reports.training import TrainingPart
 from xai_ray.valuation.detection import Detection
@@ -31,6 +31,8 @@ class Laid:
     noun: str
     methods: tuple[Any, ...]
     ends: tuple[tuple[str, list[Card]], ...]
+    flags: bool
+    """Whether some points are known to be bad."""
     pictures: bool
     """Whether points are shown as a gallery of pictures."""
     figures: list[Figure]
@@ -52,6 +54,7 @@ def laid(part: TrainingPart, drawn: Callable[[Axes], str]) -> Laid:
         part.noun,
         part.methods,
         tuple(zip(heads, (lowest, highest), strict=True)),
+        part.shown.flagged is not None and bool(part.shown.flagged.any()),
         part.noun == "points" and part.shown.images is not None and part.shown.texts is None,
         [*_curves(part, drawn), *_detection(part, found, drawn)],
         part.summary(),
@@ -68,7 +71,7 @@ def _curves(part: TrainingPart, drawn: Callable[[Axes], str]) -> list[Figure]:
         return []
     names, noun = [m.name for m in part.methods if m.complete], part.noun
     score = part.curves.scores[0]
-    told = f"{score} on the test points that the values were computed with. All curves: {part.curves.models:,} models."
+    told = f"Scores ({score}) are on the test points that the values were computed with. All curves: {part.curves.models:,} models."
     left = len(names) - SHOWN
     more = f" {left} more method{'s' * (left > 1)} in the table." if left > 0 else ""
     return [
@@ -89,13 +92,24 @@ def _detection(part: TrainingPart, found: dict[str, Detection], drawn: Callable[
     if not found:
         return []
     name, first = next(iter(found.items()))
-    share = first.bad / len(part.result.players)
+    n, twice = len(part.result.players), min(2 * first.bad, len(part.result.players))
     what = f"{part.noun} with a known bad point" if part.noun == "groups" else "known bad points"
     caption = (
-        f"{first.bad:,} of {len(part.result.players):,} are {what}. Of as many {part.noun} with the lowest values by {name}, "
-        f"{first.precision_at(share):.0%} are; twice as many hold {first.recall_at(min(1.0, 2 * share)):.0%} of them."
+        f"{first.bad:,} of {n:,} are {what}. Among the {first.bad:,} with the lowest values by {name}, "
+        f"{first.precision_at(first.bad / n):.0%} are; the lowest {twice:,} hold {first.recall_at(twice / n):.0%} of them."
     )
-    return [Figure(f"Finding known bad {part.noun}", drawn(roc(found, noun=part.noun)), caption)]
+    return [
+        Figure(
+            f"Finding known bad {part.noun}",
+            drawn(inspected(found, noun=part.noun)),
+            caption,
+        ),
+        Figure(
+            "The same as ROC",
+            drawn(roc(found, noun=part.noun)),
+            "AUROC is the chance that a known bad one has a lower value than another, ties one half: 1 is perfect, 0.5 a guess.",
+        ),
+    ]
 
 
 def _legend(part: TrainingPart, found: dict[str, Detection]) -> str:
@@ -103,8 +117,7 @@ def _legend(part: TrainingPart, found: dict[str, Detection]) -> str:
     if found:
         bad = next(iter(found.values())).bad
         out.append(
-            f"AUROC: the chance that a known bad one has a lower value than another. Precision: known bad ones among the {bad:,} lowest "
-            "values. F1: of the lower of two clusters of values."
+            f"Precision: known bad ones among the {bad:,} lowest values. F1: of the lower of two clusters of values."
         )
     if part.curves is not None:
         out.append(
