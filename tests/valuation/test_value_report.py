@@ -6,6 +6,7 @@ import base64
 import io
 import pickle
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from xai_ray.errors import DigestMismatch, InputError, SpecError, StoreError
 from xai_ray.indices.question import Question
 from xai_ray.reports.methods import agreements, methods_of, question_name
 from xai_ray.reports.training import TrainingPart, models_of_curves, training_part
-from xai_ray.valuation import TrainingGame, Valuation, exhibits, knn_shapley
+from xai_ray.valuation import TrainingGame, Valuation, detection, exhibits, knn_shapley
 
 R = np.random.default_rng(3)
 N, M = 30, 50
@@ -87,7 +88,7 @@ def test_texts_stand_beside_their_values_and_are_escaped(shapley: xr.Result, tmp
         assert TEXTS[i] in page.words
     for i in order[12:-12]:
         assert TEXTS[i] not in page.words
-    assert "b" not in page.tags or "<b>review" not in page.raw
+    assert "<b>review" not in page.raw
     assert "<no>" in page.words
     assert "<no>" not in page.raw
     places = [page.words.index(TEXTS[i]) for i in order[:12]]
@@ -222,6 +223,50 @@ def test_names_of_questions() -> None:
     assert question_name(Question("WBV", p=0.3)) == "weighted Banzhaf(0.3)"
     assert question_name(Question("SEMI", weights=(0.0, 0.0, 1.0))) == "leave-one-out"
     assert question_name(Question("SEMI", weights=(0.5, 0.0, 0.5))) == "semivalue"
+
+
+def test_a_point_without_a_value_is_said_and_not_compared(shapley: xr.Result, tmp_path: Path) -> None:
+    estimate = shapley.estimates[0]
+    gone = np.arange(N)[:, None] == 4
+    holed = replace(
+        estimate,
+        values=np.where(gone, np.nan, estimate.values),
+        std_errors=np.where(gone, np.nan, estimate.std_errors),
+    )
+    partial = replace(shapley, estimates=(holed,))
+    page = Page(
+        xr.value_report(partial, tmp_path / "r.html", flagged=WRONG, curves=2, beside={"whole": estimate.values})
+    )
+    assert "Shapley has no value for 1 points yet, so it is not compared; extend the budget" in page.words
+    assert "point 4" not in [card.name for end in part_of(partial).cards() for card in end]
+    assert len(part_of(partial, beside={"whole": estimate.values}).agreements()) == 0
+    part = part_of(partial, shown=exhibits(N, flagged=WRONG), beside={"whole": estimate.values}, curves=2)
+    first, second = part.summary()[:2]
+    assert "auroc" not in first
+    assert "highest" not in first
+    assert second["highest"] == f"{part.curves.weighted_drop('highest')[0, 0]:+.3f}".replace("-", "−")  # type: ignore[union-attr]
+
+
+def test_pictures_draw_the_curves(shapley: xr.Result) -> None:
+    curves = part_of(shapley, curves=5).curves
+    assert curves is not None
+    axes = xr.plots.point_curve(curves, ["Shapley"], "add")
+    lines = {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float) for line in axes.lines}
+    assert list(lines) == ["random: mean, range of 5", "highest first", "lowest first"]
+    np.testing.assert_array_equal(lines["highest first"], curves.of("add", "highest")[0, :, 0])
+    np.testing.assert_allclose(lines["random: mean, range of 5"], curves.of("add", "random")[:, :, 0].mean(axis=0))
+    found = detection(shapley.values, WRONG)
+    drawn = xr.plots.roc({"Shapley": found}).lines[1]
+    assert drawn.get_label() == f"Shapley: AUROC {found.auroc:.3f}"
+    np.testing.assert_array_equal(drawn.get_ydata(), found.true_positive_rate)
+    share = np.asarray(xr.plots.inspected({"Shapley": found}).lines[2].get_ydata(), dtype=float)
+    ranked = np.argsort(shapley.values, kind="stable")
+    np.testing.assert_allclose(share, [WRONG[ranked[:count]].sum() / 6 for count in range(N + 1)])
+    for draw in (xr.plots.roc, xr.plots.inspected):
+        with pytest.raises(InputError, match="no detection to draw"):
+            draw({})
+    with pytest.raises(InputError, match="2 names for the curves of 1 valuations"):
+        xr.plots.point_curve(curves, ["a", "b"])
 
 
 def test_flags_without_a_curve_are_said(shapley: xr.Result, tmp_path: Path) -> None:
