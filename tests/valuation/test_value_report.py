@@ -262,6 +262,11 @@ def test_pictures_draw_the_curves(shapley: xr.Result) -> None:
     share = np.asarray(xr.plots.inspected({"Shapley": found}).lines[2].get_ydata(), dtype=float)
     ranked = np.argsort(shapley.values, kind="stable")
     np.testing.assert_allclose(share, [WRONG[ranked[:count]].sum() / 6 for count in range(N + 1)])
+    assert not axes.texts
+    wild = replace(curves, curves={key: np.where(scores < 0.4, -1e6, scores) for key, scores in curves.curves.items()})
+    axes = xr.plots.point_curve(wild, ["Shapley"], "remove")
+    assert -10 < axes.get_ylim()[0] < axes.get_ylim()[1] < 2
+    assert axes.texts[0].get_text() == "lower scores are cut off"
     for draw in (xr.plots.roc, xr.plots.inspected):
         with pytest.raises(InputError, match="no detection to draw"):
             draw({})

@@ -10,6 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from xai_ray.errors import InputError
 from xai_ray.reports.canvas import FAINT, INK, LINES, bare, new_axes, written
+from xai_ray.types import Floats
 from xai_ray.valuation.detection import Detection
 from xai_ray.valuation.point_curves import Action, PointCurves
 
@@ -46,6 +47,7 @@ def point_curve(
         ax.plot(
             x, lowest[place], "s--", color=low, markersize=3.5, markerfacecolor="white", label=f"{called}lowest first"
         )
+    _cut(ax, np.concatenate([highest[:SHOWN].ravel(), lowest[:SHOWN].ravel(), random.ravel()]), highest[0, [0, -1]])
     _percent(ax, f"{noun} {'removed' if action == 'remove' else 'added'}", curves.players)
     ax.set_ylabel(written(curves.scores[output], 40), fontsize=9)
     ax.grid(axis="y", color="#dddddd", linewidth=0.6)
@@ -114,6 +116,15 @@ def roc(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "poi
     bare(ax)
     ax.legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
     return ax
+
+
+def _cut(ax: Axes, scores: Floats, ends: Floats) -> None:
+    """Scores without a lower bound (r2 of a few points) must not flatten the rest: the picture ends below both ends by twice their span."""
+    lowest = float(ends.min()) - 2.0 * (float(np.ptp(ends)) or float(np.abs(ends).max()) or 1.0)
+    if float(scores.min()) < lowest:
+        highest = float(scores.max())
+        ax.set_ylim(lowest, highest + 0.05 * (highest - lowest))
+        ax.text(0.01, 0.015, "lower scores are cut off", transform=ax.transAxes, fontsize=8, color=FAINT)
 
 
 def _percent(ax: Axes, what: str, players: int) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from xai_ray.reports.choose import first_order
 from xai_ray.reports.methods import lowest_first
 from xai_ray.reports.wording import decimals, number, shorten
-from xai_ray.types import Ints
+from xai_ray.types import Floats, Ints
 from xai_ray.valuation.exhibits import Exhibits
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def cards(
     count = min(top, -(-len(order) // 2))
     chosen = [*range(count), *range(len(order) - 1, max(count, len(order) - count) - 1, -1)]
     players = order[chosen]
-    digits = decimals(values[players], errors[players])
-    digits = digits - 1 if digits else digits
+    digits = card_decimals(values[players], errors[players])
     members = _members(owner, players)
     out = []
     for place, player, points in zip(chosen, players.tolist(), members, strict=True):
@@ -98,6 +97,12 @@ def cards(
             )
         )
     return out[:count], out[count:]
+
+
+def card_decimals(values: Floats, errors: Floats) -> int | None:
+    """Digits of a card or a headline: `decimals`, but for the last one where there are many."""
+    digits = decimals(values, errors)
+    return digits - 1 if digits is not None and digits > 3 else digits
 
 
 def _called(name: str, player: int, samples: tuple[Sample, ...]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from xai_ray.errors import SpecError
 from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.methods import Method, agreements, lowest_first, methods_of
-from xai_ray.reports.point_cards import Card, cards
+from xai_ray.reports.point_cards import Card, card_decimals, cards
 from xai_ray.reports.wording import decimals, number, shorten
 from xai_ray.types import Floats, Ints, Mask
 from xai_ray.valuation.detection import Detection, detection
@@ -50,12 +50,15 @@ class TrainingPart:
         values, errors = estimate.values[:, 0], estimate.std_errors[:, 0]
         start, end = (float(v) for v in result.ends[:, 0])
         order = lowest_first(values)
-        said = f"Trained on all {len(result.players):,} {self.noun}, {result.outputs[0]} is {end:.4g}; on none of them it is {start:.4g}."
+        n, score = len(result.players), result.outputs[0]
+        said = f"Trained on all {n:,} {self.noun}, {score} is {end:.4g}; on none of them it is {start:.4g}.".replace(
+            " -", " −"
+        )
         if not len(order):
             return said
-        digits = decimals(values[order], errors[order])
-        digits = digits - 1 if digits else digits
         lowest, highest = self.cards()
+        two = order[[0, -1]]
+        digits = card_decimals(values[two], errors[two])
         worst = "most harmful" if values[order[0]] < 0 else "least useful"
         best = "most useful" if values[order[-1]] >= 0 else "least harmful"
         ends = [(worst, lowest[0].name, order[0])] + [(best, c.name, order[-1]) for c in highest[:1]]

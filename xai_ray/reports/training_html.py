@@ -33,6 +33,10 @@ class Laid:
     ends: tuple[tuple[str, list[Card]], ...]
     flags: bool
     """Whether some points are known to be bad."""
+    labels: bool
+    """Whether it is known what the points were given as labels, and shown."""
+    seen: bool
+    """Whether there are texts or pictures."""
     pictures: bool
     """Whether points are shown as a gallery of pictures."""
     figures: list[Figure]
@@ -50,11 +54,14 @@ def laid(part: TrainingPart, drawn: Callable[[Axes], str]) -> Laid:
     whole = len(lowest) + len(highest) == len(part.result.players)
     heads = ("Lower half" if whole else "Lowest values", "Upper half" if whole else "Highest values")
     found = part.detections()
+    seen = part.shown.texts is not None or part.shown.images is not None
     return Laid(
         part.noun,
         part.methods,
         tuple(zip(heads, (lowest, highest), strict=True)),
         part.shown.flagged is not None and bool(part.shown.flagged.any()),
+        part.labels is not None and (part.noun == "points" or seen),
+        seen,
         part.noun == "points" and part.shown.images is not None and part.shown.texts is None,
         [*_curves(part, drawn), *_detection(part, found, drawn)],
         part.summary(),
