@@ -371,8 +371,10 @@ def test_other_refusals(shapley: xr.Result, tmp_path: Path) -> None:
     glove = xr.explain(xr.GloveGame(3, 2), "SV", budget="exact")
     with pytest.raises(SpecError, match="it has no training game; leave curves out"):
         xr.value_report(glove, tmp_path / "r.html", curves=3)
+    pairs_only = xr.explain(xr.GloveGame(3, 2), "SII", order=2, budget="exact")
+    with pytest.raises(SpecError, match="has no estimate with one value a point"):
+        xr.value_report(pairs_only, tmp_path / "r.html")
     with pytest.raises(StoreError, match="cannot write"):
         xr.value_report(shapley, tmp_path)
-    pairs = shapley.ask("SV")
-    assert methods_of(pairs)[0].name == "Shapley"
+    assert [m.name for m in methods_of(shapley)] == ["Shapley"]
     assert re.match("Trained on all 30 points, accuracy is", part_of(shapley).headline())
