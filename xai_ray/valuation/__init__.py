@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from xai_ray.valuation.class_wise import class_wise_shapley
 from xai_ray.valuation.data_oob import data_oob_values
+from xai_ray.valuation.detection import Detection, detection, lower_cluster
 from xai_ray.valuation.influence import logistic_influence
 from xai_ray.valuation.knn import knn_shapley, threshold_knn_shapley
 from xai_ray.valuation.lava import lava_values
 from xai_ray.valuation.leave_one_out import leave_one_out_values, ridge_leave_one_out
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
+from xai_ray.valuation.point_curves import PointCurves, curve_counts, point_curves, weighted_drop
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.scores import SCORES
 from xai_ray.valuation.self_check import SelfCheck
@@ -43,20 +45,27 @@ _TORCH = {
 
 __all__ = [
     "SCORES",
+    "Detection",
     "Network",
     "OwnScore",
+    "PointCurves",
     "SelfCheck",
     "TrainingGame",
     "Valuation",
     "class_wise_shapley",
+    "curve_counts",
     "data_oob_values",
+    "detection",
     "knn_shapley",
     "lava_values",
     "leave_one_out_values",
     "logistic_influence",
+    "lower_cluster",
+    "point_curves",
     "ridge_leave_one_out",
     "threshold_knn_shapley",
     "truncated_shapley",
+    "weighted_drop",
 ]
 
 

@@ -22,6 +22,8 @@ class Purpose(IntEnum):
     CONTEXTS = 6
     ROULETTE = 7
     PROJECTIONS = 8
+    SIZES = 9
+    CURVES = 16
 
 
 def words(seed: int, purpose: Purpose, items: Ints, count: int, *, sub: int = 0) -> Words:
