@@ -42,7 +42,7 @@ def test_twenty_and_twenty_are_forty(method: str, estimator: Any, tmp_path: Any)
     assert 0.5 < np.median(continued.std_errors) / np.median(half.std_errors) < 0.95
 
 
-@pytest.mark.parametrize("estimator", ["permutation", "levelled", "msr", "owen"])
+@pytest.mark.parametrize("estimator", ["permutation", "levelled", "msr", "leverage"])
 def test_so_are_the_estimators_themselves(estimator: str, tmp_path: Any) -> None:
     game = TrainingGame(RidgeClassifier(), *DATA, scores=("accuracy",))
     store = f"file://{tmp_path}"

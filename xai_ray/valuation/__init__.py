@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from xai_ray.valuation.banzhaf import banzhaf_values
 from xai_ray.valuation.class_wise import class_wise_shapley
 from xai_ray.valuation.data_oob import data_oob_values
 from xai_ray.valuation.detection import Detection, detection, lower_cluster
@@ -57,6 +58,7 @@ __all__ = [
     "SelfCheck",
     "TrainingGame",
     "Valuation",
+    "banzhaf_values",
     "class_wise_shapley",
     "curve_counts",
     "data_oob_values",

@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     ROULETTE = 7
     PROJECTIONS = 8
     SIZES = 9
+    COALITIONS = 10
     CURVES = 16
 
 
