@@ -128,7 +128,8 @@ def figure(python: str, side: str, n: int, rounds: int = 2) -> dict[str, Any]:
 def markdown(figures: list[dict[str, Any]]) -> str:
     """The table of `docs/valuation.md`."""
     lines = [
-        "| players | `banzhaf_values`: evaluations | microseconds an evaluation | nanoseconds an evaluation and player | `msr`: microseconds an evaluation | pyDVL: the same |",
+        "| players | `banzhaf_values`: evaluations | microseconds an evaluation | nanoseconds an evaluation and player "
+        "| `msr`: microseconds an evaluation | pyDVL: the same |",
         "|---|---|---|---|---|---|",
     ]
     each = {(one["figure"], one["players"]): f"{one['microseconds_an_evaluation']:,.0f}" for one in figures}

@@ -187,9 +187,7 @@ def arnoldi(split: Split, seed: int) -> Found:
 def descended(split: Split, seed: int) -> Found:
     data, held = pairs(split)
     rate = best_rate(linear(split), loss, accuracy, data, held, rates=(0.001, 0.01, 0.1), permutations=4, seed=seed)
-    found = gradient_shapley(
-        linear(split), loss, accuracy, data, held, permutations=128, learning_rate=rate, seed=seed
-    )
+    found = gradient_shapley(linear(split), loss, accuracy, data, held, permutations=128, learning_rate=rate, seed=seed)
     return found.values, 128
 
 

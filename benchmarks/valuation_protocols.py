@@ -7,9 +7,10 @@
 
 Jiang, Liang, Zou and Kwon, "OpenDataVal: a unified benchmark for data valuation" (NeurIPS 2023). A split has training points of which one
 in five has a wrong label, validation points that methods see, and test points that only the curves see. Detection: the area under the
-ROC curve of low values for wrong labels, and the F1 of the lower of two clusters of values. Removal and addition: test accuracy of the split's
-estimator, retrained, after each twentieth of the points; a figure is the mean over the steps up to half of the points (without the common
-start). Five seeds (split, labels and draws are new), means with 95 % intervals by Student's t over the seeds. One JSON line a run of a method.
+ROC curve of low values for wrong labels, and the F1 of the lower of two clusters of values. Removal and addition: test accuracy of the
+split's estimator, retrained, after each twentieth of the points; a figure is the mean over the steps up to half of the points (without
+the common start). Five seeds (split, labels and draws are new), means with 95 % intervals by Student's t over the seeds. One JSON line a
+run of a method.
 """
 
 from __future__ import annotations
@@ -99,7 +100,10 @@ def markdown(every: Sequence[Run]) -> str:
         rows = {name: some for name, some in rows.items() if some}
         order = sorted(rows, key=lambda name: -np.mean([run["auroc"] for run in rows[name]]))
         parts += ["", f"**{data}**: {DATA[data][1]}; {len(rows[order[0]])} seeds.", ""]
-        parts += [f"| method | {' | '.join(COLUMNS.values())} | models | processor s |", "|---" * (len(COLUMNS) + 3) + "|"]
+        parts += [
+            f"| method | {' | '.join(COLUMNS.values())} | models | processor s |",
+            "|---" * (len(COLUMNS) + 3) + "|",
+        ]
         parts += [_row(name, rows[name]) for name in order]
     return "\n".join(parts[1:])
 

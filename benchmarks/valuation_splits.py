@@ -72,8 +72,14 @@ def reviews(seed: int) -> Split:
 
 
 DATA: dict[str, tuple[Callable[[int], Split], str]] = {
-    "tumours": (tumours, "breast cancer, 150 training, 100 validation and 300 test points, 30 features, logistic regression"),
+    "tumours": (
+        tumours,
+        "breast cancer, 150 training, 100 validation and 300 test points, 30 features, logistic regression",
+    ),
     "pictures": (pictures, "digits in ten classes, 250, 300 and 500 points, 64 pixels, ridge classifier"),
-    "reviews": (reviews, "film reviews, 200, 80 and 120 points, 24 components of MiniLM embeddings, logistic regression"),
+    "reviews": (
+        reviews,
+        "film reviews, 200, 80 and 120 points, 24 components of MiniLM embeddings, logistic regression",
+    ),
 }
 """Name -> the split of a seed, and what it is. One label in five is wrong."""

@@ -70,7 +70,7 @@ def test_losses_without_curvature_are_refused() -> None:
     def straight(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return outputs[:, 0] * (2.0 * targets - 1.0)
 
-    with pytest.raises(XaiRayError, match="no positive curvature|Arnoldi iteration failed"):
+    with pytest.raises(XaiRayError, match=r"no positive curvature|Arnoldi iteration failed"):
         arnoldi_influence(nn.Linear(3, 2).double(), straight, PAIR, HELD, damping=0.0, rank=2)
     with pytest.raises(ModelOutputError, match="one number a sample"):
         arnoldi_influence(tiny(), nn.CrossEntropyLoss(), PAIR, HELD, damping=DAMPING, rank=2)

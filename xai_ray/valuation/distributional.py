@@ -80,7 +80,9 @@ def _pool(given: npt.ArrayLike | None, n: int) -> Mask:
         return np.ones(n, dtype=np.bool_)
     inside = np.asarray(given)
     if inside.shape != (n,) or inside.dtype != np.bool_:
-        raise InputError(f"pool has shape {inside.shape} of {inside.dtype}; it says True or False for each of the {n} players")
+        raise InputError(
+            f"pool has shape {inside.shape} of {inside.dtype}; it says True or False for each of the {n} players"
+        )
     return inside
 
 

@@ -91,9 +91,7 @@ def check_logits(model: nn.Module, batch: Tensors, name: str) -> None:
         raise InputError(f"{name} targets must be one class number a sample, from 0 to {found.shape[1] - 1}")
 
 
-def _features(
-    model: nn.Module, at: dict[str, Tensor], projection: SignProjection | None, checkpoint: int
-) -> _Features:
+def _features(model: nn.Module, at: dict[str, Tensor], projection: SignProjection | None, checkpoint: int) -> _Features:
     def margin(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         chances = torch.log_softmax(functional_call(model, parameters, (x[None],))[0], dim=0)
         own = torch.arange(len(chances), device=chances.device) == y
