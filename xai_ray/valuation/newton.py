@@ -1,7 +1,7 @@
 """Damped Newton steps on many convex problems at once, each with its own backtracking.
 
-Boyd and Vandenberghe, Convex Optimization (2004), algorithm 9.5, where a full step does not halve the least gradient so far. Without backtracking the
-steps diverge on small coalitions. What ends a fit is the gradient at its minimum, however it got there.
+Boyd and Vandenberghe, Convex Optimization (2004), algorithm 9.5, where a full step does not halve the least gradient so far. Without
+backtracking the steps diverge on small coalitions. What ends a fit is the gradient at its minimum, however it got there.
 """
 
 from __future__ import annotations
