@@ -16,7 +16,10 @@ CLASSES = ("negative", "positive")
 
 
 def noisy_reviews(points: int = 280, tests: int = 120, flipped: float = 0.2, seed: int = 0) -> dict[str, Any]:
-    """X (points, 384), y, X_test (tests, 384), y_test and names, which are label and text (`not` before a wrong label). InputError."""
+    """X (points, 384), y, X_test (tests, 384), y_test, names, texts and flagged (points,), the wrong labels.
+
+    Names are the label and the beginning of the text, with `not` before a wrong label. Raises InputError.
+    """
     lines = [line.split("\t") for line in (DATA / "reviews.tsv").read_text(encoding="utf-8").splitlines()[1:]]
     with np.load(EMBEDDINGS, allow_pickle=False) as stored:
         rows = stored["embeddings"].astype(np.float64)
@@ -42,4 +45,6 @@ def noisy_reviews(points: int = 280, tests: int = 120, flipped: float = 0.2, see
         "X_test": rows[test],
         "y_test": classes[labels[test]],
         "names": names,
+        "texts": [lines[i][2] for i in train],
+        "flagged": wrong,
     }

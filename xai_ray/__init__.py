@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from xai_ray.job_handle import JobHandle as JobHandle
     from xai_ray.reports import Result as Result
     from xai_ray.reports import plots as plots
+    from xai_ray.reports.value_report import value_report as value_report
     from xai_ray.stores import open_store as open_store
     from xai_ray.valuation import TrainingGame as TrainingGame
     from xai_ray.valuing import value as value
@@ -111,6 +112,7 @@ _PLACES: dict[str, str] = {
     "open_store": "xai_ray.stores",
     "TrainingGame": "xai_ray.valuation",
     "value": "xai_ray.valuing",
+    "value_report": "xai_ray.reports.value_report",
 }
 """Public name -> the module that holds it."""
 

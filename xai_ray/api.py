@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from xai_ray.engine import Engine, InlineEngine
@@ -97,7 +98,9 @@ def explain(
     )
     began = time.perf_counter()
     finished = run.execute()
-    return result_of(finished, seconds=time.perf_counter() - began, engine=type(run.engine).__name__)
+    found = result_of(finished, seconds=time.perf_counter() - began, engine=type(run.engine).__name__)
+    # A model would be kept alive for nothing; training points are shown in reports.
+    return replace(found, game=game) if hasattr(game, "exhibits") else found
 
 
 def open_result(job: str, store: Store | str, *, partial: bool = False) -> Result:

@@ -14,7 +14,7 @@ from xai_ray.code_folders import stored_folder, with_code, within
 from xai_ray.errors import EngineError, SpecError
 from xai_ray.following import Look, ended_as, looks
 from xai_ray.jobs_api import Cluster, RayJob
-from xai_ray.launch import extended, last_budget, write_report
+from xai_ray.launch import extended, last_budget, with_points, write_report
 from xai_ray.standing import ENDED, SAID, job_state, job_status, on_cluster
 from xai_ray.stores import Store
 from xai_ray.submission import Submitted, submit
@@ -132,9 +132,12 @@ class JobHandle:
         wish = self._before(budget, actors, priority, False, False, anew=True)
         return self._again(wish, working_dir, py_modules)
 
-    def report(self, path: str | Path, *, partial: bool = False) -> Path:
-        """Write the self-contained HTML report."""
-        return write_report(open_result(self.job, self.store, partial=partial), Path(path))
+    def report(self, path: str | Path, *, partial: bool = False, curves: int = 0, data: bool = True) -> Path:
+        """Write the self-contained HTML report. Of training points, `curves` random orders train models, and without `data` the
+        report is from the store alone.
+        """
+        found = open_result(self.job, self.store, partial=partial)
+        return write_report(with_points(found, self.store) if data else found, Path(path), curves)
 
     def logs(self) -> str:
         """What the driver of the newest attempt printed; empty if the cluster knows of none."""

@@ -6,13 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from xai_ray.errors import Cancelled, DigestMismatch, SpecError, StoreError
+from xai_ray.errors import Cancelled, DigestMismatch, InputError, SpecError
 from xai_ray.stores import open_store
 from xai_ray.talk import print_result, say
 
@@ -74,7 +74,10 @@ def execute(
         raise Cancelled(f"interrupted; what was committed stays, go on with: {command}") from None
     _conclude(
         finished,
-        result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
+        replace(
+            result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
+            game=attempt.game if hasattr(attempt.game, "exhibits") else None,
+        ),
         where,
     )
 
@@ -254,13 +257,40 @@ def with_budget(spec: Spec, budget: dict[str, Any]) -> Spec:
     return spec.model_copy(update={"budget": Budget.model_validate({**budget, "evaluations": evaluations})})
 
 
-def write_report(found: Result, out: Path) -> Path:
-    """Write the HTML report of a result. Raises StoreError when the file cannot be written."""
-    from xai_ray.reports.html import render_report
+def write_report(found: Result, out: Path, curves: int = 0) -> Path:
+    """Write the HTML report of a result; with `curves` random orders, that of a valuation with curves, for which models are trained.
 
+    Raises SpecError for curves of something else, StoreError when the file cannot be written.
+    """
+    from xai_ray.reports.html import render_report
+    from xai_ray.reports.training import check_curves, models_of_curves
+    from xai_ray.reports.value_report import value_report, written_page
+
+    if not curves:
+        return written_page(render_report(found), out)
+    check_curves(curves, found)
+    say(f"training at most {models_of_curves(found, curves):,} models for the curves")
+    return value_report(found, out, curves=curves)
+
+
+def with_points(found: Result, store: Store) -> Result:
+    """The result of a stored valuation with its training game, built from the job's spec; others as they are.
+
+    Raises DigestMismatch when the data or the estimator changed since, InputError when they are not within reach.
+    """
+    from xai_ray.build import game_of
+    from xai_ray.reports.training import values_training_points
+
+    manifest = store.manifest(found.job)
+    if manifest.document.get("spec") is None or not values_training_points(found):
+        return found
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render_report(found), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"cannot write {out}: {error.strerror}; choose another --out") from None
-    return out
+        game = game_of(*spec_of(manifest))
+        check_same_game(manifest, game)
+    except DigestMismatch as error:
+        raise DigestMismatch(f"{error}; --no-data reports from the store alone") from None
+    except SpecError as error:
+        raise InputError(
+            f"{error}; --no-data reports from the store alone, without texts, pictures and curves"
+        ) from None
+    return replace(found, game=game)

@@ -15,10 +15,11 @@ from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.errors import InputError, SpecError, UnknownName
 from xai_ray.factories import imported, made
 from xai_ray.inputs import arrow_table, bundled, bundled_targets, read_table
+from xai_ray.valuation import Exhibits, exhibits
 
 Array = npt.NDArray[Any]
 
-_NAMES = ("X", "y", "X_test", "y_test", "groups", "names")
+_NAMES = ("X", "y", "X_test", "y_test", "groups", "names", "texts", "images", "flagged")
 """What a factory may return by name."""
 
 
@@ -37,6 +38,18 @@ class Rows:
     """Group of each training row, shape (n,), or None."""
     names: Any = None
     """Name of each training row, shape (n,), or None."""
+    texts: Any = None
+    """Text of each training row, shape (n,), or None: what people read of it."""
+    images: Any = None
+    """Picture of each training row, shape (n, height, width) or (n, height, width, 3), or None."""
+    flagged: Any = None
+    """Whether each training row is known to be bad, shape (n,), or None."""
+
+    def exhibits(self) -> Exhibits:
+        """What people see of the training rows, checked. Raises InputError."""
+        if self.texts is None and self.images is None and self.flagged is None:
+            return Exhibits()
+        return exhibits(len(self.X), texts=self.texts, images=self.images, flagged=self.flagged, where="game.data")
 
 
 def read_rows(game: s.TrainingGameSpec, base: Path) -> Rows:
@@ -84,8 +97,18 @@ def held_out(rows: Rows, share: float, seed: int) -> Rows:
     # Points keep the numbers that they have in the data.
     names = [f"point {i}" for i in range(n)] if rows.names is None else rows.names
     groups = None if rows.groups is None else np.asarray(rows.groups)[~test]
+    seen = rows.exhibits()
     return replace(
-        rows, X=X[~test], y=y[~test], X_test=X[test], y_test=y[test], groups=groups, names=np.asarray(names)[~test]
+        rows,
+        X=X[~test],
+        y=y[~test],
+        X_test=X[test],
+        y_test=y[test],
+        groups=groups,
+        names=np.asarray(names)[~test],
+        texts=None if seen.texts is None else [seen.texts[i] for i in np.flatnonzero(~test)],
+        images=None if seen.images is None else seen.images[~test],
+        flagged=None if seen.flagged is None else seen.flagged[~test],
     )
 
 
@@ -93,10 +116,12 @@ def _table(data: s.LabelledTable, game: s.TrainingGameSpec, base: Path) -> Rows:
     path = base / data.table
     X, y, columns = _features(path, data, game.groups)
     groups = None if game.groups is None else _column(path, game.groups, "game.groups")
+    texts = None if data.text is None else _column(path, data.text, "game.data.text")
+    flagged = None if data.flagged is None else _column(path, data.flagged, "game.data.flagged")
     if not isinstance(game.test, s.TableOfTests):
-        return Rows(X, y, groups=groups)
+        return Rows(X, y, groups=groups, texts=texts, flagged=flagged)
     X_test, y_test, _ = _features(base / game.test.table, data, None, columns)
-    return Rows(X, y, X_test, y_test, groups)
+    return Rows(X, y, X_test, y_test, groups, texts=texts, flagged=flagged)
 
 
 def _features(
@@ -104,7 +129,8 @@ def _features(
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Features (r, d), targets (r,) and the names of the features; `wanted` are those that there must be."""
     y = _column(path, data.target, "game.data.target")
-    drop = dict.fromkeys((data.target, *data.drop, *(() if groups is None else (groups,))))
+    shown = (name for name in (data.text, data.flagged, groups) if name is not None)
+    drop = dict.fromkeys((data.target, *data.drop, *shown))
     if wanted is not None:
         names = arrow_table(path).column_names
         missing = [name for name in wanted if name not in names]
@@ -153,7 +179,7 @@ def _arrays(path: Path, groups: str | None) -> Rows:
         found.get("X_test"),
         found.get("y_test"),
         None if groups is None else found[groups],
-        found.get("names"),
+        *(found.get(name) for name in ("names", "texts", "images", "flagged")),
     )
 
 

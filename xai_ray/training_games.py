@@ -33,6 +33,7 @@ def training_game(game: TrainingGameSpec, compute: Compute, base: Path) -> Train
             empty=game.empty,
             refit=game.refit,
             threads=compute.threads,
+            exhibits=rows.exhibits(),
         )
     except XaiRayError:
         raise

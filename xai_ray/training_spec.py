@@ -10,7 +10,9 @@ from xai_ray.game_spec import IMPORT_PATH, Frozen
 
 
 class Arrays(Frozen):
-    """An .npz file with the arrays `X`, `y`, and `X_test`, `y_test` unless rows are held out."""
+    """An .npz file with the arrays `X`, `y`, and `X_test`, `y_test` unless rows are held out; `names`, `texts`, `images` and `flagged`
+    of the training rows if there are.
+    """
 
     arrays: str
 
@@ -22,6 +24,10 @@ class LabelledTable(Frozen):
     target: str
     drop: tuple[str, ...] = ()
     """Columns that are neither features nor target."""
+    text: str | None = None
+    """The column of texts that a report shows beside the values; no feature."""
+    flagged: str | None = None
+    """The column that says, by true or false, which rows are known to be bad; no feature."""
 
 
 class LabelledBundle(Frozen):
@@ -31,7 +37,11 @@ class LabelledBundle(Frozen):
 
 
 class DataFactory(Frozen):
-    """A function `package.module:function` that returns (X, y, X_test, y_test), (X, y) where rows are held out, or these by name."""
+    """A function `package.module:function` that returns (X, y, X_test, y_test), (X, y) where rows are held out, or these by name.
+
+    By name it may return `groups` and `names` of the training rows too, and what reports show of them: `texts` (n,), `images`
+    (n, height, width) or (n, height, width, 3), and `flagged` (n,), True for rows that are known to be bad.
+    """
 
     factory: str = Field(pattern=IMPORT_PATH)
     arguments: dict[str, Any] = Field(default={})

@@ -150,7 +150,7 @@ def _leave_one_out(asked: _Asked) -> Result:
     question = Question("SEMI", order=1, weights=(*[0.0] * (game.n_players - 1), 1.0))
     ends = np.stack([empty, np.asarray(found.facts["grand"])])
     evaluations = int(found.facts["evaluations"]) + 1
-    return _exactly(game.digest, game.player_names, game.output_names, question, found.values, ends, "loo", evaluations)
+    return _exactly(game, game.output_names, question, found.values, ends, "loo", evaluations)
 
 
 def _nearest(asked: _Asked) -> Result:
@@ -170,7 +170,7 @@ def _nearest(asked: _Asked) -> Result:
         )
     values = knn_shapley(*asked.arrays, k=int(asked.estimator.get_params()["n_neighbors"]))[:, None]
     ends = np.stack([np.zeros(1), values.sum(axis=0)])
-    return _exactly(game.digest, game.player_names, ("right votes",), Question("SV", order=1), values, ends, "knn", 0)
+    return _exactly(game, ("right votes",), Question("SV", order=1), values, ends, "knn", 0)
 
 
 METHODS: dict[str, Method] = {
@@ -193,8 +193,7 @@ METHODS: dict[str, Method] = {
 
 
 def _exactly(
-    digest: str,
-    players: Sequence[str],
+    game: TrainingGame,
     outputs: Sequence[str],
     question: Question,
     values: Floats,
@@ -202,9 +201,10 @@ def _exactly(
     method: str,
     evaluations: int,
 ) -> Result:
-    sets = tuple((i,) for i in range(len(players)))
+    sets = tuple((i,) for i in range(game.n_players))
     estimate = Estimate(question, sets, values, np.zeros_like(values), method, evaluations)
-    return Result(method, digest, tuple(players), tuple(outputs), evaluations, (estimate,), ends)
+    players = tuple(game.player_names)
+    return Result(method, game.digest, players, tuple(outputs), evaluations, (estimate,), ends, game=game)
 
 
 def _usual_score(estimator: Any) -> str:

@@ -158,5 +158,7 @@ def test_counts() -> None:
     ],
 )
 def test_refusals(given: dict[str, Any], message: str) -> None:
+    asked: dict[str, Any] = {"values": VALUES}
+    asked |= given
     with pytest.raises((InputError, SpecError), match=message):
-        point_curves(game(), **({"values": VALUES} | given))
+        point_curves(game(), **asked)

@@ -10,7 +10,7 @@ import typer
 from xai_ray.commands.asking import Asked, answered
 from xai_ray.commands.options import AskedCluster, JobId, StoreUrl
 from xai_ray.errors import SpecError
-from xai_ray.launch import check_same_game, spec_of, write_report
+from xai_ray.launch import check_same_game, spec_of, with_points, write_report
 from xai_ray.stores import open_store
 from xai_ray.talk import print_json, print_result, say
 
@@ -63,9 +63,26 @@ def report(
     address: AskedCluster = None,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
     partial: Annotated[bool, typer.Option("--partial", help="Of a job that is not finished.")] = False,
+    curves: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Of training points: remove and add them by value and in this many random orders. Trains models; 0: none.",
+        ),
+    ] = 0,
+    no_data: Annotated[
+        bool,
+        typer.Option("--no-data", help="Of training points: from the store alone, without reading the data again."),
+    ] = False,
 ) -> None:
     """Write the self-contained HTML report of a job."""
-    say(f"wrote {write_report(_opened(job, store, address, partial), out)}")
+    if curves and no_data:
+        raise SpecError("--curves trains models on the data, which --no-data leaves out; give one of them")
+    found = _opened(job, store, address, partial)
+    if not no_data:
+        found = with_points(found, open_store(store))
+    say(f"wrote {write_report(found, out, curves)}")
 
 
 def replay(

@@ -23,6 +23,8 @@ from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.rows import rows
 from xai_ray.reports.sentence import behaviour, headline
 from xai_ray.reports.tables import bands_line, missing_line, total_line
+from xai_ray.reports.training import TrainingPart, training_part, values_training_points
+from xai_ray.reports.training_html import laid
 from xai_ray.reports.wording import answer_name, decimals, names, number, stop_words, title
 
 if TYPE_CHECKING:
@@ -47,17 +49,24 @@ class Picture:
     wide: bool = False
 
 
-def render_report(result: Result) -> str:
-    """The whole report. The first output is pictured; the tables hold all of them."""
+def render_report(result: Result, training: TrainingPart | None = None) -> str:
+    """The whole report. The first output is pictured; the tables hold all of them.
+
+    `training` is its part about training points; left out, that of the result itself without curves.
+    """
+    part = training
+    if part is None and values_training_points(result):
+        part = training_part(result)
     words = _words(result) if result.view is not None and result.view.kind == "text" else None
     return (
         _environment()
         .get_template("report.html")
         .render(
             result=result,
-            headline=headline(result),
+            headline=headline(result) if part is None else part.headline(),
             behaviour=behaviour(result),
             photograph=_photograph(result),
+            part=None if part is None else laid(part, lambda axes: _drawn(axes, False)),
             words=words,
             pictures=_pictures(result),
             tables=_tables(result, TOP),

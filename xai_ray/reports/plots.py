@@ -5,6 +5,20 @@ Without `ax` each makes a figure of its own (`axes.figure.savefig(...)` writes i
 
 from xai_ray.reports.plot_curves import Strength, convergence, orders, strength
 from xai_ray.reports.plot_pairs import matrix, network, pairs
+from xai_ray.reports.plot_points import inspected, point_curve, roc
 from xai_ray.reports.plot_values import bar, heatmap
 
-__all__ = ["bar", "convergence", "heatmap", "matrix", "network", "orders", "pairs", "Strength", "strength"]
+__all__ = [
+    "Strength",
+    "bar",
+    "convergence",
+    "heatmap",
+    "inspected",
+    "matrix",
+    "network",
+    "orders",
+    "pairs",
+    "point_curve",
+    "roc",
+    "strength",
+]

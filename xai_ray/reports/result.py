@@ -47,6 +47,8 @@ class Result:
     """The first question's estimates at growing prefixes of the evaluations."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """JSON: spec, versions, seed, design, engine, seconds."""
+    game: Any = field(default=None, compare=False, repr=False)
+    """The training game whose players these are, where it is at hand; a report shows its points and may train more models."""
     asker: Callable[[Question, str], Estimate] | None = field(default=None, compare=False, repr=False)
     """Computes another (question, estimator name) from the stored values."""
 

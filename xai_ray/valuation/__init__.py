@@ -14,6 +14,7 @@ from xai_ray.valuation.class_wise import class_wise_shapley
 from xai_ray.valuation.data_oob import data_oob_values
 from xai_ray.valuation.detection import Detection, detection, lower_cluster
 from xai_ray.valuation.distributional import distributional_shapley
+from xai_ray.valuation.exhibits import Exhibits, exhibits
 from xai_ray.valuation.influence import logistic_influence
 from xai_ray.valuation.knn import knn_shapley, threshold_knn_shapley
 from xai_ray.valuation.lava import lava_values
@@ -52,6 +53,7 @@ _TORCH = {
 __all__ = [
     "SCORES",
     "Detection",
+    "Exhibits",
     "Network",
     "OwnScore",
     "PointCurves",
@@ -62,8 +64,9 @@ __all__ = [
     "class_wise_shapley",
     "curve_counts",
     "data_oob_values",
-    "distributional_shapley",
     "detection",
+    "distributional_shapley",
+    "exhibits",
     "knn_shapley",
     "lava_values",
     "leave_one_out_values",

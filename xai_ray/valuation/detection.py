@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, SpecError
 from xai_ray.types import Floats, Ints, Mask
+from xai_ray.valuation.exhibits import truth_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,7 @@ def checked_flags(flags: npt.ArrayLike, n: int, name: str) -> Mask:
         raise InputError(
             f"{name} has shape {given.shape}; it says of each of the {n} points whether it is known to be bad"
         )
-    if given.dtype != np.bool_:
-        if given.dtype.kind not in "iuf" or not np.isin(given, (0, 1)).all():
-            raise InputError(f"{name} holds {given.dtype} values; give True or False for each point")
-        given = given.astype(np.bool_)
+    given = truth_values(given, name)
     if given.all() or not given.any():
         which = "every point" if given.all() else "no point"
         raise InputError(f"{name} marks {which}: a curve needs points of both kinds; leave {name} out")

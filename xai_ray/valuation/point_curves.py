@@ -97,7 +97,9 @@ def point_curves(
             sequences[order] = orders(seed, Purpose.CURVES, items, n)
         else:
             sequences[order] = np.argsort(rows if order == "lowest" else -rows, axis=1, kind="stable").astype(np.int64)
-    parts = {(a, o): _coalitions(sequences[o], counts, a, o) for a in actions for o in ranked}
+    parts: dict[tuple[Action, Order], Coalitions] = {
+        (action, order): _coalitions(sequences[order], counts, action, order) for action in actions for order in ranked
+    }
     every = np.concatenate([part.reshape(-1, n) for part in parts.values()])
     different, places = _different(every)
     found = values_in_blocks(game, different)[places]

@@ -17,6 +17,7 @@ from xai_ray.types import Coalitions, Floats, Ints, Values
 from xai_ray.valuation.choose import choose_engine, classifies, refit_engine
 from xai_ray.valuation.data import LabelledData, labelled, numeric
 from xai_ray.valuation.engine import decisions_in_tiles
+from xai_ray.valuation.exhibits import Exhibits
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
 from xai_ray.valuation.scores import SCORES, Score
@@ -50,10 +51,12 @@ class TrainingGame:
         empty: Sequence[float] | None = None,
         refit: bool = False,
         threads: int = 1,
+        exhibits: Exhibits | None = None,
     ) -> None:
         """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
-        algebra may move last bits, so they belong to the game.
+        algebra may move last bits, so they belong to the game. `exhibits` is what a report shows of the points.
         """
+        self.exhibits = exhibits or Exhibits()
         self.output_names, self._scored, own = _known(scores, estimator)
         labels = self._scored[0].classifies
         self._data = labelled(X, y, X_test, y_test) if labels else numeric(X, y, X_test, y_test)
@@ -90,6 +93,17 @@ class TrainingGame:
     def engine(self) -> str:
         """How the models are trained."""
         return self._engine.name
+
+    @property
+    def owner(self) -> Ints:
+        """The player of each training point, shape (n_points,)."""
+        return self._owner
+
+    @property
+    def targets(self) -> Sequence[Any]:
+        """The label, or the number, that each training point was given."""
+        data = self._data
+        return [data.classes[i] for i in data.labels] if isinstance(data, LabelledData) else data.targets.tolist()
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Scores of c coalitions of players, shape (c, k). Raises NonFiniteValue, and XaiRayError when a fit fails."""

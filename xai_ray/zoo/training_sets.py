@@ -16,7 +16,8 @@ from xai_ray.zoo.tumour import tumour_data
 def noisy_digits(points: int = 300, tests: int = 500, flipped: float = 0.1, seed: int = 0) -> dict[str, Any]:
     """Pictures of digits by their pixels, 0 to 1, with a share of the training labels replaced by another digit.
 
-    Returns X (points, 64), y, X_test (tests, 64), y_test and names, which say what a label was before. Raises InputError.
+    Returns X (points, 64), y, X_test (tests, 64), y_test, names, which say what a label was before, images (points, 8, 8) and flagged
+    (points,), the wrong labels. Raises InputError.
     """
     from sklearn.datasets import load_digits
 
@@ -35,13 +36,22 @@ def noisy_digits(points: int = 300, tests: int = 500, flipped: float = 0.1, seed
     names = [f"picture {i}, a {a}" for i, a in zip(train, given, strict=True)]
     for i in wrong:
         names[i] += f" (was {labels[train[i]]})"
-    return {"X": rows[train], "y": given, "X_test": rows[test], "y_test": labels[test], "names": names}
+    return {
+        "X": rows[train],
+        "y": given,
+        "X_test": rows[test],
+        "y_test": labels[test],
+        "names": names,
+        "images": rows[train].reshape(-1, 8, 8),
+        "flagged": given != labels[train],
+    }
 
 
 def tumour_clinics(clinics: int = 10, careless: int = 2, points: int = 200, seed: int = 0) -> dict[str, Any]:
     """Standardised measurements of tumours as if from clinics of different sizes; the last `careless` give every second label wrong.
 
-    Returns X (points, 30), y, X_test (114, 30), y_test, and groups, the clinic of each training row. Raises InputError.
+    Returns X (points, 30), y, X_test (114, 30), y_test, groups, the clinic of each training row, texts, which give some measurements as
+    they were taken, and flagged (points,), the wrong labels. Raises InputError.
     """
     data = tumour_data()
     if not (0 <= careless <= clinics and 2 <= clinics <= points <= len(data.train)):
@@ -55,6 +65,8 @@ def tumour_clinics(clinics: int = 10, careless: int = 2, points: int = 200, seed
     share = np.arange(clinics, 0, -1) / (clinics * (clinics + 1) / 2)
     owner = np.concatenate([np.arange(clinics), generator.choice(clinics, points - clinics, p=share)])
     labels = data.labels[train].copy()
+    told = ("mean radius", "mean texture", "worst area")
+    places = [list(data.columns).index(name) for name in told]
     for clinic in range(clinics - careless, clinics):
         mine = np.flatnonzero(owner == clinic)[::2]
         labels[mine] = 1 - labels[mine]
@@ -67,4 +79,9 @@ def tumour_clinics(clinics: int = 10, careless: int = 2, points: int = 200, seed
         "X_test": (data.rows[data.test] - mean) / scale,
         "y_test": np.array(data.class_names)[data.labels[data.test]],
         "groups": groups,
+        "texts": [
+            ", ".join(f"{name} {row[place]:.4g}" for name, place in zip(told, places, strict=True))
+            for row in data.rows[train]
+        ],
+        "flagged": labels != data.labels[train],
     }

@@ -1,0 +1,135 @@
+"""Pictures of what values of training points are good for: removing points, adding points, finding bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from xai_ray.errors import InputError
+from xai_ray.reports.canvas import FAINT, INK, LINES, bare, new_axes, written
+from xai_ray.valuation.detection import Detection
+from xai_ray.valuation.point_curves import Action, PointCurves
+
+SHOWN = 3
+"""Methods in a picture of curves, of two lines each."""
+
+
+def point_curve(
+    curves: PointCurves,
+    names: Sequence[str] = ("values",),
+    action: Action = "remove",
+    ax: Axes | None = None,
+    output: int = 0,
+    noun: str = "points",
+) -> Axes:
+    """A score as points are removed or added, highest and lowest values first, beside the mean and the range of random orders.
+
+    `names` are those of the valuations of the curves; the first three are drawn. Raises InputError for another number of names.
+    """
+    highest, lowest, random = (curves.of(action, order)[..., output] for order in ("highest", "lowest", "random"))
+    if len(names) != len(highest):
+        raise InputError(f"{len(names)} names for the curves of {len(highest)} valuations")
+    ax = new_axes(6.2, 4.2) if ax is None else ax
+    x = curves.counts / curves.players
+    ax.fill_between(x, random.min(axis=0), random.max(axis=0), color=FAINT, alpha=0.25, linewidth=0)
+    many = len(random)
+    said = f"random: mean, range of {many}" if many > 1 else "one random order"
+    ax.plot(x, random.mean(axis=0), color=FAINT, linewidth=1.6, label=said)
+    one = len(names) == 1
+    for place, name in enumerate(names[:SHOWN]):
+        called = "" if one else f"{written(name, 22)}: "
+        high, low = (LINES[1], LINES[0]) if one else (LINES[place], LINES[place])
+        ax.plot(x, highest[place], "o-", color=high, markersize=3.5, label=f"{called}highest first")
+        ax.plot(
+            x, lowest[place], "s--", color=low, markersize=3.5, markerfacecolor="white", label=f"{called}lowest first"
+        )
+    _percent(ax, f"{noun} {'removed' if action == 'remove' else 'added'}", curves.players)
+    ax.set_ylabel(written(curves.scores[output], 40), fontsize=9)
+    ax.grid(axis="y", color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    bare(ax)
+    _legend_above(ax, 3 if one else 2)
+    return ax
+
+
+def inspected(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "points") -> Axes:
+    """Share of the known bad points found as points are inspected, lowest values first: name of a method -> its detection."""
+    if not found:
+        raise InputError("no detection to draw; see xai_ray.valuation.detection")
+    ax = new_axes(6.2, 4.2) if ax is None else ax
+    first = next(iter(found.values()))
+    n = len(first.found) - 1
+    ax.plot([0, first.bad / n, 1], [0, 1, 1], "--", color=FAINT, linewidth=1.2, label="perfect")
+    ax.plot([0, 1], [0, 1], ":", color=FAINT, linewidth=1.2, label="by chance")
+    for place, (name, one) in enumerate(found.items()):
+        style = "-" if place < len(LINES) else "--"
+        ax.plot(
+            np.arange(n + 1) / n,
+            one.found / one.bad,
+            style,
+            color=LINES[place % len(LINES)],
+            linewidth=1.8,
+            label=written(name, 24),
+        )
+    _percent(ax, f"{noun} inspected, lowest values first", n)
+    ax.set_ylim(-0.02, 1.02)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_ylabel(f"known bad {noun} found, of {first.bad:,}", fontsize=9)
+    ax.grid(color="#e4e4e4", linewidth=0.6)
+    ax.set_axisbelow(True)
+    bare(ax)
+    ax.legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
+    return ax
+
+
+def roc(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "points") -> Axes:
+    """How far the lowest values are the known bad points: name of a method -> its detection. AUROC in the legend."""
+    if not found:
+        raise InputError("no detection to draw; see xai_ray.valuation.detection")
+    ax = new_axes(5.2, 4.6) if ax is None else ax
+    ax.plot([0, 1], [0, 1], ":", color=FAINT, linewidth=1.2, label="by chance: 0.5")
+    for place, (name, one) in enumerate(found.items()):
+        style = "-" if place < len(LINES) else "--"
+        label = f"{written(name, 24)}: AUROC {one.auroc:.3f}"
+        ax.plot(
+            one.false_positive_rate,
+            one.true_positive_rate,
+            style,
+            color=LINES[place % len(LINES)],
+            linewidth=1.8,
+            label=label,
+        )
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    for axis, words in (
+        (ax.xaxis, f"share of the other {noun} inspected"),
+        (ax.yaxis, f"share of the known bad {noun} found"),
+    ):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set_label_text(words, fontsize=9)
+    ax.grid(color="#e4e4e4", linewidth=0.6)
+    ax.set_axisbelow(True)
+    bare(ax)
+    ax.legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
+    return ax
+
+
+def _percent(ax: Axes, what: str, players: int) -> None:
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_xticks(np.linspace(0, 1, 6))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(f"{what}, of {players:,}", fontsize=9)
+
+
+def _legend_above(ax: Axes, columns: int) -> None:
+    ax.legend(
+        frameon=False,
+        fontsize=8.5,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        labelcolor=INK,
+        columnspacing=1.4,
+    )
