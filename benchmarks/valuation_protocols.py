@@ -134,16 +134,16 @@ def plot(every: Sequence[Run], path: Path) -> None:
                 mine = [run["curves"][kind] for run in every if (run["data"], run["method"]) == (data, name)]
                 if mine:
                     style = {"color": "0.4", "linestyle": ":"} if name == "random" else {"color": f"C{place}"}
-                    label = METHODS[name].title.split(",")[0]
-                    ax.plot(100 * np.array(FRACTIONS), np.mean(mine, axis=0), lw=1.2, label=label, **style)
+                    label, height = METHODS[name].title, np.mean(mine, axis=0)[:11]
+                    ax.plot(100 * np.array(FRACTIONS)[:11], height, lw=1.2, label=label, **style)
             ax.set_title(f"{data}: {kind} values", fontsize=8)
-            ax.set_xlim(0, 90)
+            ax.set_xlim(0, 50)
             ax.grid(alpha=0.3)
         axes[-1, column].set_xlabel("% of the training points removed")
     for line in axes:
         line[0].set_ylabel("test accuracy")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=5, frameon=False)
+    figure.legend(handles, labels, loc="lower center", ncol=4, frameon=False)
     figure.tight_layout(rect=(0, 0.09, 1, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
