@@ -23,8 +23,8 @@ def banzhaf_values(game: Game, *, evaluations: int, p: float = 0.5, seed: int = 
     """Mean of v over coalitions with the player less that over those without, values (n, k); every player joins with chance `p`.
 
     O(n) time an evaluation beside the game itself, and O(n) memory beside a block of coalitions, for any number of players. The `msr`
-    estimator of `xai_ray.explain` has smaller errors and can be extended, but keeps its coalitions. Standard errors are those of two
-    independent means. `facts`: `evaluations`, and `counts` (n,), the coalitions with each player.
+    estimator of `xai_ray.explain` keeps its coalitions, so that a run can be extended and asked for other semivalues. Standard errors are
+    those of two independent means. `facts`: `evaluations`, and `counts` (n,), the coalitions with each player.
 
     Raises SpecError for a setting out of range or a game whose values are drawn at random, NotEnoughSamples naming a player that
     fewer than two coalitions hold, or lack, and what the game raises.
