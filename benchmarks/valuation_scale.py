@@ -1,43 +1,49 @@
 """What data valuation costs as points grow: processor seconds of one thread and peak memory, one JSON line a figure.
 
     export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-    python benchmarks/valuation_scale.py --methods [--sizes 1000,10000,100000] [--only data_oob,in_run]
+    python benchmarks/valuation_scale.py --methods [--sizes 100,1000,10000,100000] [--only data_oob,in_run] [--out RUNS.jsonl]
+        [--markdown] [--plot docs/images/valuation-scale.svg]
+    python benchmarks/valuation_scale.py --from RUNS.jsonl --markdown --plot FILE     # table and plot of figures measured before
     python benchmarks/valuation_scale.py --permutations      10,000 points by 40 orders over a ridge classifier, with a store
     python benchmarks/valuation_scale.py --errors            standard errors and seconds of estimators at equal numbers of models
 
-Every size runs in a process of its own. Data are made: labels from a linear rule (or four classes), one in ten wrong; `auroc` says how well
-low values find those.
+Every size runs in a process of its own, after 100 points to warm up; peak memory is that of the process, of which `idle` is imports and the
+warm-up. What a method is given at n points is said where it is written (also `valuation_scale_methods.py`). Data are made: labels from a
+linear rule (or four classes), one in ten wrong; `auroc` says how well low values find those.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from valuation_scale_methods import METHODS as OTHERS
+from valuation_scale_methods import Found, linear
 
 import xai_ray as xr
 from xai_ray.valuation import data_oob_values, in_run_shapley, lava_values
 from xai_ray.zoo import noisy_digits
 
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (100, 1_000, 10_000, 100_000)
 HELD = 300
 """Validation points of LAVA."""
-Found = tuple[np.ndarray, np.ndarray, dict[str, Any]]
-"""Values, which labels are wrong, and what else there is to tell."""
 
 
 def data_oob(n: int) -> Found:
     """1,000 bootstraps of a logistic regression of 10 features."""
-    rows, labels, wrong = _linear(n, 10)
+    rows, labels, wrong = linear(n, 10)
     found = data_oob_values(LogisticRegression(random_state=0), rows, labels, bootstraps=1000)
     return found.values, wrong, {"mean_std_error": round(float(found.std_errors.mean()), 4)}
 
@@ -49,7 +55,7 @@ def in_run(n: int, order: int = 1) -> Found:
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2))
-    rows, labels, wrong = _linear(n + 100, 20, clean=100)
+    rows, labels, wrong = linear(n + 100, 20, clean=100)
     rows = rows.astype(np.float32)
     found = in_run_shapley(
         model,
@@ -81,26 +87,30 @@ def lava(n: int) -> Found:
     return lava_values(rows[:n], labels, rows[n:], true[n:]).values, wrong, {}
 
 
-METHODS: dict[str, Callable[[int], Found]] = {
-    "data_oob": data_oob,
-    "in_run": in_run,
-    "in_run_2": in_run_2,
-    "lava": lava,
-}
+METHODS: dict[str, tuple[Callable[[int], Found], int]] = {
+    "data_oob": (data_oob, 100_000),
+    "in_run": (in_run, 100_000),
+    "in_run_2": (in_run_2, 100_000),
+    "lava": (lava, 100_000),
+} | OTHERS
+"""Name -> method, and the most points it is asked for."""
 
 
 def one(name: str, n: int) -> dict[str, object]:
     """A method at a size, in this process."""
+    METHODS[name][0](100)
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began = time.process_time()
-    values, wrong, told = METHODS[name](n)
+    values, wrong, told = METHODS[name][0](n)
     seconds = time.process_time() - began
     rank = values.argsort().argsort()
     area = 1 - (rank[wrong].mean() - (wrong.sum() - 1) / 2) / (n - wrong.sum())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "points": n,
-        "processor_seconds": round(seconds, 2),
+        "processor_seconds": round(seconds, 3),
         "peak_mib": round(peak),
+        "idle_mib": round(idle),
         "auroc": round(area, 3),
         **told,
     }
@@ -110,9 +120,11 @@ def methods(names: list[str], sizes: list[int]) -> Iterator[dict[str, object]]:
     """Each in a process of its own."""
     for name in names:
         for n in sizes:
+            if n > METHODS[name][1]:
+                continue
             command = [sys.executable, __file__, "--one", name, str(n)]
             done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=3600)
-            yield {"figure": name, **json.loads(done.stdout)}
+            yield {"figure": name, **json.loads(done.stdout), "load": round(os.getloadavg()[0], 1)}
 
 
 def permutations() -> Iterator[dict[str, object]]:
@@ -146,15 +158,47 @@ def errors() -> Iterator[dict[str, object]]:
         yield {"figure": f"standard error by {estimator}", **told, "value": round(error, 5)}
 
 
-def _linear(n: int, features: int, clean: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, labels and which of them are wrong, none of the last `clean`."""
-    generator = np.random.default_rng(0)
-    rows = generator.normal(size=(n, features))
-    labels = (rows @ generator.normal(size=features) > 0).astype(np.int64)
-    wrong = generator.random(n) < 0.1
-    wrong[n - clean :] = False
-    labels[wrong] ^= 1
-    return rows, labels, wrong
+def markdown(every: list[dict[str, Any]]) -> str:
+    """Processor seconds and, beyond imports, memory: a row a method, a column a size."""
+    sizes = sorted({one["points"] for one in every})
+    lines = [f"| method | given | {' | '.join(f'{n:,}' for n in sizes)} |", "|---" * (2 + len(sizes)) + "|"]
+    for name in dict.fromkeys(one["figure"] for one in every):
+        mine = {one["points"]: one for one in every if one["figure"] == name}
+        cells = [
+            f"{mine[n]['processor_seconds']:.2g} s, {max(mine[n]['peak_mib'] - mine[n]['idle_mib'], 0)} MiB"
+            if n in mine
+            else ""
+            for n in sizes
+        ]
+        told = (METHODS[name][0].__doc__ or "").rstrip(".")
+        lines.append(f"| `{name}` | {told} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plot(every: list[dict[str, Any]], path: Path) -> None:
+    """Processor seconds and memory beyond imports as points grow, both axes logarithmic."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams |= {"svg.hashsalt": "valuation", "svg.fonttype": "none", "font.size": 8}
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.2))
+    names = list(dict.fromkeys(one["figure"] for one in every))
+    for place, name in enumerate(names):
+        mine = sorted((one for one in every if one["figure"] == name), key=lambda one: one["points"])
+        n = [one["points"] for one in mine]
+        style = {"color": f"C{place % 10}", "linestyle": ("-", "--")[place // 10 % 2], "lw": 1.2, "marker": "."}
+        axes[0].plot(n, [max(one["processor_seconds"], 1e-3) for one in mine], label=name, **style)
+        axes[1].plot(n, [max(one["peak_mib"] - one["idle_mib"], 1) for one in mine], **style)
+    for ax, words in zip(axes, ("processor seconds", "MiB beyond imports (1 or less: 1)"), strict=True):
+        ax.set(xscale="log", yscale="log", xlabel="training points", ylabel=words)
+        ax.grid(alpha=0.3)
+    figure.legend(loc="center right", frameon=False)
+    figure.tight_layout(rect=(0, 0, 0.87, 1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    plt.close(figure)
 
 
 def main() -> None:
@@ -164,6 +208,10 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(METHODS))
     parser.add_argument("--permutations", action="store_true")
     parser.add_argument("--errors", action="store_true")
+    parser.add_argument("--out", type=Path, help="a file for the JSON lines too")
+    parser.add_argument("--from", dest="given", type=Path, help="the JSON lines of figures measured before")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--plot", type=Path)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -176,11 +224,20 @@ def main() -> None:
         asked.append(permutations())
     if given.errors:
         asked.append(errors())
-    if not asked:
+    every = [json.loads(line) for line in given.given.read_text().splitlines()] if given.given else []
+    if not asked and not every:
         parser.error("name what to measure: --methods, --permutations, --errors")
-    for figures in asked:
-        for figure in figures:
+    with given.out.open("w") if given.out else nullcontext() as sink:
+        for figure in (figure for figures in asked for figure in figures):
+            every.append(figure)
             print(json.dumps(figure), flush=True)
+            if sink:
+                print(json.dumps(figure), file=sink, flush=True)
+    by_size = [figure for figure in every if "points" in figure]
+    if given.markdown:
+        print(markdown(by_size))
+    if given.plot:
+        plot(by_size, given.plot)
 
 
 if __name__ == "__main__":

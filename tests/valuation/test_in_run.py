@@ -78,6 +78,17 @@ MODELS = {
         ),
         reals(2, 4, 4),
     ),
+    "convolutions along one and three axes": (
+        lambda: nn.Sequential(
+            nn.Conv1d(2, 3, 2, dilation=2, bias=False),
+            nn.Tanh(),
+            nn.Unflatten(1, (1, 3, 1)),
+            nn.Conv3d(1, 2, (2, 1, 2)),
+            nn.Flatten(),
+            nn.Linear(12, 3),
+        ),
+        reals(2, 6),
+    ),
     "embedding": (
         lambda: nn.Sequential(nn.Embedding(9, 4, padding_idx=2), nn.LayerNorm(4), nn.Linear(4, 3), Mean()),
         tokens,

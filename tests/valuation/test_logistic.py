@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import scale
 
 from xai_ray.errors import SpecError
 from xai_ray.valuation.logistic import TILE, LogisticFits
@@ -97,3 +99,19 @@ def test_one_class_and_no_penalty_are_refused() -> None:
         fits.parameters(weights)
     with pytest.raises(SpecError, match="C is a positive number"):
         LogisticFits(X, Y, C=np.inf, intercept=True)
+
+
+def test_steps_that_halve_gradients_do_not_go_round() -> None:
+    """Nine points for which full steps alternate between two places, up in the objective and back."""
+    rows, labels = load_breast_cancer(return_X_y=True)
+    generator = np.random.default_rng(2)
+    order = generator.permutation(len(rows))[:550]
+    rows, labels = scale(rows[order[:150]]), labels[order[:150]]
+    labels[generator.permutation(150)[:30]] ^= 1
+    members = [10, 17, 31, 61, 70, 122, 130, 143, 144]
+    weights = np.zeros((1, 150))
+    weights[0, members] = 1.0
+    theta = LogisticFits(rows, labels, C=1.0, intercept=True).parameters(weights)[0]
+    model = LogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000)
+    model.fit(rows[members], labels[members])
+    np.testing.assert_allclose(theta, np.append(model.coef_[0], model.intercept_), rtol=1e-6, atol=1e-6)

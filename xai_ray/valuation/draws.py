@@ -21,6 +21,9 @@ class Purpose(IntEnum):
     ORDERS = 5
     CONTEXTS = 6
     ROULETTE = 7
+    SIZES = 9
+    COALITIONS = 10
+    PROJECTIONS = 11
     CURVES = 16
 
 

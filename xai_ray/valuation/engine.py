@@ -114,10 +114,11 @@ class RidgeEngine:
         return without_absent(self._columns(found), held_classes(coalitions, self._held))
 
     def prefixes(self, order: Ints, lengths: Ints) -> Iterator[tuple[int, Floats]]:
-        """All prefixes are solved, those asked for are given."""
+        """All prefixes up to the longest are solved, those asked for are given."""
         if not self.chains:
             yield from prefixes_one_by_one(self, order, lengths)
             return
+        order = order[: lengths[-1]]
         held = None if self._held is None else np.cumsum(self._held[order], axis=0) > 0
         place = 0
         for first, block in self._fits.prefixes(order):

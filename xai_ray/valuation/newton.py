@@ -1,7 +1,7 @@
 """Damped Newton steps on many convex problems at once, each with its own backtracking.
 
-Boyd and Vandenberghe, Convex Optimization (2004), algorithm 9.5, where a full step does not halve the gradient. Without backtracking the
-steps diverge on small coalitions. What ends a fit is the gradient at its minimum, however it got there.
+Boyd and Vandenberghe, Convex Optimization (2004), algorithm 9.5, where a full step does not halve the least gradient so far. Without
+backtracking the steps diverge on small coalitions. What ends a fit is the gradient at its minimum, however it got there.
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ def minimise(problems: Problems, start: Floats, active: Mask, *, tolerance: floa
     scores = problems.scores(theta)
     chances = problems.chances(scores)
     gradient = problems.gradient(theta, chances)
+    least = np.full(len(theta), np.inf)
     for _ in range(_STEPS):
         size = np.abs(gradient).max(axis=1)
+        least = np.minimum(least, size)
         active = active & ~(size <= tolerance)
         if not active.any():
             return theta
@@ -65,8 +67,9 @@ def minimise(problems: Problems, start: Floats, active: Mask, *, tolerance: floa
         theta, scores = theta - step, scores - problems.scores(step)
         chances = problems.chances(scores)
         gradient = problems.gradient(theta, chances)
-        # Near the minimum gradients shrink fast, which is cheaper to see than that objectives do.
-        doubtful = active & ~(np.abs(gradient).max(axis=1) <= 0.5 * size)
+        # Near the minimum gradients shrink fast, which is cheaper to see than that objectives do. Half of the least so far: half of the
+        # last could go on for ever, up in the objective by one step and back by the next.
+        doubtful = active & ~(np.abs(gradient).max(axis=1) <= 0.5 * least)
         if doubtful.any():
             stuck = _walk(problems, before, theta, scores, step, doubtful)
             if stuck.any():

@@ -58,7 +58,7 @@ def tracin_values(
     own = copy.deepcopy(model)
     with evaluating(own):
         for number, (checkpoint, rate) in enumerate(zip(checkpoints, learning_rates, strict=True)):
-            at = trained(_at(own, checkpoint, number))
+            at = trained(at_checkpoint(own, checkpoint, number))
             slope = sum_of_means(held, chunk, lambda part, at=at: mean_gradient(own, loss, part, at))
             for place, part in chunks(train, chunk):
                 values[place] += rate * gradient_dots(own, loss, part, at, slope).to("cpu", torch.float64)
@@ -66,7 +66,8 @@ def tracin_values(
     return without_sampling(as_values(values), "TracInCP: fall of the validation loss by steps on the point", facts)
 
 
-def _at(model: nn.Module, checkpoint: Mapping[str, Tensor], number: int) -> nn.Module:
+def at_checkpoint(model: nn.Module, checkpoint: Mapping[str, Tensor], number: int) -> nn.Module:
+    """The model itself, with the parameters of a checkpoint. Raises InputError for a state dict of another model."""
     try:
         model.load_state_dict(checkpoint, strict=True)
     except (RuntimeError, TypeError) as error:

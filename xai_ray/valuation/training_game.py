@@ -120,22 +120,26 @@ class TrainingGame:
         return out
 
     def chain_values(self, permutations: Ints, context: Ints) -> Floats:
-        """Scores of all prefixes of p permutations of the players (p, n), shape (p, n + 1, k); entry 0 is the empty coalition."""
+        """Scores of all prefixes of p permutations of the players (p, n), shape (p, n + 1, k); entry 0 is the empty coalition.
+
+        Orders of only t players (p, t) give (p, t + 1, k).
+        """
         with library_threads(self.threads):
             return self._chain_values(permutations)
 
     def _chain_values(self, permutations: Ints) -> Floats:
-        out = np.empty((len(permutations), self.n_players + 1, self.n_outputs))
+        length = permutations.shape[1]
+        out = np.empty((len(permutations), length + 1, self.n_outputs))
         out[:, 0] = self._empty
         sizes = np.bincount(self._owner, minlength=self.n_players)
         for row, permutation in enumerate(permutations):
-            place = np.empty(self.n_players, dtype=np.int64)
-            place[permutation] = np.arange(self.n_players)
+            place = np.full(self.n_players, self.n_players, dtype=np.int64)
+            place[permutation] = np.arange(length)
             order = np.argsort(place[self._owner], kind="stable")
             for first, decisions in self._engine.prefixes(order, np.cumsum(sizes[permutation])):
                 out[row, first + 1 : first + 1 + len(decisions)] = self._scores(decisions)
             if not np.isfinite(out[row]).all():
-                self._check_finite(out[row], place[None, :] < np.arange(self.n_players + 1)[:, None])
+                self._check_finite(out[row], place[None, :] < np.arange(length + 1)[:, None])
         return out
 
     def refit_values(self, coalitions: Coalitions) -> Values:
