@@ -23,6 +23,8 @@ from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
 from xai_ray.stores import Manifest
 from xai_ray.training_spec import TrainingGameSpec
+from xai_ray.valuation.methods import pieces_of
+from xai_ray.valuation.pieces import ValuationGame
 
 _REFITTED = 8
 """Coalitions that `check` fits by the estimator itself."""
@@ -47,6 +49,14 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
     stop_of(spec).check([a.question for a in planned.asks], game.n_players, "budget.")
     return Prepared(spec, base, game, planned)
+
+
+def closed_form_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
+    """The pieces of a closed form that a budget affords. Raises SpecError for rules that it cannot keep, BudgetTooSmall."""
+    if game.design.fold == "answer" and stop != Stop():
+        raise SpecError(f"{where}{next(iter(stop.document()))}: method {game.method!r} is one computation, nothing stops it earlier")
+    stop.check([game.question], game.n_players, where)
+    return Plan((Ask(game.question, game.method),), game.design, pieces_of(game, budget))
 
 
 def stop_of(spec: s.Spec) -> Stop:

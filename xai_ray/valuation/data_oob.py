@@ -5,14 +5,14 @@ Kwon and Zou, "Data-OOB: out-of-bag estimate as a simple and efficient data valu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples, XaiRayError
-from xai_ray.types import Floats, Ints
+from xai_ray.types import Floats, Ints, Mask
 from xai_ray.valuation.choose import choose_engine
 from xai_ray.valuation.class_weights import class_weight_of
 from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
@@ -21,10 +21,6 @@ from xai_ray.valuation.engine import LogisticEngine
 from xai_ray.valuation.logistic import TILE, LogisticFits
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.running_means import RunningMeans
-
-_Predict = Callable[[Ints, int], Floats]
-"""Counts of b bootstraps (b, n), the first of which has this number -> predictions (b, n) of the points that were not drawn."""
-
 
 def data_oob_values(
     estimator: Any,
@@ -53,16 +49,11 @@ def data_oob_values(
     from sklearn.base import is_regressor
 
     data = numeric(X, y, X, y) if is_regressor(estimator) else labelled(X, y, X, y)
-    n = len(data.rows)
-    size = positive("draws", n if draws is None else draws)
     positive("bootstraps", bootstraps, least=2)
-    engine, predict = _predictor(estimator, data, refit)
-    means = RunningMeans(n)
-    for start in range(0, bootstraps, TILE):
-        numbers = np.arange(start, min(start + TILE, bootstraps), dtype=np.int64)
-        counts = bootstrap_counts(seed, numbers, n, size)
-        predicted = predict(counts, start)
-        means.add(_points(data, predicted), counts == 0)
+    bags = OutOfBag(estimator, data, draws=draws, seed=seed, refit=refit)
+    means = RunningMeans(len(data.rows))
+    for points, present in bags.samples(0, bootstraps):
+        means.add(points, present)
     few = np.flatnonzero(means.counts < 2)
     if len(few):
         raise NotEnoughSamples(
@@ -71,8 +62,58 @@ def data_oob_values(
         )
     errors = _share_errors(means) if isinstance(data, LabelledData) else means.std_errors()
     unit = "accuracy" if isinstance(data, LabelledData) else "minus squared error"
-    facts = {"bootstraps": bootstraps, "draws": size, "engine": engine, "out_of_bag": means.counts}
+    facts = {"bootstraps": bootstraps, "draws": bags.draws, "engine": bags.engine, "out_of_bag": means.counts}
     return Valuation(means.means(), errors, f"Data-OOB: {unit} out of bag", facts)
+
+
+class OutOfBag:
+    """What models say of the points that they did not draw. What travels to a worker is estimator and data; the rest is made there.
+
+    Raises as `data_oob_values`.
+    """
+
+    def __init__(
+        self, estimator: Any, data: LabelledData | NumericData, *, draws: int | None, seed: int, refit: bool
+    ) -> None:
+        self.draws = positive("draws", len(data.rows) if draws is None else draws)
+        self._estimator, self.data, self._seed = estimator, data, seed
+        self.engine, self._batched = _engine(estimator, data, refit)
+        self._fits: LogisticFits | None = None
+
+    @property
+    def tile(self) -> int:
+        """Models that are trained together, at multiples of this number."""
+        return TILE if self._batched else 1
+
+    def samples(self, start: int, stop: int) -> Iterator[tuple[Floats, Mask]]:
+        """Of bootstraps [start, stop), at most 64 at a time: 1 where a model is right, or minus its squared error, and which points it
+        did not draw, each (b, n).
+        """
+        n = len(self.data.rows)
+        for first in range(start - start % TILE, stop, TILE):
+            begin, end = max(first, start), min(first + TILE, stop)
+            counts = bootstrap_counts(self._seed, np.arange(begin, end, dtype=np.int64), n, self.draws)
+            predicted = self._predictions(counts, begin - first) if self._batched else self._refitted(counts, begin)
+            yield _points(self.data, predicted), counts == 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_fits": None}
+
+    def _predictions(self, counts: Ints, slot: int) -> Floats:
+        """A model's last bits depend on its place among 64: those that are not asked for are stood in for by the fit of all points."""
+        tile = np.ones((TILE, counts.shape[1]), dtype=np.int64)
+        tile[slot : slot + len(counts)] = counts
+        if self._fits is None:
+            p, classes = self._estimator.get_params(), cast(LabelledData, self.data).classes
+            weight, intercept = class_weight_of(p["class_weight"], classes), bool(p["fit_intercept"])
+            labels = cast(LabelledData, self.data).labels
+            self._fits = LogisticFits(
+                self.data.rows, labels, C=float(p["C"]), intercept=intercept, class_weight=weight
+            )
+        return _logistic_predictions(self._fits, tile)[slot : slot + len(counts)]
+
+    def _refitted(self, counts: Ints, first: int) -> Floats:
+        return _refit_predictions(self._estimator, self.data, counts, first)
 
 
 def _points(data: LabelledData | NumericData, predicted: Floats) -> Floats:
@@ -97,18 +138,16 @@ def bootstrap_counts(seed: int, numbers: Ints, n: int, draws: int) -> Ints:
     return counts
 
 
-def _predictor(estimator: Any, data: LabelledData | NumericData, refit: bool) -> tuple[str, _Predict]:
+def _engine(estimator: Any, data: LabelledData | NumericData, refit: bool) -> tuple[str, bool]:
+    """What trains the models, and whether it trains 64 of them at once."""
     from sklearn.linear_model import LogisticRegression
 
     batched = type(estimator) is LogisticRegression and isinstance(data, LabelledData) and len(data.classes) == 2
     # Two points suffice to learn whether the estimator can be reproduced, and cost nothing.
     engine = choose_engine(estimator, _sample(data), probabilities=False, refit=refit or not batched)
-    if isinstance(engine, LogisticEngine) and isinstance(data, LabelledData):
-        p = estimator.get_params()
-        weight, intercept = class_weight_of(p["class_weight"], data.classes), bool(p["fit_intercept"])
-        fits = LogisticFits(data.rows, data.labels, C=float(p["C"]), intercept=intercept, class_weight=weight)
-        return engine.name, lambda counts, first: _logistic_predictions(fits, counts)
-    return "one fit a bootstrap", lambda counts, first: _refit_predictions(estimator, data, counts, first)
+    if isinstance(engine, LogisticEngine):
+        return engine.name, True
+    return "one fit a bootstrap", False
 
 
 def _sample(data: LabelledData | NumericData) -> LabelledData | NumericData:
