@@ -42,7 +42,7 @@ class ClosedForm:
     usual: int | None = None
     """Pieces of a call without a budget; None for all there are."""
     takes: tuple[str, ...] = ()
-    """Of `scores`, `groups` and `refit`."""
+    """Of `scores`, `groups`, `refit` and `empty`."""
     tests: bool = True
     """Whether it needs test rows."""
 
@@ -78,7 +78,7 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
         truncated,
         s.TruncationSettings,
         512,
-        ("scores", "groups", "refit"),
+        ("scores", "groups", "refit", "empty"),
     ),
     "class_wise": ClosedForm(
         "value to the own class, discounted by the others (Schoch, Xu, Ji 2022)",
@@ -101,7 +101,7 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
         "any estimator",
         "",
         leave_one_out,
-        takes=("scores", "groups", "refit"),
+        takes=("scores", "groups", "refit", "empty"),
     ),
     "influence": ClosedForm(
         "rise of the test loss without the point, by derivatives (Koh, Liang 2017)",
@@ -140,7 +140,7 @@ def valuation_game(asked: Asked, settings: Mapping[str, Any]) -> ValuationGame:
     if asked.method not in CLOSED_FORMS:
         raise UnknownName("method", asked.method, CLOSED_FORMS)
     row = CLOSED_FORMS[asked.method]
-    given = {"scores": asked.scores, "groups": asked.groups, "refit": asked.refit or None}
+    given = {"scores": asked.scores, "groups": asked.groups, "refit": asked.refit or None, "empty": asked.empty}
     wrong = [name for name, what in given.items() if what is not None and name not in row.takes]
     if wrong:
         raise SpecError(
@@ -184,3 +184,18 @@ def settled(method: str, row: ClosedForm, given: Mapping[str, Any]) -> Any:
         raise SpecError(f"settings of method {method!r}: {name} = {wrong['input']!r}: {wrong['msg']}") from None
     except (TypeError, ValueError) as error:
         raise SpecError(f"settings of method {method!r} are numbers and words: {error}") from None
+
+
+def described_methods() -> list[dict[str, Any]]:
+    """What `xai-ray methods` prints."""
+    return [
+        {
+            "method": name,
+            "estimator": row.needs,
+            "budget counts": row.piece,
+            "settings": ", ".join(f"{f.name} = {f.default!r}" for f in fields(row.settings)),
+            "also takes": ", ".join(row.takes),
+            "what": row.what,
+        }
+        for name, row in CLOSED_FORMS.items()
+    ]
