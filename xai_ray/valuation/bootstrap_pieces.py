@@ -18,7 +18,7 @@ _LARGEST, _CELLS, _ALONE = 512, 1 << 20, 10
 
 class BootstrapPieces:
     """Of a classifier how many models were right about a point and how many did not draw it, of a regression the means and squared
-    deviations of minus the squared error. Memory of batched fits: about 12 arrays of 64 x n numbers.
+    deviations of minus the squared error. Memory: as `data_oob_values`.
     """
 
     def __init__(self, bags: OutOfBag) -> None:
@@ -43,5 +43,5 @@ class BootstrapPieces:
 def bootstrap_pieces(bags: OutOfBag) -> Pieces:
     """The design of a job over bootstraps of these data."""
     n, counted = len(bags.data.rows), isinstance(bags.data, LabelledData)
-    block = _ALONE if bags.tile == 1 else bags.tile * max(1, min(_LARGEST // bags.tile, _CELLS // (bags.tile * n)))
+    block = _ALONE if bags.tile == 1 else max(64, min(_LARGEST, 1 << (max(1, _CELLS // n).bit_length() - 1)))
     return Pieces(n, 1, "share" if counted else "present", block)

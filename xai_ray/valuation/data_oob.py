@@ -22,6 +22,10 @@ from xai_ray.valuation.logistic import TILE, LogisticFits
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.running_means import RunningMeans
 
+_CELLS = 1 << 21
+"""Weights of models and points held at a time."""
+
+
 def data_oob_values(
     estimator: Any,
     X: npt.ArrayLike,
@@ -39,8 +43,9 @@ def data_oob_values(
     the standard error of a share is that of its Jeffreys posterior, which is not 0 where all models agree (Brown, Cai and
     DasGupta, Statistical Science 2001), the one of a mean squared error is the usual one of a mean.
 
-    Two-class LogisticRegression is fitted 64 models at a time with counts as weights, others, and all if `refit`, one by one. A
-    bootstrap of one class predicts it everywhere. Memory: about 12 arrays of 64 x n numbers. `facts["out_of_bag"]` counts the
+    Two-class LogisticRegression is fitted up to 64 models at a time with counts as weights, others, and all if `refit`, one by one. A
+    bootstrap of one class predicts it everywhere. Memory: about 25 arrays of 64 x n, or from 32,768 points on of 2 million,
+    numbers, and of n d^2 / 2 for d features. `facts["out_of_bag"]` counts the
     models that did not draw a point, shape (n,).
 
     Raises InputError for unusable arrays, SpecError for an estimator that is not reproducible, NotEnoughSamples when a point is
@@ -83,15 +88,18 @@ class OutOfBag:
     @property
     def tile(self) -> int:
         """Models that are trained together, at multiples of this number."""
-        return TILE if self._batched else 1
+        if not self._batched:
+            return 1
+        # A power of two, so that where a tile begins does not depend on anything else.
+        return max(4, min(TILE, 1 << (max(1, _CELLS // len(self.data.rows)).bit_length() - 1)))
 
     def samples(self, start: int, stop: int) -> Iterator[tuple[Floats, Mask]]:
-        """Of bootstraps [start, stop), at most 64 at a time: 1 where a model is right, or minus its squared error, and which points it
+        """Of bootstraps [start, stop), at most a tile, or 64 fits one by one, at a time: 1 where a model is right, or minus its squared error, and which points it
         did not draw, each (b, n).
         """
-        n = len(self.data.rows)
-        for first in range(start - start % TILE, stop, TILE):
-            begin, end = max(first, start), min(first + TILE, stop)
+        n, tile = len(self.data.rows), self.tile if self._batched else TILE
+        for first in range(start - start % tile, stop, tile):
+            begin, end = max(first, start), min(first + tile, stop)
             counts = bootstrap_counts(self._seed, np.arange(begin, end, dtype=np.int64), n, self.draws)
             predicted = self._predictions(counts, begin - first) if self._batched else self._refitted(counts, begin)
             yield _points(self.data, predicted), counts == 0
@@ -100,15 +108,15 @@ class OutOfBag:
         return self.__dict__ | {"_fits": None}
 
     def _predictions(self, counts: Ints, slot: int) -> Floats:
-        """A model's last bits depend on its place among 64: those that are not asked for are stood in for by the fit of all points."""
-        tile = np.ones((TILE, counts.shape[1]), dtype=np.int64)
+        """A model's last bits depend on its place in its tile: those that are not asked for are stood in for by the fit of all points."""
+        tile = np.ones((self.tile, counts.shape[1]), dtype=np.int64)
         tile[slot : slot + len(counts)] = counts
         if self._fits is None:
             p, classes = self._estimator.get_params(), cast(LabelledData, self.data).classes
             weight, intercept = class_weight_of(p["class_weight"], classes), bool(p["fit_intercept"])
             labels = cast(LabelledData, self.data).labels
             self._fits = LogisticFits(
-                self.data.rows, labels, C=float(p["C"]), intercept=intercept, class_weight=weight
+                self.data.rows, labels, C=float(p["C"]), intercept=intercept, class_weight=weight, tile=self.tile
             )
         return _logistic_predictions(self._fits, tile)[slot : slot + len(counts)]
 

@@ -21,7 +21,7 @@ class Purpose(IntEnum):
     ORDERS = 5
     CONTEXTS = 6
     ROULETTE = 7
-    TEST_POINTS = 8
+    TEST_POINTS = 20
 
 
 def words(seed: int, purpose: Purpose, items: Ints, count: int, *, sub: int = 0) -> Words:
