@@ -56,7 +56,9 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
 def closed_form_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
     """The pieces of a closed form that a budget affords. Raises SpecError for rules that it cannot keep, BudgetTooSmall."""
     if game.design.fold == "answer" and stop != Stop():
-        raise SpecError(f"{where}{next(iter(stop.document()))}: method {game.method!r} is one computation, nothing stops it earlier")
+        raise SpecError(
+            f"{where}{next(iter(stop.document()))}: method {game.method!r} is one computation, nothing stops it earlier"
+        )
     stop.check([game.question], game.n_players, where)
     return Plan((Ask(game.question, game.method),), game.design, pieces_of(game, budget))
 

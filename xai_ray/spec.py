@@ -133,8 +133,9 @@ def parse(document: Any, where: str = "spec") -> Spec:
 
 def _together(document: dict[str, Any]) -> list[str]:
     """What is wrong with keys that go together, or do not."""
-    game = document.get("game")
-    training = isinstance(game, dict) and game.get("kind") == "training"
+    given = document.get("game")
+    game: dict[str, Any] = given if isinstance(given, dict) else {}
+    training = game.get("kind") == "training"
     if "value" not in document:
         needed = [name for name in ("ask", "budget") if name not in document]
         if "ask" in document and document["ask"] in ([], ()):
@@ -143,7 +144,7 @@ def _together(document: dict[str, Any]) -> list[str]:
         return [f"{name}: this key is needed" for name in needed]
     if "ask" in document:
         return ["value: a method of its own; leave out ask, or value"]
-    if isinstance(game, dict) and not training:
+    if game and not training:
         return [f'value: values training points, so the game is of kind "training", got {game.get("kind")!r}']
     return []
 

@@ -40,7 +40,10 @@ class Rows:
 
 
 def read_rows(game: s.TrainingGameSpec, base: Path, tests: bool = True) -> Rows:
-    """The data of a spec, with test rows if there must be `tests`; relative paths start at `base`. Raises InputError and SpecError that name the key."""
+    """The data of a spec, with test rows if there must be `tests`; relative paths start at `base`.
+
+    Raises InputError and SpecError that name the key.
+    """
     match game.data:
         case s.LabelledTable():
             rows = _table(game.data, game, base)

@@ -25,21 +25,15 @@ def training_game(game: TrainingGameSpec, compute: Compute, base: Path) -> Train
     return _built(game, lambda: _asked("shapley", game, compute, 0, base).game())
 
 
-def valued_game(
-    game: TrainingGameSpec, value: ValueSpec, compute: Compute, seed: int, base: Path
-) -> ValuationGame:
+def valued_game(game: TrainingGameSpec, value: ValueSpec, compute: Compute, seed: int, base: Path) -> ValuationGame:
     """The pieces of a method of data valuation. Raises InputError, UnknownName and SpecError that name the key."""
     if value.method not in CLOSED_FORMS:
         raise UnknownName("method", value.method, CLOSED_FORMS, "value.method")
     tests = CLOSED_FORMS[value.method].tests
-    return _built(
-        game, lambda: valuation_game(_asked(value.method, game, compute, seed, base, tests), value.settings)
-    )
+    return _built(game, lambda: valuation_game(_asked(value.method, game, compute, seed, base, tests), value.settings))
 
 
-def _asked(
-    method: str, game: TrainingGameSpec, compute: Compute, seed: int, base: Path, tests: bool = True
-) -> Asked:
+def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, base: Path, tests: bool = True) -> Asked:
     if compute.batch is not None:
         raise SpecError("compute.batch is for models; a training game has batches of its own: leave it out")
     estimator = None if game.estimator is None else _estimator(game, base)

@@ -117,7 +117,9 @@ def value(
         manifest = manifest_of(name, game, planned, document)
         return run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)
     if settings:
-        raise SpecError(f"method {method!r} has no settings; its parameters are {', '.join(dict(row.defaults)) or 'none'}")
+        raise SpecError(
+            f"method {method!r} has no settings; its parameters are {', '.join(dict(row.defaults)) or 'none'}"
+        )
     if row.exact and budget is not None:
         raise SpecError(f"method {method!r} is exact: leave out budget")
     training = asked.game()

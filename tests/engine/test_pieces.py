@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_an_extended_job_has_the_bits_of_one_at_one_go(fold: str, cuts: tuple[in
         last = run(a_game(fold, source=source), budget, store)
     assert bits(last) == bits(run(a_game(fold), 96))
     covered = sorted(source.done)
-    assert all(a[1] == b[0] for a, b in zip(covered, covered[1:], strict=False)), "every piece once"
+    assert all(a[1] == b[0] for a, b in pairwise(covered)), "every piece once"
     assert open_result(last.job, store).to_document() == last.to_document()
     if fold != "share":
         assert run(a_game(fold), 17).evaluations == 16, "whole blocks"
@@ -142,7 +143,7 @@ def test_counts_fold_exactly_in_any_cut(cut: list[int]) -> None:
     source, design = Samples("share"), Pieces(N, 2, "share", 8)
     ends = [0, *sorted(cut), 96]
     sums = PieceSums(design)
-    for start, stop in zip(ends, ends[1:], strict=False):
+    for start, stop in pairwise(ends):
         sums.add(start, stop, source.sums(start, stop, lambda: None)[0].reshape(N, -1), {})
     whole = PieceSums(design)
     whole.add(0, 96, source.sums(0, 96, lambda: None)[0].reshape(N, -1), {})
@@ -172,7 +173,9 @@ def test_only_one_unit_is_held_in_memory(monkeypatch: pytest.MonkeyPatch) -> Non
     reads: list[int] = []
     store = MemoryStore()
     original = store.records
-    monkeypatch.setattr(store, "records", lambda job, units: reads.extend(u.start for u in units) or original(job, units))
+    monkeypatch.setattr(
+        store, "records", lambda job, units: reads.extend(u.start for u in units) or original(job, units)
+    )
     run(a_game(), 96, store, stop=Stop(std_error=1e-9))
     # Once at the looks, once for the pool that is handed out, once for its curve.
     assert len(reads) <= 3 * 12

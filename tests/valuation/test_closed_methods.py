@@ -29,8 +29,9 @@ from xai_ray.valuation import (
     tracin_values,
     truncated_shapley,
 )
+from xai_ray.valuation.asked import Asked
 from xai_ray.valuation.g_shapley import gradient_shapley
-from xai_ray.valuation.methods import CLOSED_FORMS, described_methods
+from xai_ray.valuation.methods import CLOSED_FORMS, described_methods, valuation_game
 
 R = np.random.default_rng(9)
 N, M = 40, 70
@@ -116,9 +117,7 @@ SAME: list[tuple[str, dict[str, Any], Callable[[], Any]]] = [
     (
         "gradient_shapley",
         {"estimator": NETWORK, "budget": 32},
-        lambda: gradient_shapley(
-            initial(), each_loss, accuracy, *TORCH, permutations=32, learning_rate=0.3, lanes=16
-        ),
+        lambda: gradient_shapley(initial(), each_loss, accuracy, *TORCH, permutations=32, learning_rate=0.3, lanes=16),
     ),
     (
         "in_run",
@@ -247,7 +246,12 @@ def test_rules_stop_pieces() -> None:
 WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("knn", {"estimator": RIDGE}, SpecError, r"knn values points for a KNeighborsClassifier, got RidgeClassifier"),
     ("knn", {"estimator": KNeighborsClassifier(3, weights="distance")}, SpecError, "votes that count alike"),
-    ("knn", {"estimator": KNeighborsClassifier(3), "settings": {"utilty": "soft"}}, UnknownName, "did you mean 'utility'"),
+    (
+        "knn",
+        {"estimator": KNeighborsClassifier(3), "settings": {"utilty": "soft"}},
+        UnknownName,
+        "did you mean 'utility'",
+    ),
     ("knn", {"estimator": KNeighborsClassifier(3), "settings": {"utility": "mild"}}, SpecError, "utility = 'mild'"),
     ("knn", {"estimator": KNeighborsClassifier(3), "score": "f1"}, SpecError, "does not take scores"),
     ("knn", {"estimator": KNeighborsClassifier(3), "budget": 1}, BudgetTooSmall, "test points"),
@@ -292,11 +296,8 @@ def test_refusals_of_data() -> None:
         valued("knn", (np.where(X > 2, np.nan, X), *DATA[1:]), estimator=KNeighborsClassifier(3))
     with pytest.raises(NotEnoughSamples, match="bootstraps"):
         valued("data_oob", estimator=LogisticRegression(), budget=2)
+    made = valuation_game(Asked("lava", None, *DATA), {})
     with pytest.raises(SpecError, match="has no scores of coalitions"):
-        from xai_ray.valuation.asked import Asked
-        from xai_ray.valuation.methods import valuation_game
-
-        made = valuation_game(Asked("lava", None, *DATA), {})
         made.values(np.ones((1, N), dtype=bool), np.zeros(1, dtype=np.int64))
 
 

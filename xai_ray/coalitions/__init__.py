@@ -7,7 +7,6 @@ from xai_ray.coalitions.exhaustive import Exhaustive
 from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
 from xai_ray.coalitions.pieces import Pieces
-from xai_ray.coalitions.pieces import Pieces
 from xai_ray.coalitions.stars import Stars
 from xai_ray.coalitions.strata import Strata
 
@@ -18,7 +17,6 @@ __all__ = [
     "Exhaustive",
     "PairedContexts",
     "Permutations",
-    "Pieces",
     "Pieces",
     "Stars",
     "Strata",

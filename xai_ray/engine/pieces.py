@@ -17,9 +17,7 @@ from xai_ray.stores import Manifest, Store
 from xai_ray.types import Values
 
 
-def piece_values(
-    unit: Unit, game: Game, design: Pieces, between: Callable[[], None]
-) -> tuple[Values, dict[str, Any]]:
+def piece_values(unit: Unit, game: Game, design: Pieces, between: Callable[[], None]) -> tuple[Values, dict[str, Any]]:
     """The sums of a unit, shape (n, width), and what there is to tell. Raises ModelOutputError and NonFiniteValue."""
     between()
     sums, said = cast(PieceGame, game).piece_sums(unit.start, unit.stop, between)
@@ -52,7 +50,9 @@ class PieceReader:
         units = [unit for unit in Units(self._store.segments(job), draws) if unit.start >= at]
         end = units[-1].stop if units else at
         if end < draws:
-            raise MissingRecord(f"{self._store.url} has no plan for the first {draws} pieces of job {job}; xai-ray resume {job}")
+            raise MissingRecord(
+                f"{self._store.url} has no plan for the first {draws} pieces of job {job}; xai-ray resume {job}"
+            )
         if end > draws:
             raise NotEnoughSamples(
                 f"job {job} went on beyond {draws} pieces, in units that end at {units[-1].start} and at {end}; ask for one of these"
@@ -65,9 +65,7 @@ class PieceReader:
         for unit, record in zip(units, self._store.records(job, units), strict=True):
             self._sums.add(unit.start, unit.stop, record.values, record.facts)
         asked = self._manifest.document["identity"]["asks"][0]
-        return PiecePool(
-            self._sums.copy(), Question(**asked["question"]), asked["estimator"], self._again().pool
-        )
+        return PiecePool(self._sums.copy(), Question(**asked["question"]), asked["estimator"], self._again().pool)
 
     def _again(self) -> PieceReader:
         return PieceReader(self._store, self._manifest, self._design)

@@ -26,7 +26,9 @@ class PieceSums:
         self.told: dict[str, Any] = {}
         """What the units tell."""
         shape = (design.n_players, design.outputs)
-        self._first, self._second, self._counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self._first: Floats = np.zeros(shape)
+        self._second: Floats = np.zeros(shape)
+        self._counts: Floats = np.zeros(shape)
 
     def add(self, start: int, stop: int, values: Values, facts: dict[str, Any]) -> None:
         """The record of the next unit, pieces [start, stop), values (n, width)."""

@@ -94,8 +94,8 @@ class OutOfBag:
         return max(4, min(TILE, 1 << (max(1, _CELLS // len(self.data.rows)).bit_length() - 1)))
 
     def samples(self, start: int, stop: int) -> Iterator[tuple[Floats, Mask]]:
-        """Of bootstraps [start, stop), at most a tile, or 64 fits one by one, at a time: 1 where a model is right, or minus its squared error, and which points it
-        did not draw, each (b, n).
+        """Of bootstraps [start, stop), a tile or 64 fits at a time: 1 where a model is right, or minus its squared error, and which
+        points it did not draw, each (b, n).
         """
         n, tile = len(self.data.rows), self.tile if self._batched else TILE
         for first in range(start - start % tile, stop, tile):

@@ -25,7 +25,9 @@ def neighbour_votes(asked: Asked, chosen: s.NeighbourSettings) -> ValuationGame:
     k = _plain_neighbours(asked, "KNeighborsClassifier", "n_neighbors")
     data = asked.labelled()
     soft = chosen.utility == "soft"
-    source = NeighbourPieces(NeighbourValues(data, k, chosen.utility), asked.seed, 1 / len(data.classes) if soft else 0.0)
+    source = NeighbourPieces(
+        NeighbourValues(data, k, chosen.utility), asked.seed, 1 / len(data.classes) if soft else 0.0
+    )
     return _game(asked, "SV", ("right votes",), data, (chosen, k), test_point_pieces(data), source, "test points")
 
 
@@ -44,7 +46,9 @@ def bootstraps(asked: Asked, chosen: s.BootstrapSettings) -> ValuationGame:
     bags = OutOfBag(asked.estimator, data, draws=chosen.draws, seed=asked.seed, refit=asked.refit)
     output = "accuracy out of bag" if isinstance(data, LabelledData) else "minus squared error out of bag"
     design = bootstrap_pieces(bags)
-    return _game(asked, "Data-OOB", (output,), data, (bags.draws, bags.engine), design, BootstrapPieces(bags), "bootstraps")
+    return _game(
+        asked, "Data-OOB", (output,), data, (bags.draws, bags.engine), design, BootstrapPieces(bags), "bootstraps"
+    )
 
 
 def class_permutations(asked: Asked, chosen: s.Nothing) -> ValuationGame:
@@ -53,7 +57,9 @@ def class_permutations(asked: Asked, chosen: s.Nothing) -> ValuationGame:
     engine = choose_engine(asked.estimator, data, probabilities=False, refit=asked.refit)
     design = Pieces(len(data.rows), 1, "mean", CLASS_BLOCK)
     source = ClassWisePieces(engine, data, asked.seed)
-    return _game(asked, "CS-Shapley", ("in class x exp(out of class)",), data, (engine.name,), design, source, "permutations")
+    return _game(
+        asked, "CS-Shapley", ("in class x exp(out of class)",), data, (engine.name,), design, source, "permutations"
+    )
 
 
 def truncated(asked: Asked, chosen: s.TruncationSettings) -> ValuationGame:
@@ -61,8 +67,17 @@ def truncated(asked: Asked, chosen: s.TruncationSettings) -> ValuationGame:
     game = asked.game()
     source = TruncatedPieces(game, chosen, asked.seed)
     design = Pieces(game.n_players, game.n_outputs, "mean", source.block)
-    made = _game(asked, "SV", game.output_names, asked.data(), (chosen, game.digest), design, source, "permutations", game.player_names)
-    return made
+    return _game(
+        asked,
+        "SV",
+        game.output_names,
+        asked.data(),
+        (chosen, game.digest),
+        design,
+        source,
+        "permutations",
+        game.player_names,
+    )
 
 
 def gradient_passes(asked: Asked, chosen: s.Nothing) -> ValuationGame:

@@ -19,8 +19,8 @@ from xai_ray.valuation.making import (
     in_run,
     influence,
     leave_one_out,
-    neighbour_votes,
     near_votes,
+    neighbour_votes,
     tracin,
     transport,
     truncated,
@@ -164,7 +164,9 @@ def pieces_of(game: ValuationGame, budget: int | None) -> int:
     draws = design.affordable(budget)
     if draws != design.pieces and draws < 2:
         least = 2 if design.fold == "share" else max(2, design.block)
-        raise BudgetTooSmall(f"budget of {budget} {row.piece}: {game.method!r} needs at least {least}, the block they are summed in")
+        raise BudgetTooSmall(
+            f"budget of {budget} {row.piece}: {game.method!r} needs at least {least}, the block they are summed in"
+        )
     return draws
 
 

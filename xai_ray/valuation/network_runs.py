@@ -93,7 +93,9 @@ class GradientPieces:
         between()
         if self._passes is None:
             setup = _Setup(self.asked)
-            tensors = (as_tensors(p, name, setup.model) for p, name in ((setup.train, "data"), (setup.held, "validation")))
+            tensors = (
+                as_tensors(p, name, setup.model) for p, name in ((setup.train, "data"), (setup.held, "validation"))
+            )
             self._passes = Passes(setup.model, setup.loss, SCORES[self.score], *tensors)
         n = len(self._passes.data[0])
         order = orders(self.asked.seed, Purpose.ORDERS, np.arange(start, stop, dtype=np.int64), n)

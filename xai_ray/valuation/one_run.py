@@ -91,4 +91,6 @@ def _json(what: Any) -> Any:
 
 
 def _nulls(array: Floats) -> list[Any]:
-    return np.where(np.isfinite(array), array.astype(object), None).tolist()
+    held = array.astype(object)
+    held[~np.isfinite(array)] = None
+    return held.tolist()

@@ -66,7 +66,9 @@ def check_truncation(game: Game, tolerance: float, patience: int, go_on: float) 
 class Walk:
     """Permutations [first, stop) in lanes, each at its own place; a finished lane takes the next permutation."""
 
-    def __init__(self, game: Game, numbers: tuple[int, int], tolerance: float, patience: int, go_on: float, seed: int) -> None:
+    def __init__(
+        self, game: Game, numbers: tuple[int, int], tolerance: float, patience: int, go_on: float, seed: int
+    ) -> None:
         self.game, self.seed = game, seed
         self.first, self.stop = numbers
         permutations = self.stop - self.first
@@ -145,6 +147,7 @@ class Walk:
         return len(self.number) > 0
 
     def valuation(self) -> Valuation:
+        """The answer of all these permutations."""
         count = self.stop - self.first
         values = self.sums / count
         spread = np.maximum(self.squares - count * values * values, 0.0) / (count - 1)
