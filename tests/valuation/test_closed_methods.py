@@ -253,6 +253,8 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
         "did you mean 'utility'",
     ),
     ("knn", {"estimator": KNeighborsClassifier(3), "settings": {"utility": "mild"}}, SpecError, "utility = 'mild'"),
+    ("knn", {"estimator": KNeighborsClassifier(3), "settings": ["utility"]}, SpecError, "names with values"),
+    ("knn", {"estimator": KNeighborsClassifier(3), "budget": 20.5}, SpecError, "a whole number; got 20.5"),
     ("knn", {"estimator": KNeighborsClassifier(3), "score": "f1"}, SpecError, "does not take scores"),
     ("knn", {"estimator": KNeighborsClassifier(3), "budget": 1}, BudgetTooSmall, "test points"),
     ("threshold_knn", {"estimator": RadiusNeighborsClassifier(-1.0)}, SpecError, "radius is a positive distance"),

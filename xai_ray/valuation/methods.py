@@ -161,11 +161,13 @@ def pieces_of(game: ValuationGame, budget: int | None) -> int:
         assert budget is not None
     elif not row.piece and budget != 1:
         raise SpecError(f"method {game.method!r} is one computation, there is nothing to count: leave the budget out")
+    elif isinstance(budget, bool) or not isinstance(budget, int):
+        raise SpecError(f"budget counts {row.piece}, a whole number; got {budget!r}")
     draws = design.affordable(budget)
     if draws != design.pieces and draws < 2:
-        least = 2 if design.fold == "share" else max(2, design.block)
         raise BudgetTooSmall(
-            f"budget of {budget} {row.piece}: {game.method!r} needs at least {least}, the block they are summed in"
+            f"budget of {budget} {row.piece}: {game.method!r} needs at least "
+            + ("2" if design.fold == "share" else f"{max(2, design.block)}, which are summed at a time")
         )
     return draws
 
@@ -173,6 +175,8 @@ def pieces_of(game: ValuationGame, budget: int | None) -> int:
 def settled(method: str, row: ClosedForm, given: Mapping[str, Any]) -> Any:
     """The settings of a method. Raises UnknownName and SpecError that name the setting."""
     known = [field.name for field in fields(row.settings)]
+    if not isinstance(given, Mapping):
+        raise SpecError(f"settings of method {method!r} are names with values, as {{'name': value}}; got {given!r}")
     for name in given:
         if name not in known:
             if not known:
