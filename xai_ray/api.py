@@ -11,7 +11,7 @@ from xai_ray.engine import Engine, InlineEngine
 from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, manifest_of, read_pool
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
-from xai_ray.estimators import Ask, Pool, Stop, plan
+from xai_ray.estimators import Ask, PiecePool, Plan, Stop, plan
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.indices import Question
@@ -84,6 +84,20 @@ def explain(
     stop.check(planned.asks, game.n_players)
     document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed}
     manifest = manifest_of(name, game, planned, document)
+    return run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)
+
+
+def run_planned(
+    manifest: Manifest,
+    game: Game,
+    planned: Plan,
+    stop: Stop,
+    engine: Engine | Literal["inline", "ray"],
+    store: Store | str | None,
+    recompute: bool,
+    watcher: Watcher | None,
+) -> Result:
+    """Run a plan to its end, in memory or in a store; see `explain`."""
     place = store if store is not None else MemoryStore()
     run = Run(
         manifest=manifest,
@@ -135,12 +149,13 @@ def open_result(job: str, store: Store | str, *, partial: bool = False) -> Resul
 def result_of(finished: Finished, **facts: Any) -> Result:
     """What a person reads, from what a run ended with. `facts` go into the provenance."""
     document = finished.manifest.document
-    pool: Pool = finished.pool
+    pool = finished.pool
     provenance = {
         "spec": document.get("spec"),
         "identity": document["identity"],
         "versions": document["versions"],
-        "evaluations": len(pool.values),
+        "evaluations": pool.evaluations,
+        **({"told": pool.told()} if isinstance(pool, PiecePool) and pool.told() else {}),
         "precise": finished.precise,
         "stop": finished.ending,
         **({"notes": list(finished.notes)} if finished.notes else {}),
@@ -151,7 +166,7 @@ def result_of(finished: Finished, **facts: Any) -> Result:
         digest=finished.manifest.digest,
         players=tuple(document["players"]),
         outputs=tuple(document["outputs"]),
-        evaluations=len(pool.values),
+        evaluations=pool.evaluations,
         estimates=finished.estimates,
         ends=pool.ends(),
         view=View.from_document(document["view"]) if document.get("view") else None,

@@ -23,6 +23,8 @@ from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
 from xai_ray.stores import Manifest
 from xai_ray.training_spec import TrainingGameSpec
+from xai_ray.valuation.methods import CLOSED_FORMS, pieces_of
+from xai_ray.valuation.pieces import ValuationGame
 
 _REFITTED = 8
 """Coalitions that `check` fits by the estimator itself."""
@@ -42,11 +44,33 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     """Build the game and the plan of a spec; `base` is the folder that relative paths start from."""
     _check_indices(spec)
     game = game_of(spec, base)
+    if isinstance(game, ValuationGame):
+        return Prepared(spec, base, game, _closed_plan(spec, game))
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
     evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
     planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
     stop_of(spec).check(planned.asks, game.n_players, "budget.")
     return Prepared(spec, base, game, planned)
+
+
+def closed_form_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
+    """The pieces of a closed form that a budget affords. Raises SpecError for rules that it cannot keep, BudgetTooSmall."""
+    if game.design.fold == "answer" and stop != Stop():
+        raise SpecError(
+            f"{where}{next(iter(stop.document()))}: method {game.method!r} is one computation, nothing stops it earlier"
+        )
+    stop.check([game.question], game.n_players, where)
+    return Plan((Ask(game.question, game.method),), game.design, pieces_of(game, budget))
+
+
+def _closed_plan(spec: s.Spec, game: ValuationGame) -> Plan:
+    evaluations = spec.budget.evaluations
+    if evaluations == "exact" and game.design.pieces is None:
+        row = CLOSED_FORMS[game.method]
+        raise SpecError(
+            f"budget: {game.method} draws {row.piece} without end; give [budget] evaluations = {row.usual} (how many {row.piece})"
+        )
+    return closed_form_plan(game, None if evaluations == "exact" else evaluations, stop_of(spec), "budget.")
 
 
 def stop_of(spec: s.Spec) -> Stop:
@@ -71,8 +95,10 @@ def game_of(spec: s.Spec, base: Path) -> Game:
         except (ArithmeticError, LookupError) as error:
             raise SpecError(f"game.arguments of known game {game.name!r}: {error}") from error
     if isinstance(game, TrainingGameSpec):
-        from xai_ray.training_games import training_game
+        from xai_ray.training_games import training_game, valued_game
 
+        if spec.value is not None:
+            return valued_game(game, spec.value, spec.compute, spec.seed, base)
         return training_game(game, spec.compute, base)
     from xai_ray.model_games import model_game
 
@@ -104,6 +130,8 @@ def parse_ask(text: str) -> Question:
 def describe_plan(prepared: Prepared) -> dict[str, Any]:
     """What `check` prints. Times two batches, so that the expected time is a measurement."""
     game, planned = prepared.game, prepared.plan
+    if isinstance(game, ValuationGame):
+        return _describe_pieces(prepared, game)
     seconds = _seconds_per_evaluation(game, planned.design)
     unit = unit_draws(planned.design, free_rows(game, planned.design), planned.draws)
     sizes = planned.design.describe()
@@ -122,6 +150,27 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         "expected": f"{planned.evaluations * seconds:.3g} s on one worker ({1 / seconds:.4g} evaluations a second)",
     }
     return facts
+
+
+def _describe_pieces(prepared: Prepared, game: ValuationGame) -> dict[str, Any]:
+    """What `check` prints of a closed form. Times a unit where there are many of them."""
+    planned, design = prepared.plan, game.design
+    units = -(-planned.draws // design.block)
+    facts: dict[str, Any] = {
+        "job": manifest_for(prepared).job,
+        "players": f"{game.n_players} ({_some(game.player_names)})",
+        "outputs": f"{game.n_outputs} ({_some(game.output_names)})",
+        "method": f"{game.method}: {CLOSED_FORMS[game.method].what}",
+        **({"evaluations": f"{planned.evaluations} {game.piece}"} if game.piece else {}),
+        **({"stop": words} if (words := stop_of(prepared.spec).words()) else {}),
+        "units": units,
+        "store": f"about {units * game.n_players * design.width * 8 / 2**20:.3g} MB",
+    }
+    if units < 2:
+        return facts
+    stop = min(design.block, planned.draws)
+    seconds = _second_call(lambda: game.piece_sums(0, stop, lambda: None)) / stop
+    return facts | {"expected": f"{planned.evaluations * seconds:.3g} s on one worker"}
 
 
 def _trained(game: Game) -> dict[str, Any]:

@@ -58,6 +58,13 @@ def games(as_json: AsJson = False) -> None:
     print_rows(describe_games(), as_json)
 
 
+def methods(as_json: AsJson = False) -> None:
+    """The methods of data valuation that a spec names as `[value] method`, with their settings."""
+    from xai_ray.valuation.methods import described_methods
+
+    print_rows(described_methods(), as_json)
+
+
 def removals(as_json: AsJson = False) -> None:
     """The removals: what stands where a player is absent."""
     from xai_ray.games import REMOVALS

@@ -53,6 +53,7 @@ _COMMANDS = {
     "estimators": catalogue.estimators,
     "games": catalogue.games,
     "removals": catalogue.removals,
+    "methods": catalogue.methods,
     "schema": catalogue.schema,
 }
 

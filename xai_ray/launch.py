@@ -237,7 +237,7 @@ def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, 
     exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
     had = last_budget(store, job)["evaluations"]
     if exact and not unspent(store, job):
-        raise SpecError(f"job {job} has evaluated all {had} coalitions; there is nothing to extend")
+        raise SpecError(f"job {job} has evaluated all {had} there are; there is nothing to extend")
     if isinstance(had, str) or evaluations < had or (evaluations == had and not unspent(store, job)):
         raise SpecError(f"job {job} has a budget of {had} evaluations already; --evaluations must be larger")
     return {"evaluations": "exact" if exact else evaluations, **stop.document()}

@@ -24,7 +24,7 @@ from typing_extensions import TypeAliasType
 from xai_ray.errors import InputError, SpecError
 from xai_ray.game_spec import Background, Behaviour, Frozen, KnownGameSpec, ModelGameSpec, TableGameSpec
 from xai_ray.spec_mistakes import Places, mistakes
-from xai_ray.training_spec import TrainingGameSpec
+from xai_ray.training_spec import TrainingGameSpec, ValueSpec
 
 GameSpec = Annotated[ModelGameSpec | TrainingGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")]
 
@@ -88,8 +88,12 @@ class Spec(Frozen):
     name: str = Field(default="job", pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
     seed: int = Field(default=0, ge=0, lt=2**63)
     game: GameSpec
-    ask: tuple[AskSpec, ...] = Field(min_length=1)
-    budget: Budget
+    ask: tuple[AskSpec, ...] = ()
+    """Questions about a game, at least one unless there is `value`."""
+    value: ValueSpec | None = None
+    """A method of data valuation, of a game of kind `training`."""
+    budget: Budget = Budget(evaluations="exact")
+    """Needed for `ask`. What `value` is without one: all there are of its pieces, test points say."""
     compute: Compute = Compute()
 
 
@@ -114,24 +118,48 @@ def parse(document: Any, where: str = "spec") -> Spec:
     """Validate a document. Raises SpecError that lists every mistake with its path."""
     if not isinstance(document, dict):
         raise SpecError(f"{where}: a spec is a table of keys, got {type(document).__name__}")
+    spec, lines = None, []
     try:
-        return Spec.model_validate(document)
+        spec = Spec.model_validate(document)
     except ValidationError as error:
         lines = mistakes([dict(e) for e in error.errors()], document, _places())
+    lines += _together(document)
+    if spec is None or lines:
         raise SpecError(
             "\n".join([f"{where}: {len(lines)} mistake{'s' * (len(lines) > 1)}", *(f"  {line}" for line in lines)])
-        ) from None
+        )
+    return spec
+
+
+def _together(document: dict[str, Any]) -> list[str]:
+    """What is wrong with keys that go together, or do not."""
+    given = document.get("game")
+    game: dict[str, Any] = given if isinstance(given, dict) else {}
+    training = game.get("kind") == "training"
+    if "value" not in document:
+        needed = [name for name in ("ask", "budget") if name not in document]
+        if "ask" in document and document["ask"] in ([], ()):
+            needed.append("ask")
+        needed += [f"game.{name}" for name in ("estimator", "scores") if training and not game.get(name)]
+        return [f"{name}: this key is needed" for name in needed]
+    if "ask" in document:
+        return ["value: a method of its own; leave out ask, or value"]
+    if game and not training:
+        return [f'value: values training points, so the game is of kind "training", got {game.get("kind")!r}']
+    return []
 
 
 def canonical(spec: Spec) -> dict[str, Any]:
     """The wire form: a JSON object with defaults left out."""
-    return json.loads(spec.model_dump_json(exclude_defaults=True, exclude_none=True))
+    out: dict[str, Any] = json.loads(spec.model_dump_json(exclude_defaults=True, exclude_none=True))
+    return out | {"budget": json.loads(spec.budget.model_dump_json(exclude_defaults=True, exclude_none=True))}
 
 
 def _places() -> Places:
     nested: dict[str, type[BaseModel]] = {
         "budget": Budget,
         "compute": Compute,
+        "value": ValueSpec,
         "ask": AskSpec,
         "behaviour": Behaviour,
         "background": Background,

@@ -52,8 +52,11 @@ class Rows:
         return exhibits(len(self.X), texts=self.texts, images=self.images, flagged=self.flagged, where="game.data")
 
 
-def read_rows(game: s.TrainingGameSpec, base: Path) -> Rows:
-    """The data of a spec; relative paths start at `base`. Raises InputError and SpecError that name the key."""
+def read_rows(game: s.TrainingGameSpec, base: Path, tests: bool = True) -> Rows:
+    """The data of a spec, with test rows if there must be `tests`; relative paths start at `base`.
+
+    Raises InputError and SpecError that name the key.
+    """
     match game.data:
         case s.LabelledTable():
             rows = _table(game.data, game, base)
@@ -74,7 +77,7 @@ def read_rows(game: s.TrainingGameSpec, base: Path) -> Rows:
                 "game.test holds a share of the rows out, but the data come with test rows; leave one of them out"
             )
         return held_out(rows, game.test.share, game.test.seed)
-    if rows.X_test is None or rows.y_test is None:
+    if tests and (rows.X_test is None or rows.y_test is None):
         raise SpecError(
             "game.test: the data come without test rows; give test = { share = 0.5, seed = 0 }"
             + (' or test = { table = "test.csv" }' if isinstance(game.data, s.LabelledTable) else "")

@@ -3,38 +3,62 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from xai_ray.errors import SpecError, UnknownName, XaiRayError
 from xai_ray.factories import imported, made
 from xai_ray.spec import Compute
 from xai_ray.training_data import read_rows
-from xai_ray.training_spec import TrainingGameSpec
+from xai_ray.training_spec import TrainingGameSpec, ValueSpec
 from xai_ray.valuation import TrainingGame
+from xai_ray.valuation.asked import Asked
+from xai_ray.valuation.methods import CLOSED_FORMS, valuation_game
+from xai_ray.valuation.pieces import ValuationGame
+
+Built = TypeVar("Built")
 
 
 def training_game(game: TrainingGameSpec, compute: Compute, base: Path) -> TrainingGame:
     """Build the game. Raises InputError and SpecError that name the key."""
+    return _built(game, lambda: _asked("shapley", game, compute, 0, base).game())
+
+
+def valued_game(game: TrainingGameSpec, value: ValueSpec, compute: Compute, seed: int, base: Path) -> ValuationGame:
+    """The pieces of a method of data valuation. Raises InputError, UnknownName and SpecError that name the key."""
+    if value.method not in CLOSED_FORMS:
+        raise UnknownName("method", value.method, CLOSED_FORMS, "value.method")
+    tests = CLOSED_FORMS[value.method].tests
+    return _built(game, lambda: valuation_game(_asked(value.method, game, compute, seed, base, tests), value.settings))
+
+
+def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, base: Path, tests: bool = True) -> Asked:
     if compute.batch is not None:
         raise SpecError("compute.batch is for models; a training game has batches of its own: leave it out")
-    estimator = _estimator(game, base)
-    rows = read_rows(game, base)
+    estimator = None if game.estimator is None else _estimator(game, base)
+    rows = read_rows(game, base, tests)
+    return Asked(
+        method,
+        estimator,
+        rows.X,
+        rows.y,
+        rows.X_test,
+        rows.y_test,
+        scores=game.scores or None,
+        groups=rows.groups,
+        names=None if rows.names is None else [str(name) for name in rows.names],
+        empty=game.empty,
+        refit=game.refit,
+        seed=seed,
+        threads=compute.threads,
+        exhibits=rows.exhibits(),
+    )
+
+
+def _built(game: TrainingGameSpec, make: Callable[[], Built]) -> Built:
     try:
-        return TrainingGame(
-            estimator,
-            rows.X,
-            rows.y,
-            rows.X_test,
-            rows.y_test,
-            scores=game.scores,
-            groups=rows.groups,
-            player_names=None if rows.names is None or rows.groups is not None else [str(name) for name in rows.names],
-            empty=game.empty,
-            refit=game.refit,
-            threads=compute.threads,
-            exhibits=rows.exhibits(),
-        )
+        return make()
     except XaiRayError:
         raise
     except (TypeError, ValueError) as error:
@@ -44,6 +68,7 @@ def training_game(game: TrainingGameSpec, compute: Compute, base: Path) -> Train
 
 def _estimator(game: TrainingGameSpec, base: Path) -> Any:
     where = f"game.estimator = {game.estimator!r}"
+    assert game.estimator is not None
     make = imported(game.estimator, base, where)
     known = inspect.signature(make).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in known.values()):

@@ -90,15 +90,23 @@ class TrainingGameSpec(Frozen):
     """Training points or groups of them; v(S) is the score of the model trained on S."""
 
     kind: Literal["training"]
-    estimator: str = Field(pattern=IMPORT_PATH)
-    """A scikit-learn estimator's class, or a function that returns one."""
+    estimator: Annotated[str, Field(pattern=IMPORT_PATH)] | None = None
+    """A scikit-learn estimator's class, or a function that returns one or a `Network`; left out where nothing is trained."""
     parameters: dict[str, Any] = Field(default={})
     data: TrainingData
     test: TestData | None = None
-    scores: tuple[str, ...] = Field(min_length=1)
+    scores: tuple[str, ...] = ()
+    """At least one where coalitions are scored."""
     groups: str | None = None
     """The column, or the array, that names the group of each training row; groups are then the players."""
     empty: tuple[float, ...] | None = None
     """Scores of the empty coalition, one a score."""
     refit: bool = False
     """Whether the estimator itself is fitted once a coalition, whatever the estimator."""
+
+
+class ValueSpec(Frozen):
+    """A method of data valuation that asks no index of a game, instead of `[[ask]]`: `xai-ray methods` lists them."""
+
+    method: str
+    settings: dict[str, Any] = Field(default={})

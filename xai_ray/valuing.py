@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
-from xai_ray.api import explain
+from xai_ray.api import explain, run_planned
+from xai_ray.build import closed_form_plan
 from xai_ray.coalitions import Permutations
 from xai_ray.engine import Engine
+from xai_ray.engine.job import manifest_of
 from xai_ray.engine.watching import Watcher
 from xai_ray.errors import SpecError, UnknownName
-from xai_ray.estimators import Estimate
+from xai_ray.estimators import Stop
 from xai_ray.frames import array_of, arrays_of
-from xai_ray.indices import Question
 from xai_ray.reports import Result
 from xai_ray.stores import Store
-from xai_ray.types import Floats
-from xai_ray.valuation import TrainingGame, knn_shapley, leave_one_out_values
-from xai_ray.valuation.whole_blocks import values_in_blocks
+from xai_ray.valuation.asked import Asked
+from xai_ray.valuation.methods import CLOSED_FORMS, valuation_game
 
 PAIRS = 100
 """Permutations, each with its reverse, that a call without a budget pays for."""
@@ -29,45 +28,46 @@ PAIRS = 100
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How a method values points: a question to an estimator of coalitions, or a closed form."""
+    """A method that values points by the scores of coalitions: a question, and the estimator that answers it."""
 
     what: str
-    index: str | None = None
+    index: str
     estimator: str = "auto"
     exact: bool = False
     """Whether it takes all 2^n coalitions."""
     defaults: tuple[tuple[str, float | None], ...] = ()
     """Parameters of the index with their usual values; None where there is none."""
-    closed: Callable[[_Asked], Result] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a closed form is given."""
+QUESTIONS: dict[str, Method] = {
+    "shapley": Method("Data Shapley from permutations and their reverses (Ghorbani, Zou 2019)", "SV", "levelled"),
+    "beta": Method(
+        "Beta Shapley from permutations (Kwon, Zou 2022)",
+        "BETA",
+        "levelled",
+        defaults=(("alpha", 4.0), ("beta", 1.0)),
+    ),
+    "banzhaf": Method("Data Banzhaf by maximum sample reuse (Wang, Jia 2023)", "BV", "msr"),
+    "weighted_banzhaf": Method(
+        "weighted Banzhaf by maximum sample reuse (Li, Yu 2023)", "WBV", "msr", defaults=(("p", None),)
+    ),
+    "exact": Method("Data Shapley from all 2^n coalitions, for at most 24 players", "SV", "exact", exact=True),
+}
+"""Name -> the question it asks."""
 
-    estimator: Any
-    arrays: tuple[Any, Any, Any, Any]
-    scores: tuple[str, ...] | None
-    groups: Any
-    names: list[str] | None
-    refit: bool
-
-    def game(self) -> TrainingGame:
-        scores = self.scores or (_usual_score(self.estimator),)
-        names = None if self.groups is not None else self.names
-        return TrainingGame(
-            self.estimator, *self.arrays, scores=scores, groups=self.groups, player_names=names, refit=self.refit
-        )
+METHODS: dict[str, str] = {name: row.what for name, row in (*QUESTIONS.items(), *CLOSED_FORMS.items())}
+"""Every method by its name, and what it is."""
 
 
 def value(
     estimator: Any,
     X: Any,
     y: Any,
-    X_test: Any,
-    y_test: Any,
+    X_test: Any = None,
+    y_test: Any = None,
     *,
     method: str = "shapley",
+    settings: Mapping[str, Any] | None = None,
     score: str | Sequence[str] | None = None,
     budget: int | None = None,
     groups: npt.ArrayLike | None = None,
@@ -89,42 +89,44 @@ def value(
     """Values of n training points, or of `groups` (n,) of them, in units of a score of `estimator` on the test points.
 
     X (n, d), y (n,), X_test (m, d), y_test (m,) are arrays, pandas objects or Arrow tables; points of a DataFrame are called by its
-    index. `method` is one of `METHODS`; `alpha` and `beta` are those of `beta` (4 and 1 if left out), `p` is that of
-    `weighted_banzhaf`. `score` names one of `xai_ray.valuation.SCORES`, or several; left out it is accuracy or r2. `budget` counts
-    trained models; left out it pays for 100 permutations with their reverses. `refit` fits the estimator itself once a coalition.
+    index. `data_oob` needs no test rows. `method` is one of `METHODS`. Of those that ask for scores of coalitions, `alpha` and `beta` are
+    those of `beta` (4 and 1 if left out) and `p` is that of `weighted_banzhaf`; `settings` are those of the closed forms and one-run
+    methods, see `xai_ray.valuation.settings`. `score` names one of `xai_ray.valuation.SCORES`, or several; left out it is accuracy or
+    r2. `budget` counts trained models (left out: 100 permutations with their reverses), or what the method is made of: bootstraps,
+    test points, permutations. `refit` fits the estimator itself once a coalition.
+
     The stop rules, `engine`, `store`, `recompute` and `watcher` are those of `xai_ray.explain`: with a store, the same call goes on where
-    it ended. The result answers other semivalues from the same models: `result.ask("BETA", alpha=4, beta=1)`.
+    it ended. Scores of coalitions answer other semivalues from the same models: `result.ask("BETA", alpha=4, beta=1)`.
 
     Raises UnknownName, SpecError (what does not go together), InputError (unusable arrays), BudgetTooSmall and what a game raises.
     """
     if method not in METHODS:
         raise UnknownName("method", method, METHODS)
-    row = METHODS[method]
-    parameters = _parameters(method, row, {"alpha": alpha, "beta": beta, "p": p})
+    row = QUESTIONS.get(method)
+    parameters = _parameters(method, row.defaults if row else (), {"alpha": alpha, "beta": beta, "p": p})
     scores = None if score is None else (score,) if isinstance(score, str) else tuple(score)
     arrays, names = arrays_of(X, y, X_test, y_test)
-    asked = _Asked(estimator, arrays, scores, None if groups is None else array_of(groups), names, refit)
-    if row.closed is not None:
-        _refuse(
-            method,
-            {
-                "budget": budget,
-                "std_error": std_error,
-                "top": top,
-                "ranking": ranking,
-                "seconds": seconds,
-                "store": store,
-            },
+    asked = Asked(
+        method, estimator, *arrays, scores, None if groups is None else array_of(groups), names, refit=refit, seed=seed
+    )
+    if row is None:
+        stop = Stop(std_error, None, top, ranking, seconds)
+        game = valuation_game(asked, settings or {})
+        planned = closed_form_plan(game, budget, stop)
+        document = {"budget": {"evaluations": planned.evaluations, **stop.document()}, "seed": seed}
+        manifest = manifest_of(name, game, planned, document)
+        return run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)
+    if settings:
+        raise SpecError(
+            f"method {method!r} has no settings; its parameters are {', '.join(dict(row.defaults)) or 'none'}"
         )
-        return row.closed(asked)
-    assert row.index is not None
-    game = asked.game()
-    if row.exact:
-        _refuse(method, {"budget": budget})
+    if row.exact and budget is not None:
+        raise SpecError(f"method {method!r} is exact: leave out budget")
+    training = asked.game()
     return explain(
-        game,
+        training,
         row.index,
-        budget="exact" if row.exact else _usual_budget(game.n_players) if budget is None else budget,
+        budget="exact" if row.exact else _usual_budget(training.n_players) if budget is None else budget,
         estimator=row.estimator,
         p=parameters.get("p"),
         alpha=parameters.get("alpha"),
@@ -142,83 +144,14 @@ def value(
     )
 
 
-def _leave_one_out(asked: _Asked) -> Result:
-    """n + 1 models, no sampling."""
-    game = asked.game()
-    found = leave_one_out_values(game)
-    empty = values_in_blocks(game, np.zeros((1, game.n_players), dtype=np.bool_))[0]
-    question = Question("SEMI", order=1, weights=(*[0.0] * (game.n_players - 1), 1.0))
-    ends = np.stack([empty, np.asarray(found.facts["grand"])])
-    evaluations = int(found.facts["evaluations"]) + 1
-    return _exactly(game, game.output_names, question, found.values, ends, "loo", evaluations)
-
-
-def _nearest(asked: _Asked) -> Result:
-    """Exact Shapley values of the K-nearest-neighbour utility, without training."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    if not isinstance(asked.estimator, KNeighborsClassifier):
-        raise SpecError(
-            f"knn values points for a KNeighborsClassifier, got {type(asked.estimator).__name__}; give "
-            "KNeighborsClassifier(5), on features of the model if there are better ones than X"
-        )
-    game = asked.game()
-    if asked.groups is not None or asked.scores is not None or game.engine.startswith("scikit-learn"):
-        raise SpecError(
-            "knn has a closed form for single points and the share of right votes only: leave out groups, score and refit, or take "
-            'method="shapley"'
-        )
-    values = knn_shapley(*asked.arrays, k=int(asked.estimator.get_params()["n_neighbors"]))[:, None]
-    ends = np.stack([np.zeros(1), values.sum(axis=0)])
-    return _exactly(game, ("right votes",), Question("SV", order=1), values, ends, "knn", 0)
-
-
-METHODS: dict[str, Method] = {
-    "shapley": Method("Data Shapley from permutations and their reverses (Ghorbani, Zou 2019)", "SV", "levelled"),
-    "beta": Method(
-        "Beta Shapley from permutations (Kwon, Zou 2022)",
-        "BETA",
-        "levelled",
-        defaults=(("alpha", 4.0), ("beta", 1.0)),
-    ),
-    "banzhaf": Method("Data Banzhaf by maximum sample reuse (Wang, Jia 2023)", "BV", "msr"),
-    "weighted_banzhaf": Method(
-        "weighted Banzhaf by maximum sample reuse (Li, Yu 2023)", "WBV", "msr", defaults=(("p", None),)
-    ),
-    "exact": Method("Data Shapley from all 2^n coalitions, for at most 24 players", "SV", "exact", exact=True),
-    "loo": Method("leave-one-out: the score of all points less that without the point", closed=_leave_one_out),
-    "knn": Method("Shapley values of K-nearest-neighbour votes in closed form (Jia et al. 2019)", closed=_nearest),
-}
-"""Name -> how `value` computes it."""
-
-
-def _exactly(
-    game: TrainingGame,
-    outputs: Sequence[str],
-    question: Question,
-    values: Floats,
-    ends: Floats,
-    method: str,
-    evaluations: int,
-) -> Result:
-    sets = tuple((i,) for i in range(game.n_players))
-    estimate = Estimate(question, sets, values, np.zeros_like(values), method, evaluations)
-    players = tuple(game.player_names)
-    return Result(method, game.digest, players, tuple(outputs), evaluations, (estimate,), ends, game=game)
-
-
-def _usual_score(estimator: Any) -> str:
-    from sklearn.base import is_classifier
-
-    return "accuracy" if hasattr(estimator, "fit") and is_classifier(estimator) else "r2"
-
-
 def _usual_budget(n: int) -> int:
     return Permutations(n, 0).evaluations(1 + PAIRS)
 
 
-def _parameters(method: str, row: Method, given: dict[str, float | None]) -> dict[str, float]:
-    usual = dict(row.defaults)
+def _parameters(
+    method: str, defaults: tuple[tuple[str, float | None], ...], given: dict[str, float | None]
+) -> dict[str, float]:
+    usual = dict(defaults)
     for name, number in given.items():
         if number is not None and name not in usual:
             raise SpecError(
@@ -229,9 +162,3 @@ def _parameters(method: str, row: Method, given: dict[str, float | None]) -> dic
     if missing:
         raise SpecError(f"method {method!r} needs {missing[0]}")
     return {name: float(number) for name, number in chosen.items() if number is not None}
-
-
-def _refuse(method: str, given: dict[str, object]) -> None:
-    named = [name for name, what in given.items() if what is not None]
-    if named:
-        raise SpecError(f"method {method!r} is exact: leave out {', '.join(named)}")

@@ -21,6 +21,7 @@ from xai_ray.estimators.table import ESTIMATORS
 from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, REMOVALS
 from xai_ray.indices import INDICES
 from xai_ray.indices.example import example
+from xai_ray.valuation.methods import described_methods
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -60,7 +61,17 @@ def estimator_table():
     return "\n".join(lines)
 
 
-TABLES = {"indices": index_table, "estimators": estimator_table}
+def method_table():
+    """The table of the methods of data valuation as README shows it."""
+    lines = ["| method | what | estimator | a budget counts | settings | also takes |", "|---|---|---|---|---|---|"]
+    for row in described_methods():
+        settings = f"`{row['settings']}`" if row["settings"] else ""
+        cells = [f"`{row['method']}`", row["what"], row["estimator"], row["budget counts"], settings, row["also takes"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+TABLES = {"indices": index_table, "estimators": estimator_table, "methods": method_table}
 
 
 def between(text, name):

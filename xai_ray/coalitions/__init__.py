@@ -6,6 +6,7 @@ from xai_ray.coalitions.design import Design, Draw, Unit
 from xai_ray.coalitions.exhaustive import Exhaustive
 from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
+from xai_ray.coalitions.pieces import Pieces
 from xai_ray.coalitions.stars import Stars
 from xai_ray.coalitions.strata import Strata
 
@@ -16,6 +17,7 @@ __all__ = [
     "Exhaustive",
     "PairedContexts",
     "Permutations",
+    "Pieces",
     "Stars",
     "Strata",
     "Unit",

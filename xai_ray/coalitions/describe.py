@@ -10,6 +10,7 @@ from xai_ray.coalitions.exhaustive import Exhaustive
 from xai_ray.coalitions.owen_orders import OwenOrders
 from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
+from xai_ray.coalitions.pieces import Pieces
 from xai_ray.coalitions.run_contexts import RunContexts
 from xai_ray.coalitions.stars import Stars
 from xai_ray.coalitions.strata import Strata
@@ -27,6 +28,8 @@ def from_description(description: dict[str, Any]) -> Design:
         case "owen_orders":
             arguments["levels"] = tuple(tuple(level) for level in arguments["levels"])
             return OwenOrders(**arguments)
+        case "pieces":
+            return Pieces(**arguments)
         case "run_contexts":
             arguments["members"] = tuple(arguments["members"])
             return RunContexts(**arguments)
@@ -43,7 +46,7 @@ def from_description(description: dict[str, Any]) -> Design:
             raise UnknownName("design", str(kind), KINDS)
 
 
-KINDS = ("cubes", "exhaustive", "owen_orders", "paired", "permutations", "run_contexts", "stars", "strata")
+KINDS = ("cubes", "exhaustive", "owen_orders", "paired", "permutations", "pieces", "run_contexts", "stars", "strata")
 """Kinds of design."""
 
 

@@ -143,7 +143,7 @@ def _replay_unit(job: str, unit: int, store: str) -> None:
             "job": job,
             "unit": unit,
             "draws": [units[unit].start, units[unit].stop],
-            "evaluations": len(again.values),
+            "evaluations": again.facts["evaluations"],
             "same_bits": same,
             "largest_difference": None if stored is None else float(abs(again.values - stored.values).max()),
         }

@@ -14,21 +14,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from xai_ray.coalitions import Design, Unit
+from xai_ray.coalitions import Design, Pieces, Unit
 from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
 from xai_ray.engine.identity import FORMAT, manifest_of, versions
 from xai_ray.engine.protocol import Engine
-from xai_ray.engine.reading import committed_prefix, convergence, design_of, read_pool, values_of
+from xai_ray.engine.reading import committed_prefix, convergence, design_of, pools_of, read_pool
 from xai_ray.engine.rounds import Rounds
-from xai_ray.engine.units import Units, unit_draws
+from xai_ray.engine.units import Units, segments_of, unit_draws
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
-from xai_ray.estimators import Ask, Estimate, Pool, Stop
+from xai_ray.estimators import Ask, Estimate, PiecePool, Pool, Stop
 from xai_ray.estimators.device_setting import check_estimator_device
 from xai_ray.games.protocol import Game
-from xai_ray.stores import Manifest, Record, Segment, Store
+from xai_ray.stores import Manifest, Record, Store
 
 __all__ = [
     "FORMAT",
@@ -56,7 +56,7 @@ class Finished:
     """What a run ended with."""
 
     manifest: Manifest
-    pool: Pool
+    pool: Pool | PiecePool
     estimates: tuple[Estimate, ...]
     convergence: tuple[Estimate, ...]
     ending: dict[str, Any]
@@ -159,7 +159,7 @@ class Run:
 
     def _rounds(self, design: Design, began: float) -> Rounds:
         # Where workers commit by themselves, values pass through here at boundaries only.
-        read = (lambda draws: values_of(self.store, self.manifest.job, draws)) if self.store.remote else None
+        read = pools_of(self.store, self.manifest)
         return Rounds(design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began, read)
 
     def _pending(self, design: Design, progress: Rounds) -> Units:
@@ -169,11 +169,12 @@ class Run:
         have = segments[-1].stop if segments else 0
         if have < self.draws:
             unit = unit_draws(design, free_rows(self.game, design), self.draws - have)
-            segments = self.store.extend(job, Segment(have, self.draws, unit))
+            for segment in segments_of(design, have, self.draws, unit):
+                segments = self.store.extend(job, segment)
         units = Units(segments, self.draws)
         committed = self.store.committed(job)
         there = [u for u in units if u in committed] if committed else []
-        if self.store.remote and not self.recompute:
+        if (self.store.remote or isinstance(design, Pieces)) and not self.recompute:
             for unit in there:
                 progress.commit(unit)
         else:

@@ -16,7 +16,7 @@ from xai_ray.coalitions import Design, Unit
 from xai_ray.engine.spans import Spans
 from xai_ray.engine.watching import Watcher
 from xai_ray.errors import NotEnoughSamples
-from xai_ray.estimators import Ask, Estimate, Pool, Stop, Verdict, boundaries
+from xai_ray.estimators import Ask, Estimate, PiecePool, Pool, Stop, Verdict, boundaries
 from xai_ray.stores import Record
 from xai_ray.types import Values
 
@@ -46,7 +46,7 @@ class Ending:
 
 
 class Rounds:
-    """`clock` is asked for seconds since the run began. `read` gives the values of the first draws of the job, of units
+    """`clock` is asked for seconds since the run began. `read` gives the pool of the first draws of the job, of units
     that were told by `commit` alone: those that workers committed are in the store, and read at a boundary.
     """
 
@@ -58,7 +58,7 @@ class Rounds:
         stop: Stop,
         watcher: Watcher,
         clock: Callable[[], float],
-        read: Callable[[int], Values] | None = None,
+        read: Callable[[int], Pool | PiecePool] | None = None,
     ) -> None:
         self.evaluations = 0
         self.stop_at: int | None = None
@@ -175,7 +175,7 @@ class Rounds:
         if self._latest[0] != draws:
             self._latest = (draws, [])
         found = self._latest[1]
-        pool: Pool | None = None
+        pool: Pool | PiecePool | None = None
         while len(found) < len(self._asks):
             pool = pool or self._pool(draws)
             estimate = answer(pool, self._asks[len(found)])
@@ -186,14 +186,14 @@ class Rounds:
             if enough(estimate):
                 return
 
-    def _pool(self, draws: int) -> Pool:
+    def _pool(self, draws: int) -> Pool | PiecePool:
         if self._read is not None:
-            return Pool(self._design, draws, self._read(draws)[: self._design.evaluations(draws)])
+            return self._read(draws)
         parts = [values for start, values in sorted(self._values.items()) if start < draws]
         return Pool(self._design, draws, np.concatenate(parts)[: self._design.evaluations(draws)])
 
 
-def answer(pool: Pool, ask: Ask) -> Estimate | None:
+def answer(pool: Pool | PiecePool, ask: Ask) -> Estimate | None:
     """The answer, or None where the pool is too small for it."""
     try:
         return pool.answer(ask.question, ask.estimator)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from typing import overload
 
-from xai_ray.coalitions import Design, Unit
+from xai_ray.coalitions import Design, Pieces, Unit
 from xai_ray.engine.spans import Spans
 from xai_ray.stores import Segment
 
@@ -53,12 +53,23 @@ class Units(Sequence[Unit]):
 
 def unit_draws(design: Design, block: int, draws: int) -> int:
     """Draws of a unit: the budget in about 128 units, between one block of the game and sixteen (16,384 rows where blocks are free)."""
+    if isinstance(design, Pieces):
+        return design.block
     rows = design.evaluations(draws)
     largest = _LARGEST_UNIT_BLOCKS * block if block > 1 else _LARGEST_UNIT_ROWS
     smallest = block if block > 1 else _SMALLEST_FREE
     wanted = min(max(smallest, -(-rows // _UNITS)), largest)
     per_draw = max(1, design.evaluations(min(3, draws)) - design.evaluations(min(2, draws - 1))) if draws > 1 else 2
     return max(1, -(-wanted // block) * block // per_draw)
+
+
+def segments_of(design: Design, have: int, draws: int, unit: int) -> list[Segment]:
+    """What is to be appended to a plan of `have` draws. Units of pieces begin at multiples of their block."""
+    whole = min(draws, -(-have // unit) * unit)
+    if not isinstance(design, Pieces) or whole == have:
+        return [Segment(have, draws, unit)]
+    rest = [Segment(whole, draws, unit)] if whole < draws else []
+    return [Segment(have, whole, whole - have), *rest]
 
 
 def _count(segment: Segment) -> int:

@@ -12,12 +12,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from xai_ray.coalitions import Design, Unit
+from xai_ray.coalitions import Design, Pieces, Unit
 from xai_ray.coalitions.design import FULL_EXPECTATION
 from xai_ray.engine.chains import Part, chain_parts, chained
+from xai_ray.engine.pieces import piece_values
 from xai_ray.errors import ModelOutputError, NonFiniteValue
 from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
@@ -39,10 +41,15 @@ def evaluate(unit: Unit, game: Game, design: Design, between: Callable[[], None]
 
     `between` is called before each batch; what it raises ends the unit. Facts: seconds, evaluations, host, pid.
 
+    Of a job of pieces: their sums, shape (n, width of the design).
+
     Raises ModelOutputError if the game returns anything but float64 of shape (r, k), NonFiniteValue if a value is NaN
     or infinite.
     """
     began = time.perf_counter()
+    if isinstance(design, Pieces):
+        values, said = piece_values(unit, game, design, between)
+        return Record(unit, values, _facts(began, unit.stop - unit.start) | said)
     first, end = design.evaluations(unit.start), design.evaluations(unit.stop)
     values = np.empty((end - first, game.n_outputs), dtype=np.float64)
     at = 0
@@ -50,9 +57,12 @@ def evaluate(unit: Unit, game: Game, design: Design, between: Callable[[], None]
         _check_finite(unit, game, part, coalition, at)
         values[at : at + len(part)] = part
         at += len(part)
+    return Record(unit, values, _facts(began, end - first))
+
+
+def _facts(began: float, evaluations: int) -> dict[str, Any]:
     seconds = time.perf_counter() - began
-    facts = {"seconds": seconds, "evaluations": end - first, "host": socket.gethostname(), "pid": os.getpid()}
-    return Record(unit, values, facts)
+    return {"seconds": seconds, "evaluations": evaluations, "host": socket.gethostname(), "pid": os.getpid()}
 
 
 def _parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) -> Iterator[Part]:

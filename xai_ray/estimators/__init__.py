@@ -2,6 +2,7 @@
 
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
+from xai_ray.estimators.piece_pool import PiecePool, PieceSums
 from xai_ray.estimators.plan import Ask, Plan, plan
 from xai_ray.estimators.pool import Pool
 from xai_ray.estimators.protocol import Estimator
@@ -18,6 +19,8 @@ __all__ = [
     "EstimatorInfo",
     "Plan",
     "MeanStrength",
+    "PiecePool",
+    "PieceSums",
     "Pool",
     "Stop",
     "Verdict",

@@ -37,6 +37,11 @@ class Pool:
             raise ValueError(f"{self.draws} draws have {expected} evaluations, got {len(self.values)} values")
 
     @property
+    def evaluations(self) -> int:
+        """Evaluations of v in the pool."""
+        return len(self.values)
+
+    @property
     def complete(self) -> bool:
         """Whether all 2^n coalitions are there."""
         return self.design.capacity == self.draws and self.design.describe()["kind"] in ("exhaustive", "strata")

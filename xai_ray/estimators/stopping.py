@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from math import comb, isfinite
 from typing import Any
 
-from xai_ray.coalitions import Design
+from xai_ray.coalitions import Design, Pieces
 from xai_ray.errors import SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
@@ -107,6 +107,9 @@ _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
 
 def count_sets(question: Question, n: int) -> int:
     """How many non-empty sets a resolved question has values for; 1 where it is answered by one number."""
+    if question.index not in INDICES:
+        # A value of data points that is no index of a game.
+        return n
     scope = INDICES[question.index].sets
     if scope in ("none", "group"):
         return 1
@@ -121,8 +124,13 @@ def count_sets(question: Question, n: int) -> int:
 def boundaries(design: Design, draws: int) -> Iterator[int]:
     """Numbers of draws at which a job is looked at: about 4n evaluations, then each 2^(1/2) times the one before, then the end.
 
-    They depend on the number of players alone, so a job that is extended keeps the boundaries it had.
+    They depend on the number of players alone, so a job that is extended keeps the boundaries it had. A job of pieces is looked at
+    after whole blocks of them.
     """
+    if isinstance(design, Pieces):
+        yield from (block * design.block for block in design.boundaries() if block * design.block < draws)
+        yield draws
+        return
     evaluations = 4.0 * design.n_players + 4
     while True:
         at = design.affordable(int(evaluations))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
@@ -71,4 +71,18 @@ class ChainGame(Game, Protocol):
 
     def chain_values(self, permutations: Ints, context: Ints) -> Floats:
         """Permutations of the players (p, n) -> values of their prefixes, shape (p, n + 1, k); entry 0 is the empty coalition."""
+        ...
+
+
+@runtime_checkable
+class PieceGame(Game, Protocol):
+    """A closed form whose answer is made of independent pieces; it has no coalitions, and its `values` raise SpecError.
+
+    Law: the bits of a unit depend on its pieces and their places in a block alone.
+    """
+
+    def piece_sums(self, start: int, stop: int, between: Callable[[], None]) -> tuple[Floats, dict[str, Any]]:
+        """Pieces [start, stop), which lie in one block -> sums as the `fold` of the design has them, shape (n, parts, k), and what
+        there is to tell of them, a JSON object. `between` is called now and then; what it raises ends the call.
+        """
         ...

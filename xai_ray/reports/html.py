@@ -215,7 +215,8 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     ]
     if ended := stop_words(result.provenance.get("stop") or {}):
         out.append(("end", "; ".join(ended)))
-    for k, name in enumerate(result.outputs[:5]):
+    shares = result.estimates[0].question.index in INDICES
+    for k, name in enumerate(result.outputs[:5] if shares else ()):
         none, everyone = (f"{float(v):.6g}" for v in result.ends[:, k])
         out.append((f"v(∅), v(N) of {name}", f"{none}, {everyone}"))
     short = {k: v for k, v in result.provenance.items() if isinstance(v, str | int | float) and k not in dict(out)}

@@ -56,17 +56,23 @@ def class_wise_shapley(
         height = max(1, _ROWS // (len(members) + 1))
         for start in range(0, permutations, height):
             items = np.arange(start, min(start + height, permutations), dtype=np.int64)
-            order = orders(seed, Purpose.ORDERS, items, len(members), sub=own)
-            rows = _prefixes(_contexts(seed, items, data, own), members[order])
-            chains = _values(engine, data, rows.reshape(-1, rows.shape[2]), own).reshape(len(items), -1)
-            contributions = np.empty(order.shape)
-            np.put_along_axis(contributions, order, np.diff(chains, axis=1), axis=1)
-            means.add(contributions)
+            means.add(class_contributions(engine, data, own, items, seed))
         values[members], errors[members] = means.means(), means.std_errors()
     everyone = np.ones((1, len(data.rows)), dtype=np.bool_)
     grand = np.concatenate([_values(engine, data, everyone, own) for own in range(len(data.classes))])
     facts = {"permutations": permutations, "engine": engine.name, "grand": grand}
     return Valuation(values, errors, "class-wise Shapley: accuracy in class times exp(accuracy out of class)", facts)
+
+
+def class_contributions(engine: TrainingEngine, data: LabelledData, own: int, items: Ints, seed: int) -> Floats:
+    """Marginal contributions of the points of class `own`, in their order, in permutations `items`, shape (items, points of it)."""
+    members = np.flatnonzero(data.labels == own)
+    order = orders(seed, Purpose.ORDERS, items, len(members), sub=own)
+    rows = _prefixes(_contexts(seed, items, data, own), members[order])
+    chains = _values(engine, data, rows.reshape(-1, rows.shape[2]), own).reshape(len(items), -1)
+    contributions = np.empty(order.shape)
+    np.put_along_axis(contributions, order, np.diff(chains, axis=1), axis=1)
+    return contributions
 
 
 def _contexts(seed: int, items: Ints, data: LabelledData, own: int) -> Coalitions:

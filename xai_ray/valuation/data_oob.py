@@ -5,14 +5,14 @@ Kwon and Zou, "Data-OOB: out-of-bag estimate as a simple and efficient data valu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples, XaiRayError
-from xai_ray.types import Floats, Ints
+from xai_ray.types import Floats, Ints, Mask
 from xai_ray.valuation.choose import choose_engine
 from xai_ray.valuation.class_weights import class_weight_of
 from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
@@ -22,8 +22,8 @@ from xai_ray.valuation.logistic import TILE, LogisticFits
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.running_means import RunningMeans
 
-_Predict = Callable[[Ints, int], Floats]
-"""Counts of b bootstraps (b, n), the first of which has this number -> predictions (b, n) of the points that were not drawn."""
+_CELLS = 1 << 21
+"""Weights of models and points held at a time."""
 
 
 def data_oob_values(
@@ -43,8 +43,9 @@ def data_oob_values(
     the standard error of a share is that of its Jeffreys posterior, which is not 0 where all models agree (Brown, Cai and
     DasGupta, Statistical Science 2001), the one of a mean squared error is the usual one of a mean.
 
-    Two-class LogisticRegression is fitted 64 models at a time with counts as weights, others, and all if `refit`, one by one. A
-    bootstrap of one class predicts it everywhere. Memory: about 12 arrays of 64 x n numbers. `facts["out_of_bag"]` counts the
+    Two-class LogisticRegression is fitted up to 64 models at a time with counts as weights, others, and all if `refit`, one by one. A
+    bootstrap of one class predicts it everywhere. Memory: about 25 arrays of 64 x n, or from 32,768 points on of 2 million,
+    numbers, and of n d^2 / 2 for d features. `facts["out_of_bag"]` counts the
     models that did not draw a point, shape (n,).
 
     Raises InputError for unusable arrays, SpecError for an estimator that is not reproducible, NotEnoughSamples when a point is
@@ -53,16 +54,11 @@ def data_oob_values(
     from sklearn.base import is_regressor
 
     data = numeric(X, y, X, y) if is_regressor(estimator) else labelled(X, y, X, y)
-    n = len(data.rows)
-    size = positive("draws", n if draws is None else draws)
     positive("bootstraps", bootstraps, least=2)
-    engine, predict = _predictor(estimator, data, refit)
-    means = RunningMeans(n)
-    for start in range(0, bootstraps, TILE):
-        numbers = np.arange(start, min(start + TILE, bootstraps), dtype=np.int64)
-        counts = bootstrap_counts(seed, numbers, n, size)
-        predicted = predict(counts, start)
-        means.add(_points(data, predicted), counts == 0)
+    bags = OutOfBag(estimator, data, draws=draws, seed=seed, refit=refit)
+    means = RunningMeans(len(data.rows))
+    for points, present in bags.samples(0, bootstraps):
+        means.add(points, present)
     few = np.flatnonzero(means.counts < 2)
     if len(few):
         raise NotEnoughSamples(
@@ -71,8 +67,61 @@ def data_oob_values(
         )
     errors = _share_errors(means) if isinstance(data, LabelledData) else means.std_errors()
     unit = "accuracy" if isinstance(data, LabelledData) else "minus squared error"
-    facts = {"bootstraps": bootstraps, "draws": size, "engine": engine, "out_of_bag": means.counts}
+    facts = {"bootstraps": bootstraps, "draws": bags.draws, "engine": bags.engine, "out_of_bag": means.counts}
     return Valuation(means.means(), errors, f"Data-OOB: {unit} out of bag", facts)
+
+
+class OutOfBag:
+    """What models say of the points that they did not draw. What travels to a worker is estimator and data; the rest is made there.
+
+    Raises as `data_oob_values`.
+    """
+
+    def __init__(
+        self, estimator: Any, data: LabelledData | NumericData, *, draws: int | None, seed: int, refit: bool
+    ) -> None:
+        self.draws = positive("draws", len(data.rows) if draws is None else draws)
+        self._estimator, self.data, self._seed = estimator, data, seed
+        self.engine, self._batched = _engine(estimator, data, refit)
+        self._fits: LogisticFits | None = None
+
+    @property
+    def tile(self) -> int:
+        """Models that are trained together, at multiples of this number."""
+        if not self._batched:
+            return 1
+        # A power of two, so that where a tile begins does not depend on anything else.
+        return max(4, min(TILE, 1 << (max(1, _CELLS // len(self.data.rows)).bit_length() - 1)))
+
+    def samples(self, start: int, stop: int) -> Iterator[tuple[Floats, Mask]]:
+        """Of bootstraps [start, stop), a tile or 64 fits at a time: 1 where a model is right, or minus its squared error, and which
+        points it did not draw, each (b, n).
+        """
+        n, tile = len(self.data.rows), self.tile if self._batched else TILE
+        for first in range(start - start % tile, stop, tile):
+            begin, end = max(first, start), min(first + tile, stop)
+            counts = bootstrap_counts(self._seed, np.arange(begin, end, dtype=np.int64), n, self.draws)
+            predicted = self._predictions(counts, begin - first) if self._batched else self._refitted(counts, begin)
+            yield _points(self.data, predicted), counts == 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_fits": None}
+
+    def _predictions(self, counts: Ints, slot: int) -> Floats:
+        """A model's last bits depend on its place in its tile: those that are not asked for are stood in for by the fit of all points."""
+        tile = np.ones((self.tile, counts.shape[1]), dtype=np.int64)
+        tile[slot : slot + len(counts)] = counts
+        if self._fits is None:
+            p, classes = self._estimator.get_params(), cast(LabelledData, self.data).classes
+            weight, intercept = class_weight_of(p["class_weight"], classes), bool(p["fit_intercept"])
+            labels = cast(LabelledData, self.data).labels
+            self._fits = LogisticFits(
+                self.data.rows, labels, C=float(p["C"]), intercept=intercept, class_weight=weight, tile=self.tile
+            )
+        return _logistic_predictions(self._fits, tile)[slot : slot + len(counts)]
+
+    def _refitted(self, counts: Ints, first: int) -> Floats:
+        return _refit_predictions(self._estimator, self.data, counts, first)
 
 
 def _points(data: LabelledData | NumericData, predicted: Floats) -> Floats:
@@ -97,18 +146,16 @@ def bootstrap_counts(seed: int, numbers: Ints, n: int, draws: int) -> Ints:
     return counts
 
 
-def _predictor(estimator: Any, data: LabelledData | NumericData, refit: bool) -> tuple[str, _Predict]:
+def _engine(estimator: Any, data: LabelledData | NumericData, refit: bool) -> tuple[str, bool]:
+    """What trains the models, and whether it trains 64 of them at once."""
     from sklearn.linear_model import LogisticRegression
 
     batched = type(estimator) is LogisticRegression and isinstance(data, LabelledData) and len(data.classes) == 2
     # Two points suffice to learn whether the estimator can be reproduced, and cost nothing.
     engine = choose_engine(estimator, _sample(data), probabilities=False, refit=refit or not batched)
-    if isinstance(engine, LogisticEngine) and isinstance(data, LabelledData):
-        p = estimator.get_params()
-        weight, intercept = class_weight_of(p["class_weight"], data.classes), bool(p["fit_intercept"])
-        fits = LogisticFits(data.rows, data.labels, C=float(p["C"]), intercept=intercept, class_weight=weight)
-        return engine.name, lambda counts, first: _logistic_predictions(fits, counts)
-    return "one fit a bootstrap", lambda counts, first: _refit_predictions(estimator, data, counts, first)
+    if isinstance(engine, LogisticEngine):
+        return engine.name, True
+    return "one fit a bootstrap", False
 
 
 def _sample(data: LabelledData | NumericData) -> LabelledData | NumericData:

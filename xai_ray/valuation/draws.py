@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     COALITIONS = 10
     PROJECTIONS = 11
     CURVES = 16
+    TEST_POINTS = 20
 
 
 def words(seed: int, purpose: Purpose, items: Ints, count: int, *, sub: int = 0) -> Words:

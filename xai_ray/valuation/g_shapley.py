@@ -50,15 +50,12 @@ def gradient_shapley(
     """
     positive("permutations", permutations, least=2)
     positive("lanes", lanes)
-    passes = _Passes(model, loss, score, as_tensors(data, "data", model), as_tensors(validation, "validation", model))
+    passes = Passes(model, loss, score, as_tensors(data, "data", model), as_tensors(validation, "validation", model))
     n = len(passes.data[0])
     means, first, ends = RunningMeans(n), 0.0, []
     for start in range(0, permutations, lanes):
         numbers = np.arange(start, min(start + lanes, permutations), dtype=np.int64)
-        order = orders(seed, Purpose.ORDERS, numbers, n)
-        scores = passes.walk(order, learning_rate, start)
-        contributions = np.empty(order.shape)
-        np.put_along_axis(contributions, order, np.diff(scores, axis=1), axis=1)
+        contributions, scores = passes.contributions(orders(seed, Purpose.ORDERS, numbers, n), learning_rate, start)
         means.add(contributions)
         first = float(scores[0, 0])
         ends.append(scores[:, -1])
@@ -83,7 +80,7 @@ def best_rate(
     seed: int = 0,
 ) -> float:
     """The learning rate whose single pass has the best mean score; one that diverges is out. Raises SpecError when all diverge."""
-    passes = _Passes(model, loss, score, as_tensors(data, "data", model), as_tensors(validation, "validation", model))
+    passes = Passes(model, loss, score, as_tensors(data, "data", model), as_tensors(validation, "validation", model))
     order = orders(seed, Purpose.ORDERS, np.arange(permutations, dtype=np.int64), len(passes.data[0]))
     reached: dict[float, float] = {}
     for rate in rates:
@@ -98,7 +95,7 @@ def best_rate(
     return max(reached, key=lambda rate: reached[rate])
 
 
-class _Passes:
+class Passes:
     """Single passes of gradient descent on stacked parameters."""
 
     def __init__(self, model: nn.Module, loss: Loss, score: Score, data: Tensors, validation: Tensors) -> None:
@@ -118,6 +115,13 @@ class _Passes:
             return found
 
         self.gradients, self.scores = vmap(grad(one)), vmap(scored)
+
+    def contributions(self, order: Ints, rate: float, first: int) -> tuple[Floats, Floats]:
+        """Of each point in p orders (p, n), and the scores before and after each step (p, n + 1)."""
+        scores = self.walk(order, rate, first)
+        out = np.empty(order.shape)
+        np.put_along_axis(out, order, np.diff(scores, axis=1), axis=1)
+        return out, scores
 
     def walk(self, order: Ints, rate: float, first: int) -> Floats:
         """Scores before and after each step of p orders (p, n), shape (p, n + 1); `first` is the number of the first order."""

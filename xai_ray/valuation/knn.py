@@ -7,6 +7,7 @@ the recursion corrected for fewer than K points, and Wang and Jia, "A note on 'T
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.types import Floats, Mask
+from xai_ray.types import Floats, Ints, Mask
 from xai_ray.valuation.data import LabelledData, labelled
 
 _ENTRIES = 1 << 14
@@ -38,25 +39,46 @@ def knn_shapley(
 
     Raises InputError for unusable arrays, SpecError for k < 1 or an unknown utility.
     """
-    data = labelled(X, y, X_test, y_test)
-    if k < 1:
-        raise SpecError(f"k is the number of neighbours, at least 1; got {k}")
-    if utility not in ("hard", "soft"):
-        raise SpecError(f"utility is 'hard' or 'soft', got {utility!r}")
-    n = len(data.rows)
-    weights = _hard_weights(n, k) if utility == "hard" else _soft_weights(n, k)
-    total = np.zeros(n)
-    for start, stop in _cuts(data):
-        distances = _distances(data, start, stop)
+    values = NeighbourValues(labelled(X, y, X_test, y_test), k, utility)
+    data = values.data
+    total = np.zeros(len(data.rows))
+    for tests in cuts(data, np.arange(len(data.test_rows))):
+        order, found = values.by_distance(tests)
+        total += np.bincount(order.ravel(), weights=found.ravel(), minlength=len(total))
+    return total / len(data.test_rows)
+
+
+class NeighbourValues:
+    """Values of the points for one test point each. Raises SpecError for k < 1 or an unknown utility."""
+
+    def __init__(self, data: LabelledData, k: int, utility: str) -> None:
+        if k < 1:
+            raise SpecError(f"k is the number of neighbours, at least 1; got {k}")
+        if utility not in ("hard", "soft"):
+            raise SpecError(f"utility is 'hard' or 'soft', got {utility!r}")
+        n = len(data.rows)
+        self.data, self._k, self._soft = data, k, utility == "soft"
+        self._weights = _soft_weights(n, k) if self._soft else _hard_weights(n, k)
+
+    def by_distance(self, tests: Ints) -> tuple[Ints, Floats]:
+        """Points by their distance from each test point, and their values, each (t, n)."""
+        data, n = self.data, len(self.data.rows)
+        distances = _distances(data, tests)
         # Any order of tied points will do, and the default sort is several times faster than a stable one.
         order = np.argsort(distances, axis=1)
-        hits = (data.labels.take(order) == data.test_labels[start:stop, None]).astype(np.float64)
-        ranked = distances.take(order + n * np.arange(stop - start)[:, None])
-        found = _sorted_values(hits, _ties(ranked), weights)
-        if utility == "soft":
-            found += _soft_constant(hits.sum(axis=1), n, k, len(data.classes))[:, None]
-        total += np.bincount(order.ravel(), weights=found.ravel(), minlength=n)
-    return total / len(data.test_rows)
+        hits = (data.labels.take(order) == data.test_labels[tests, None]).astype(np.float64)
+        ranked = distances.take(order + n * np.arange(len(tests))[:, None])
+        found = _sorted_values(hits, _ties(ranked), self._weights)
+        if self._soft:
+            found += _soft_constant(hits.sum(axis=1), n, self._k, len(data.classes))[:, None]
+        return order, found
+
+    def samples(self, tests: Ints) -> Floats:
+        """Values of the points for each test point, shape (t, n)."""
+        order, found = self.by_distance(tests)
+        out = np.empty_like(found)
+        np.put_along_axis(out, order, found, axis=1)
+        return out
 
 
 def threshold_knn_shapley(
@@ -70,34 +92,45 @@ def threshold_knn_shapley(
 
     Raises InputError for unusable arrays, SpecError for a radius that is not a positive number.
     """
-    data = labelled(X, y, X_test, y_test)
-    if not (np.isfinite(radius) and radius > 0):
-        raise SpecError(f"radius is a positive distance, got {radius}")
-    n, chance = len(data.rows), 1.0 / len(data.classes)
-    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, n + 1))])
-    total = np.zeros(n)
-    for start, stop in _cuts(data):
-        distances = _distances(data, start, stop)
-        matches = data.test_labels[start:stop, None] == data.labels
-        near = distances <= radius * radius
+    values = ThresholdValues(labelled(X, y, X_test, y_test), radius)
+    total = np.zeros(len(values.data.rows))
+    for tests in cuts(values.data, np.arange(len(values.data.test_rows))):
+        total += values.samples(tests).sum(axis=0)
+    return total / len(values.data.test_rows)
+
+
+class ThresholdValues:
+    """Values of the points for one test point each. Raises SpecError for a radius that is not a positive number."""
+
+    def __init__(self, data: LabelledData, radius: float) -> None:
+        if not (np.isfinite(radius) and radius > 0):
+            raise SpecError(f"radius is a positive distance, got {radius}")
+        self.data, self._radius = data, radius
+        self._harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, len(data.rows) + 1))])
+
+    def samples(self, tests: Ints) -> Floats:
+        """Values of the points for each test point, shape (t, n)."""
+        data, chance = self.data, 1.0 / len(self.data.classes)
+        matches = data.test_labels[tests, None] == data.labels
+        near = _distances(data, tests) <= self._radius * self._radius
         count = near.sum(axis=1, keepdims=True)
         hits = (matches & near).sum(axis=1, keepdims=True)
         reach, others = np.maximum(count, 1), np.maximum(count - 1, 1)
-        later = np.where(count > 1, harmonic[count] - 1.0, 0.0)
+        later = np.where(count > 1, self._harmonic[count] - 1.0, 0.0)
         found = (matches - chance) / reach + later * (matches / reach - (hits - matches) / (reach * others))
-        total += np.where(near, found, 0.0).sum(axis=0)
-    return total / len(data.test_rows)
+        return np.where(near, found, 0.0)
 
 
-def _cuts(data: LabelledData) -> list[tuple[int, int]]:
-    m, rows = len(data.test_rows), max(1, _ENTRIES // len(data.rows))
-    return [(start, min(start + rows, m)) for start in range(0, m, rows)]
+def cuts(data: LabelledData, tests: Ints) -> Iterator[Ints]:
+    """These test points, some at a time."""
+    rows = max(1, _ENTRIES // len(data.rows))
+    yield from (tests[start : start + rows] for start in range(0, len(tests), rows))
 
 
-def _distances(data: LabelledData, start: int, stop: int) -> Floats:
-    """Squared distances of test points [start, stop), shape (t, n)."""
+def _distances(data: LabelledData, tests: Ints) -> Floats:
+    """Squared distances of test points, shape (t, n)."""
     # Differences, not a matrix product: equal points must get equal bits, or ties would be missed.
-    distances = cdist(data.test_rows[start:stop], data.rows, "sqeuclidean")
+    distances = cdist(data.test_rows[tests], data.rows, "sqeuclidean")
     if not np.isfinite(distances).all():
         raise InputError("distances overflow; scale the features")
     return distances

@@ -38,6 +38,10 @@ class RunningMeans:
         self._check(2)
         return np.sqrt(self._spread / (self.counts - 1) / self.counts)
 
+    def sums(self) -> Floats:
+        """Means, sums of squared deviations and counts, shape (n, 3)."""
+        return np.stack([self._means, self._spread, self.counts.astype(np.float64)], axis=1)
+
     def _check(self, least: int) -> None:
         few = np.flatnonzero(self.counts < least)
         if len(few):

@@ -87,7 +87,7 @@ class TrainingGame:
         self._empty = self._empty_values(empty)
         parts = [*described(self._data), self._owner, self._empty, *self.output_names, *own]
         parts += getattr(self._engine, "described", [])
-        self.digest = fingerprint(["training", _told(estimator), self.engine, *parts])
+        self.digest = fingerprint(["training", told_estimator(estimator), self.engine, *parts])
 
     @property
     def engine(self) -> str:
@@ -222,7 +222,7 @@ def _known(
     return names, rows, [one.digest for one in asked if isinstance(one, OwnScore)]
 
 
-def _told(estimator: Any) -> str:
+def told_estimator(estimator: Any) -> str:
     """An estimator and its parameters, for the digest."""
     settings = printed(estimator if isinstance(estimator, Network) else estimator.get_params())
     return f"{type(estimator).__module__}.{type(estimator).__qualname__} {settings}"

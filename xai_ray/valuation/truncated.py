@@ -7,6 +7,8 @@ follows by 1 / q (Russian roulette: Kahn and Harris, 1951).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from xai_ray.errors import SpecError
@@ -44,6 +46,14 @@ def truncated_shapley(
     Raises SpecError for a setting out of range, and what the game raises.
     """
     positive("permutations", permutations, least=2)
+    check_truncation(game, tolerance, patience, go_on)
+    walk = Walk(game, (0, permutations), tolerance, patience, go_on, seed)
+    walk.to_end()
+    return walk.valuation()
+
+
+def check_truncation(game: Game, tolerance: float, patience: int, go_on: float) -> None:
+    """Raises SpecError for a setting out of range."""
     positive("patience", patience)
     if not (np.isfinite(tolerance) and tolerance >= 0):
         raise SpecError(f"tolerance is a number of at least 0, in units of v; got {tolerance}")
@@ -51,17 +61,17 @@ def truncated_shapley(
         raise SpecError(f"go_on is a probability, got {go_on}")
     if game.stochastic:
         raise SpecError("truncated permutations need a game whose values do not depend on a draw")
-    walk = _Walk(game, permutations, tolerance, patience, go_on, seed)
-    while walk.step():
-        pass
-    return walk.valuation()
 
 
-class _Walk:
-    """Lanes of permutations, each at its own place; a finished lane takes the next permutation."""
+class Walk:
+    """Permutations [first, stop) in lanes, each at its own place; a finished lane takes the next permutation."""
 
-    def __init__(self, game: Game, permutations: int, tolerance: float, patience: int, go_on: float, seed: int) -> None:
-        self.game, self.permutations, self.seed = game, permutations, seed
+    def __init__(
+        self, game: Game, numbers: tuple[int, int], tolerance: float, patience: int, go_on: float, seed: int
+    ) -> None:
+        self.game, self.seed = game, seed
+        self.first, self.stop = numbers
+        permutations = self.stop - self.first
         self.tolerance, self.patience, self.go_on = tolerance, patience, go_on
         n, k = game.n_players, game.n_outputs
         ends = values_in_blocks(game, np.stack([np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)]))
@@ -69,13 +79,18 @@ class _Walk:
         self.sums, self.squares, self.bound = np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k))
         self.skipped, self.truncated_at = np.zeros(k), np.full(permutations, n, dtype=np.int64)
         lanes = min(LANES, permutations)
-        self.number: Ints = np.arange(lanes, dtype=np.int64)
-        self.next = lanes
+        self.number: Ints = self.first + np.arange(lanes, dtype=np.int64)
+        self.next = self.first + lanes
         self.order = orders(seed, Purpose.ORDERS, self.number, n)
         self.members = np.zeros((lanes, n), dtype=np.bool_)
         self.place, self.calm = np.zeros(lanes, dtype=np.int64), np.zeros(lanes, dtype=np.int64)
         self.value, self.weight = np.tile(self.empty, (lanes, 1)), np.ones(lanes)
         self.decided = np.zeros(lanes, dtype=np.bool_)
+
+    def to_end(self, between: Callable[[], None] = lambda: None) -> None:
+        """Until no lane is left."""
+        while self.step():
+            between()
 
     def step(self) -> bool:
         """One more player in each lane; whether any lane is left."""
@@ -109,7 +124,7 @@ class _Walk:
         self.weight[lanes[luck]] /= self.go_on or 1.0
         stopped[lanes[~luck]] = True
         for lane in lanes[~luck]:
-            self.truncated_at[self.number[lane]] = self.place[lane]
+            self.truncated_at[self.number[lane] - self.first] = self.place[lane]
             if self.go_on == 0:
                 gap = self.grand - self.value[lane]
                 self.skipped += gap
@@ -117,7 +132,7 @@ class _Walk:
         return stopped
 
     def _refill(self, done: Ints) -> bool:
-        fresh = np.arange(self.next, min(self.next + len(done), self.permutations), dtype=np.int64)
+        fresh = np.arange(self.next, min(self.next + len(done), self.stop), dtype=np.int64)
         self.next += len(fresh)
         taken, dropped = done[: len(fresh)], done[len(fresh) :]
         if len(fresh):
@@ -132,7 +147,8 @@ class _Walk:
         return len(self.number) > 0
 
     def valuation(self) -> Valuation:
-        count = self.permutations
+        """The answer of all these permutations."""
+        count = self.stop - self.first
         values = self.sums / count
         spread = np.maximum(self.squares - count * values * values, 0.0) / (count - 1)
         facts = {

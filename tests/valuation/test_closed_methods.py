@@ -1,0 +1,310 @@
+"""Closed forms and one-run methods by `xai_ray.value`: the numbers of their functions, standard errors, stores, refusals in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+import xai_ray as xr
+from xai_ray.errors import BudgetTooSmall, InputError, NotEnoughSamples, SpecError, UnknownName
+from xai_ray.stores import MemoryStore
+from xai_ray.valuation import (
+    Network,
+    TrainingGame,
+    class_wise_shapley,
+    data_oob_values,
+    in_run_shapley,
+    knn_shapley,
+    lava_values,
+    logistic_influence,
+    threshold_knn_shapley,
+    torch_influence,
+    tracin_values,
+    truncated_shapley,
+)
+from xai_ray.valuation.asked import Asked
+from xai_ray.valuation.g_shapley import gradient_shapley
+from xai_ray.valuation.methods import CLOSED_FORMS, described_methods, valuation_game
+
+R = np.random.default_rng(9)
+N, M = 40, 70
+X, TEST = R.normal(size=(N, 3)), R.normal(size=(M, 3))
+LABELS = (X[:, 0] + 0.4 * R.normal(size=N) > 0).astype(int)
+TEST_LABELS = (TEST[:, 0] > 0).astype(int)
+DATA = (X, LABELS, TEST, TEST_LABELS)
+NUMBERS = (X, X[:, 1] + 0.3 * R.normal(size=N), TEST, TEST[:, 1])
+RIDGE = RidgeClassifier(random_state=0)
+
+
+def perceptron() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+
+
+NETWORK = Network(perceptron, epochs=4, learning_rate=0.3, batch=8, precision="float64")
+
+
+def initial() -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return perceptron().to(torch.float64)
+
+
+def each_loss(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(found, truth, reduction="none")
+
+
+def accuracy(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    return (found.argmax(dim=1) == truth).to(found.dtype).mean()
+
+
+TORCH = ((X, LABELS), (TEST, TEST_LABELS))
+
+
+def game() -> TrainingGame:
+    return TrainingGame(RIDGE, *DATA, scores=("accuracy",))
+
+
+def trained() -> torch.nn.Module:
+    model = initial()
+    in_run_shapley(model, each_loss, *TORCH, steps=20, batch=8, learning_rate=0.3)
+    return model
+
+
+SAME: list[tuple[str, dict[str, Any], Callable[[], Any]]] = [
+    ("knn", {"estimator": KNeighborsClassifier(3)}, lambda: knn_shapley(*DATA, k=3)),
+    (
+        "knn",
+        {"estimator": KNeighborsClassifier(4), "settings": {"utility": "soft"}},
+        lambda: knn_shapley(*DATA, k=4, utility="soft"),
+    ),
+    (
+        "threshold_knn",
+        {"estimator": RadiusNeighborsClassifier(1.1)},
+        lambda: threshold_knn_shapley(*DATA, radius=1.1),
+    ),
+    (
+        "data_oob",
+        {"estimator": LogisticRegression(), "budget": 150, "settings": {"draws": 25}, "seed": 3},
+        lambda: data_oob_values(LogisticRegression(), X, LABELS, bootstraps=150, draws=25, seed=3),
+    ),
+    (
+        "data_oob",
+        {"estimator": DecisionTreeClassifier(random_state=0, max_depth=3), "budget": 30},
+        lambda: data_oob_values(DecisionTreeClassifier(random_state=0, max_depth=3), X, LABELS, bootstraps=30),
+    ),
+    (
+        "truncated",
+        {"estimator": RIDGE, "budget": 128, "settings": {"tolerance": 0.05, "patience": 2}},
+        lambda: truncated_shapley(game(), permutations=128, tolerance=0.05, patience=2),
+    ),
+    (
+        "truncated",
+        {"estimator": RIDGE, "budget": 64, "settings": {"tolerance": 0.1, "go_on": 0.5}},
+        lambda: truncated_shapley(game(), permutations=64, tolerance=0.1, go_on=0.5),
+    ),
+    (
+        "class_wise",
+        {"estimator": RIDGE, "budget": 12, "seed": 2},
+        lambda: class_wise_shapley(RIDGE, *DATA, permutations=12, seed=2),
+    ),
+    (
+        "gradient_shapley",
+        {"estimator": NETWORK, "budget": 32},
+        lambda: gradient_shapley(initial(), each_loss, accuracy, *TORCH, permutations=32, learning_rate=0.3, lanes=16),
+    ),
+    (
+        "in_run",
+        {"estimator": NETWORK, "settings": {"order": 2}},
+        lambda: in_run_shapley(initial(), each_loss, *TORCH, steps=20, batch=8, learning_rate=0.3, order=2),
+    ),
+    (
+        "tracin",
+        {"estimator": NETWORK, "settings": {"checkpoints": 1}},
+        lambda: tracin_values(
+            trained(), each_loss, *TORCH, checkpoints=[trained().state_dict()], learning_rates=[0.3 * 4 / 8]
+        ),
+    ),
+    (
+        "influence",
+        {"estimator": NETWORK, "settings": {"damping": 0.2}},
+        lambda: torch_influence(trained(), each_loss, *TORCH, damping=0.2),
+    ),
+    (
+        "influence",
+        {"estimator": LogisticRegression(C=0.5), "settings": {"newton": False}},
+        lambda: logistic_influence(*DATA, C=0.5, newton=False),
+    ),
+    ("lava", {"estimator": None, "settings": {"label_weight": 2.0}}, lambda: lava_values(*DATA, label_weight=2.0)),
+]
+
+
+def valued(method: str, data: tuple[Any, ...] = DATA, **asked: Any) -> xr.Result:
+    return xr.value(asked.pop("estimator"), *data, method=method, **asked)
+
+
+@pytest.mark.parametrize(("method", "asked", "plain"), SAME, ids=[f"{m}-{i}" for i, (m, _, _) in enumerate(SAME)])
+def test_the_numbers_are_those_of_the_function(method: str, asked: dict[str, Any], plain: Callable[[], Any]) -> None:
+    result, wanted = valued(method, **asked), plain()
+    values = getattr(wanted, "values", wanted)
+    errors = getattr(wanted, "std_errors", np.zeros_like(wanted) if values is wanted else None)
+    np.testing.assert_allclose(result.values, values.reshape(N), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(result.std_errors, errors.reshape(N), rtol=1e-9, atol=1e-12)
+    assert result.estimates[0].estimator == method
+    assert result.players[7] == "point 7"
+    if "budget" in asked:
+        assert result.evaluations == asked["budget"]
+
+
+def test_regressions() -> None:
+    result = valued("data_oob", NUMBERS, estimator=Ridge(random_state=0), budget=60)
+    wanted = data_oob_values(Ridge(random_state=0), *NUMBERS[:2], bootstraps=60)
+    np.testing.assert_allclose(result.values, wanted.values, atol=1e-12)
+    np.testing.assert_allclose(result.std_errors, wanted.std_errors, rtol=1e-9)
+    network = Network(lambda: torch.nn.Linear(3, 1), epochs=3, learning_rate=0.05, batch=10, kind="regression")
+    found = valued("in_run", NUMBERS, estimator=network, settings={"order": 2})
+    losses = found.provenance["told"]["losses"]
+    assert found.values.sum() == pytest.approx(losses[0] - losses[-1], rel=0.02)
+    assert len(valued("gradient_shapley", NUMBERS, estimator=network, budget=16).values) == N
+
+
+def test_bootstraps_need_no_test_rows() -> None:
+    alone = xr.value(LogisticRegression(), X, LABELS, method="data_oob", budget=64)
+    np.testing.assert_array_equal(alone.values, valued("data_oob", estimator=LogisticRegression(), budget=64).values)
+
+
+def test_several_scores_and_groups() -> None:
+    both = valued("truncated", estimator=RIDGE, score=["accuracy", "balanced_accuracy"], budget=64)
+    assert both.values.shape == (N, 2)
+    groups = valued("loo", estimator=RIDGE, groups=np.arange(N) % 4)
+    assert groups.players == ("0", "1", "2", "3")
+    where = both.provenance["told"]["truncated_at"]
+    assert len(where) == 64
+    assert max(where) <= N
+
+
+def test_some_test_points_are_a_sample_of_all() -> None:
+    """The first of a random order: unbiased, errors that cover and end at 0 with all of them."""
+    wide = np.random.default_rng(3).normal(size=(400, 3))
+    data = (X, LABELS, wide, (wide[:, 0] > 0).astype(int))
+    exact = knn_shapley(*data, k=3)
+    block = xr.value(KNeighborsClassifier(3), *data, method="knn").evaluations
+    assert block == 400
+    from xai_ray.coalitions import Pieces
+    from xai_ray.estimators import PieceSums
+    from xai_ray.valuation.data import labelled
+    from xai_ray.valuation.knn import NeighbourValues
+    from xai_ray.valuation.neighbour_pieces import NeighbourPieces
+
+    covered, design = [], Pieces(N, 1, "mean", 100, 400)
+    values = NeighbourValues(labelled(*data), 3, "hard")
+    for seed in range(60):
+        sums = PieceSums(design)
+        sums.add(0, 100, NeighbourPieces(values, seed, 0.0).sums(0, 100, lambda: None)[0].reshape(N, 2), {})
+        found, errors, _ = sums.answer()
+        covered.append((np.abs(found[:, 0] - exact) <= 1.984 * errors[:, 0]).mean())
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_a_store_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    first = valued("lava", estimator=None, store=store)
+    monkeypatch.setattr("xai_ray.valuation.one_run.OneRun.sums", None)
+    again = valued("lava", estimator=None, store=store)
+    assert again.job == first.job
+    np.testing.assert_array_equal(again.values, first.values)
+    assert again.provenance["told"] == first.provenance["told"]
+    assert [job.split("-")[0] for job in store.jobs()] == ["value"]
+
+
+def test_jobs_differ_by_what_decides_their_numbers() -> None:
+    store = MemoryStore()
+    for seed in (0, 1):
+        for draws in (20, 40):
+            valued("data_oob", estimator=RIDGE, budget=40, seed=seed, settings={"draws": draws}, store=store)
+    for estimator in (NETWORK, Network(perceptron, epochs=4, learning_rate=0.2, batch=8)):
+        for order in (1, 2):
+            valued("in_run", estimator=estimator, settings={"order": order}, store=store)
+    changed = (X + 0.1, *DATA[1:])
+    valued("in_run", changed, estimator=NETWORK, store=store)
+    assert len(store.jobs()) == 9
+
+
+def test_rules_stop_pieces() -> None:
+    result = valued("data_oob", estimator=LogisticRegression(), budget=5000, std_error=0.05)
+    assert result.std_errors.max() <= 0.05
+    assert result.evaluations < 5000
+    assert result.provenance["stop"]["by"] == "rules"
+
+
+WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
+    ("knn", {"estimator": RIDGE}, SpecError, r"knn values points for a KNeighborsClassifier, got RidgeClassifier"),
+    ("knn", {"estimator": KNeighborsClassifier(3, weights="distance")}, SpecError, "votes that count alike"),
+    (
+        "knn",
+        {"estimator": KNeighborsClassifier(3), "settings": {"utilty": "soft"}},
+        UnknownName,
+        "did you mean 'utility'",
+    ),
+    ("knn", {"estimator": KNeighborsClassifier(3), "settings": {"utility": "mild"}}, SpecError, "utility = 'mild'"),
+    ("knn", {"estimator": KNeighborsClassifier(3), "settings": ["utility"]}, SpecError, "names with values"),
+    ("knn", {"estimator": KNeighborsClassifier(3), "budget": 20.5}, SpecError, "a whole number; got 20.5"),
+    ("knn", {"estimator": KNeighborsClassifier(3), "score": "f1"}, SpecError, "does not take scores"),
+    ("knn", {"estimator": KNeighborsClassifier(3), "budget": 1}, BudgetTooSmall, "test points"),
+    ("threshold_knn", {"estimator": RadiusNeighborsClassifier(-1.0)}, SpecError, "radius is a positive distance"),
+    ("data_oob", {"estimator": LogisticRegression(), "settings": {"draws": "many"}}, SpecError, "draws = 'many'"),
+    ("data_oob", {"estimator": LogisticRegression(), "settings": {"draws": 0}}, SpecError, "draws is a whole number"),
+    ("data_oob", {"estimator": LogisticRegression(), "budget": 1}, BudgetTooSmall, "at least 2"),
+    ("data_oob", {"estimator": Ridge(random_state=0), "budget": 9}, BudgetTooSmall, "at least 10"),
+    ("in_run", {"estimator": RIDGE}, SpecError, "follows the training of a torch network, got RidgeClassifier"),
+    ("in_run", {"estimator": NETWORK, "settings": {"order": 3}}, SpecError, "order = 3"),
+    ("in_run", {"estimator": NETWORK, "std_error": 0.1}, SpecError, "nothing stops it earlier"),
+    ("in_run", {"estimator": NETWORK, "refit": True}, SpecError, "does not take refit"),
+    (
+        "tracin",
+        {"estimator": Network(perceptron, optimiser="adam")},
+        SpecError,
+        "plain gradient descent; give a Network with optimiser='sgd'",
+    ),
+    ("tracin", {"estimator": NETWORK, "settings": {"checkpoints": 0}}, SpecError, "checkpoints is at least 1"),
+    ("tracin", {"estimator": Network(perceptron, batch=N + 1)}, SpecError, "larger than the 40 training points"),
+    ("influence", {"estimator": RIDGE}, SpecError, "give LogisticRegression or a Network"),
+    ("influence", {"estimator": LogisticRegression(solver="liblinear")}, SpecError, "liblinear"),
+    ("gradient_shapley", {"estimator": NETWORK, "score": "f1"}, UnknownName, "unknown score 'f1'"),
+    ("gradient_shapley", {"estimator": NETWORK, "budget": 8}, BudgetTooSmall, "at least 16"),
+    ("lava", {"estimator": RIDGE}, SpecError, "leave the estimator out"),
+    ("truncated", {"estimator": RIDGE, "settings": {"go_on": 2.0}}, SpecError, "go_on is a probability"),
+    ("class_wise", {"estimator": Ridge()}, SpecError, "not a classifier"),
+    ("loo", {"estimator": RIDGE, "p": 0.3}, SpecError, "does not take p"),
+]
+
+
+@pytest.mark.parametrize(("method", "asked", "kind", "words"), WRONG, ids=[f"{w[0]}-{i}" for i, w in enumerate(WRONG)])
+def test_refusals(method: str, asked: dict[str, Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        valued(method, **asked)
+
+
+def test_refusals_of_data() -> None:
+    with pytest.raises(SpecError, match="give X_test and y_test"):
+        xr.value(None, X, LABELS, method="lava")
+    with pytest.raises(InputError, match="not finite"):
+        valued("knn", (np.where(X > 2, np.nan, X), *DATA[1:]), estimator=KNeighborsClassifier(3))
+    with pytest.raises(NotEnoughSamples, match="bootstraps"):
+        valued("data_oob", estimator=LogisticRegression(), budget=2)
+    made = valuation_game(Asked("lava", None, *DATA), {})
+    with pytest.raises(SpecError, match="has no scores of coalitions"):
+        made.values(np.ones((1, N), dtype=bool), np.zeros(1, dtype=np.int64))
+
+
+def test_the_catalogue_names_every_method_and_its_settings() -> None:
+    rows = {row["method"]: row for row in described_methods()}
+    assert set(rows) == set(CLOSED_FORMS)
+    assert "utility = 'hard'" in rows["knn"]["settings"]
+    assert rows["data_oob"]["budget counts"] == "bootstraps"

@@ -1,0 +1,68 @@
+"""Class-wise and truncated Data Shapley as pieces: a permutation is a piece, and there is no end of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from xai_ray.types import Floats
+from xai_ray.valuation.class_wise import class_contributions
+from xai_ray.valuation.data import LabelledData
+from xai_ray.valuation.engine import TrainingEngine
+from xai_ray.valuation.pieces import Sums
+from xai_ray.valuation.running_means import RunningMeans
+from xai_ray.valuation.settings import TruncationSettings
+from xai_ray.valuation.training_game import TrainingGame
+from xai_ray.valuation.truncated import LANES, Walk, check_truncation
+
+CLASS_BLOCK = 4
+"""Permutations of each class in a unit of class-wise Shapley values."""
+
+
+class ClassWisePieces:
+    """A piece is one permutation of each class, in a context of its own."""
+
+    def __init__(self, engine: TrainingEngine, data: LabelledData, seed: int) -> None:
+        self._engine, self._data, self._seed = engine, data, seed
+
+    def sums(self, start: int, stop: int, between: Callable[[], None]) -> Sums:
+        """Means and squared deviations over permutations, shape (n, 2, 1)."""
+        data, means = self._data, RunningMeans(len(self._data.rows))
+        for number in range(start, stop):
+            found = np.empty((1, len(data.rows)))
+            for own in range(len(data.classes)):
+                between()
+                item = np.array([number], dtype=np.int64)
+                found[:, data.labels == own] = class_contributions(self._engine, data, own, item, self._seed)
+            means.add(found)
+        return means.sums()[:, :2, None], {}
+
+
+class TruncatedPieces:
+    """A piece is one permutation, walked until the score stays close to that of all points. Tells where each was truncated, and what it
+    skipped: a point's value lacks at most the mean of what was skipped, where skipped contributions do not differ in sign.
+    """
+
+    def __init__(self, game: TrainingGame, settings: TruncationSettings, seed: int) -> None:
+        check_truncation(game, settings.tolerance, settings.patience, settings.go_on)
+        self._game, self._settings, self._seed = game, settings, seed
+
+    @property
+    def block(self) -> int:
+        """Permutations of a unit."""
+        return LANES
+
+    def sums(self, start: int, stop: int, between: Callable[[], None]) -> Sums:
+        """Means and squared deviations over permutations, shape (n, 2, k)."""
+        chosen = self._settings
+        walk = Walk(self._game, (start, stop), chosen.tolerance, chosen.patience, chosen.go_on, self._seed)
+        walk.to_end(between)
+        mean = walk.sums / (stop - start)
+        spread = np.maximum(walk.squares - (stop - start) * mean * mean, 0.0)
+        told = {"truncated_at": walk.truncated_at.tolist(), "skipped": [walk.skipped.tolist()]}
+        return _stacked(mean, spread), {"told": told, "empty": walk.empty.tolist()}
+
+
+def _stacked(mean: Floats, spread: Floats) -> Floats:
+    return np.stack([mean, spread], axis=1)
