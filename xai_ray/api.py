@@ -40,6 +40,7 @@ def explain(
     top: int | None = None,
     ranking: float | None = None,
     seconds: float | None = None,
+    bottom: int | None = None,
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "explain",
@@ -55,8 +56,9 @@ def explain(
     A run ends before its budget at the first boundary where all the precisions that are asked hold for every question and output:
     `std_error`, the largest standard error, in units of v; `relative_error`, the same as a share of the spread (largest minus
     smallest value); `top`, the number of largest values (of pairs and larger sets: largest absolute values) that are told from the
-    rest with 95 % confidence; `ranking`, True or the share of neighbours in that ranking that are told apart. `seconds` ends it in any
-    case at the last boundary before the time is over, or at the first that has an estimate. `provenance["stop"]` says why it ended.
+    rest with 95 % confidence; `bottom`, the same of the smallest; `ranking`, True or the share of neighbours in that ranking that are
+    told apart. `seconds` ends it in any case at the last boundary before the time is over, or at the first that has an estimate.
+    `provenance["stop"]` says why it ended.
 
     With a `store` the run survives anything: the same call goes on where it ended, to the same bits;
     `recompute` discards records that are damaged and evaluates them again, instead of raising CorruptRecord.
@@ -79,7 +81,7 @@ def explain(
         )
         asks = [Ask(question, estimator)]
     planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
-    stop = Stop(std_error, relative_error, top, ranking, seconds)
+    stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
     stop.check([a.question for a in planned.asks], game.n_players)
     document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed}
     manifest = manifest_of(name, game, planned, document)

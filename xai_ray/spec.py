@@ -65,6 +65,8 @@ class Budget(Frozen):
     """The same as a share of the spread (largest minus smallest value) of each question and output."""
     top: PositiveInt | None = None
     """Stop when the so many largest values are told from the rest with 95 % confidence."""
+    bottom: PositiveInt | None = None
+    """The same of the so many smallest values."""
     ranking: Annotated[
         Annotated[float, Field(gt=0, le=1)] | None, BeforeValidator(_share, json_schema_input_type=bool | float | None)
     ] = None

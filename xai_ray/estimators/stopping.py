@@ -10,7 +10,15 @@ from typing import Any
 from xai_ray.coalitions import Design
 from xai_ray.errors import SpecError
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.estimators.stop_rules import RankingSettled, RelativeErrorBelow, Rule, StdErrorBelow, TopSettled, Verdict
+from xai_ray.estimators.stop_rules import (
+    BottomSettled,
+    RankingSettled,
+    RelativeErrorBelow,
+    Rule,
+    StdErrorBelow,
+    TopSettled,
+    Verdict,
+)
 from xai_ray.indices import INDICES, Question
 from xai_ray.indices.sets import asked_sizes
 
@@ -33,6 +41,8 @@ class Stop:
     """Share of the neighbours in the ranking that must be told apart; True is 1."""
     seconds: float | None = None
     """Wall-clock time of one run."""
+    bottom: int | None = None
+    """How many of the smallest values must be told from the rest."""
 
     def __post_init__(self) -> None:
         if isinstance(self.ranking, bool):
@@ -52,6 +62,8 @@ class Stop:
             made.append(RelativeErrorBelow(self.relative_error))
         if self.top is not None:
             made.append(TopSettled(self.top))
+        if self.bottom is not None:
+            made.append(BottomSettled(self.bottom))
         if self.ranking is not None:
             made.append(RankingSettled(self.ranking))
         return tuple(made)
@@ -65,11 +77,12 @@ class Stop:
         for question in questions:
             sets = count_sets(question, n)
             said = f"{question.index} of {n} player{'s' * (n > 1)} has {sets} value{'s' * (sets > 1)}"
-            for name in ("relative_error", "top", "ranking"):
+            for name in ("relative_error", "top", "bottom", "ranking"):
                 if getattr(self, name) is not None and sets < 2:
                     raise SpecError(f"{where}{name}: {said}, and it needs at least two to compare; use std_error")
-            if self.top is not None and self.top >= sets:
-                raise SpecError(f"{where}top = {self.top}: {said}; give 1 to {sets - 1}")
+            for name, count in (("top", self.top), ("bottom", self.bottom)):
+                if count is not None and count >= sets:
+                    raise SpecError(f"{where}{name} = {count}: {said}; give 1 to {sets - 1}")
 
     def document(self) -> dict[str, Any]:
         """The fields that are set, as a JSON object with ascending keys."""
@@ -87,10 +100,18 @@ class Stop:
         return cls(**{f.name: document.get(f.name) for f in fields(cls)})
 
 
+_COUNT = "a whole number, at least 1"
+
+
+def _counts(x: float) -> bool:
+    return isinstance(x, int) and not isinstance(x, bool) and x >= 1
+
+
 _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("std_error", "a positive number in units of v", lambda x: x > 0),
     ("relative_error", "a share of the spread of the values, above 0 and below 1", lambda x: 0 < x < 1),
-    ("top", "a whole number, at least 1", lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= 1),
+    ("top", _COUNT, _counts),
+    ("bottom", _COUNT, _counts),
     ("ranking", "true, or the share of the ranking to settle, above 0 and at most 1", lambda x: 0 < x <= 1),
     ("seconds", "a positive number of seconds", lambda x: x > 0),
 )
