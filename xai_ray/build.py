@@ -134,8 +134,14 @@ def _trained(game: Game) -> dict[str, Any]:
     words = ", ".join(f"{name} {gap:.2g}" for name, gap in zip(game.output_names, gaps, strict=True))
     return {
         "trained by": getattr(game, "engine", ""),
+        "memory": memory_text(game),
         "self-check": f"{_REFITTED} coalitions fitted by the estimator itself; largest difference: {words}",
     }
+
+
+def memory_text(game: Game) -> str:
+    """What a worker of a training game takes, for people; empty for other games."""
+    return str(getattr(game, "memory_told", ""))
 
 
 def _law_text(design: Strata, draws: int) -> str:

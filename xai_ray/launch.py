@@ -50,6 +50,7 @@ def execute(
     With `anew`, where the clock ended an earlier run with the same limits does not count. `engine` replaces the one that is named.
     """
     from xai_ray.api import engine_of, result_of
+    from xai_ray.build import memory_text
     from xai_ray.progress import Bar
 
     place = open_store(where.store)
@@ -65,6 +66,8 @@ def execute(
     else:
         attempt = stored_run(spec, base, place, workers, bar, job, note=not where.quiet)
     attempt.recompute, attempt.anew, attempt.skip_killers = where.recompute, anew, where.skip_killers
+    if not where.quiet and (memory := memory_text(attempt.game)):
+        say(f"memory: {memory}")
     began = time.perf_counter()
     try:
         with bar:

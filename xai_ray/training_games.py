@@ -12,6 +12,7 @@ from xai_ray.spec import Compute
 from xai_ray.training_data import read_rows
 from xai_ray.training_spec import TrainingGameSpec
 from xai_ray.valuation import TrainingGame
+from xai_ray.valuation.memory import memory_bytes
 
 
 def training_game(game: TrainingGameSpec, compute: Compute, base: Path) -> TrainingGame:
@@ -33,12 +34,20 @@ def training_game(game: TrainingGameSpec, compute: Compute, base: Path) -> Train
             empty=game.empty,
             refit=game.refit,
             threads=compute.threads,
+            memory=_bound(compute),
         )
     except XaiRayError:
         raise
     except (TypeError, ValueError) as error:
         # scikit-learn looks at parameters when it fits; engines look before.
         raise SpecError(f"game.parameters of {game.estimator!r}: {error}") from error
+
+
+def _bound(compute: Compute) -> int | None:
+    try:
+        return None if compute.memory is None else memory_bytes(compute.memory)
+    except ValueError as error:
+        raise SpecError(f"compute.memory = {error}") from None
 
 
 def _estimator(game: TrainingGameSpec, base: Path) -> Any:

@@ -21,6 +21,7 @@ from xai_ray.reports import Result
 from xai_ray.stores import Store
 from xai_ray.types import Floats
 from xai_ray.valuation import TrainingGame, knn_shapley, leave_one_out_values
+from xai_ray.valuation.memory import memory_bytes
 from xai_ray.valuation.whole_blocks import values_in_blocks
 
 PAIRS = 100
@@ -51,12 +52,19 @@ class _Asked:
     groups: Any
     names: list[str] | None
     refit: bool
+    memory: int | None = None
 
     def game(self) -> TrainingGame:
         scores = self.scores or (_usual_score(self.estimator),)
         names = None if self.groups is not None else self.names
         return TrainingGame(
-            self.estimator, *self.arrays, scores=scores, groups=self.groups, player_names=names, refit=self.refit
+            self.estimator,
+            *self.arrays,
+            scores=scores,
+            groups=self.groups,
+            player_names=names,
+            refit=self.refit,
+            memory=self.memory,
         )
 
 
@@ -76,6 +84,7 @@ def value(
     beta: float | None = None,
     p: float | None = None,
     refit: bool = False,
+    memory: int | str | None = None,
     std_error: float | None = None,
     top: int | None = None,
     ranking: float | None = None,
@@ -93,6 +102,7 @@ def value(
     index. `method` is one of `METHODS`; `alpha` and `beta` are those of `beta` (4 and 1 if left out), `p` is that of
     `weighted_banzhaf`. `score` names one of `xai_ray.valuation.SCORES`, or several; left out it is accuracy or r2. `budget` counts
     trained models; left out it pays for 100 permutations with their reverses. `refit` fits the estimator itself once a coalition.
+    `memory`, bytes or a text as "8 GB", is what a worker may take: batches of models are cut to fit, and what does not fit is refused.
     The stop rules, `engine`, `store`, `recompute` and `watcher` are those of `xai_ray.explain`: with a store, the same call goes on where
     it ended. The result answers other semivalues from the same models: `result.ask("BETA", alpha=4, beta=1)`.
 
@@ -104,7 +114,9 @@ def value(
     parameters = _parameters(method, row, {"alpha": alpha, "beta": beta, "p": p})
     scores = None if score is None else (score,) if isinstance(score, str) else tuple(score)
     arrays, names = arrays_of(X, y, X_test, y_test)
-    asked = _Asked(estimator, arrays, scores, None if groups is None else array_of(groups), names, refit)
+    asked = _Asked(
+        estimator, arrays, scores, None if groups is None else array_of(groups), names, refit, _bound(memory)
+    )
     if row.closed is not None:
         _refuse(
             method,
@@ -208,6 +220,13 @@ def _exactly(
     sets = tuple((i,) for i in range(len(players)))
     estimate = Estimate(question, sets, values, np.zeros_like(values), method, evaluations)
     return Result(method, digest, tuple(players), tuple(outputs), evaluations, (estimate,), ends)
+
+
+def _bound(memory: int | str | None) -> int | None:
+    try:
+        return None if memory is None else memory_bytes(memory)
+    except ValueError as error:
+        raise SpecError(f"memory = {error}") from None
 
 
 def _usual_score(estimator: Any) -> str:

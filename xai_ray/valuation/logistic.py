@@ -17,7 +17,7 @@ from xai_ray.valuation.gram import WeightedGram
 from xai_ray.valuation.newton import members_told, minimise
 
 TILE = 64
-"""Models of one batch. Fixed: matrix products round differently in batches of another height."""
+"""Models of one batch, unless a game is given less memory: matrix products round differently in batches of another height."""
 _TOLERANCE = 1e-11
 """Largest entry of the gradient at the minimum, relative to 1 + the largest column sum of |X|."""
 
@@ -26,10 +26,19 @@ class LogisticFits:
     """Minimisers for weightings of n rows (n, d) with labels 0 and 1."""
 
     def __init__(
-        self, rows: Floats, labels: Ints, *, C: float, intercept: bool, class_weight: ClassWeight = None
+        self,
+        rows: Floats,
+        labels: Ints,
+        *,
+        C: float,
+        intercept: bool,
+        class_weight: ClassWeight = None,
+        tile: int | None = None,
     ) -> None:
+        """`tile` models are one batch, TILE if left out; rounding depends on it."""
         check_penalty(C)
         n, d = rows.shape
+        self.tile = TILE if tile is None else tile
         self.rows = np.hstack([rows, np.ones((n, 1))]) if intercept else rows
         self.labels = labels.astype(np.float64)
         self.held = np.stack([1.0 - self.labels, self.labels], axis=1)
@@ -56,7 +65,7 @@ class LogisticFits:
     def parameters(self, weights: Floats) -> Floats:
         """Minimisers (b, d), or (b, d + 1) with the intercept last, for non-negative weights (b, n).
 
-        Bits of a row depend on its weights and its place modulo TILE. Raises SpecError for a row with one class or
+        Bits of a row depend on its weights and its place modulo `tile`. Raises SpecError for a row with one class or
         none, XaiRayError naming the coalition when Newton does not converge.
         """
         lone = np.flatnonzero(~self.two_classes(weights))
@@ -65,15 +74,15 @@ class LogisticFits:
                 f"weighting {int(lone[0])} holds points of one class or none; it has no logistic regression"
             )
         theta = np.empty((len(weights), self.rows.shape[1]))
-        start = np.tile(self._start, (TILE, 1))
+        start = np.tile(self._start, (self.tile, 1))
         everyone = np.arange(weights.shape[1])
-        for first in range(0, len(weights), TILE):
-            part = weights[first : first + TILE]
-            tile = np.zeros((TILE, weights.shape[1]))
+        for first in range(0, len(weights), self.tile):
+            part = weights[first : first + self.tile]
+            tile = np.zeros((self.tile, weights.shape[1]))
             tile[: len(part)] = part
-            real = np.arange(TILE) < len(part)
+            real = np.arange(self.tile) < len(part)
             problems = _Tile(self.rows, self.labels, self.gram, self.penalty, tile, everyone, whole=True)
-            theta[first : first + TILE] = minimise(problems, start, real, tolerance=self._tolerance)[: len(part)]
+            theta[first : first + self.tile] = minimise(problems, start, real, tolerance=self._tolerance)[: len(part)]
         return theta
 
     def prefix_parameters(self, order: Ints, lengths: Ints) -> Floats:
@@ -86,8 +95,8 @@ class LogisticFits:
         rows, labels, gram = self.rows[order], self.labels[order], self.gram.reordered(order)
         begin, start = int(np.searchsorted(lengths, lone, side="right")), self._start
         # From long to short: the fit of the next longer prefix is a better start than that of all points.
-        for first in range(len(lengths) - TILE, begin - TILE, -TILE):
-            tile = slice(max(first, begin), first + TILE)
+        for first in range(len(lengths) - self.tile, begin - self.tile, -self.tile):
+            tile = slice(max(first, begin), first + self.tile)
             part = lengths[tile]
             # Later points have no weight in these prefixes, and need not enter any product.
             t = int(part[-1])

@@ -6,6 +6,7 @@ Ghorbani and Zou, "Data Shapley: equitable valuation of data for machine learnin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,17 @@ import numpy.typing as npt
 from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName
 from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
-from xai_ray.valuation.choose import choose_engine, classifies, refit_engine
+from xai_ray.valuation.choose import choose_engine, classifies, engine_need, refit_engine
 from xai_ray.valuation.data import LabelledData, labelled, numeric
 from xai_ray.valuation.engine import decisions_in_tiles
+from xai_ray.valuation.memory import free_memory, planned_batch
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
 from xai_ray.valuation.scores import SCORES, Score
 from xai_ray.valuation.self_check import SelfCheck
 from xai_ray.valuation.threads import library_threads
+
+_ROWS = 512
 
 
 class TrainingGame:
@@ -31,7 +35,11 @@ class TrainingGame:
     `empty` gives other values, one a score. A coalition of one class predicts that class everywhere. A class that a coalition
     does not hold is never predicted, and has probability 0.
 
-    Raises InputError for unusable arrays or groups, UnknownName for a score, and what `choose_engine` raises.
+    `need` is the memory that a worker takes, known before the models are made; `memory`, in bytes, cuts the batch to fit it (left
+    out: to 4 GiB as far as that can be done). Rounding depends on the batch, which is `block` and part of a job's identity.
+
+    Raises SpecError with figures where not even one model at a time fits, InputError for unusable arrays or groups, UnknownName for a
+    score, and what `choose_engine` raises.
     """
 
     stochastic = False
@@ -50,6 +58,7 @@ class TrainingGame:
         empty: Sequence[float] | None = None,
         refit: bool = False,
         threads: int = 1,
+        memory: int | None = None,
     ) -> None:
         """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
         algebra may move last bits, so they belong to the game.
@@ -76,8 +85,17 @@ class TrainingGame:
         self._estimator = estimator
         self._probabilities = any(row.probabilities for row in self._scored)
         self._order = any(row.order for row in self._scored)
+        # Workers ask for some hundred coalitions a call.
+        asked = ("coalitions", _ROWS * (len(self._data.rows) + self.n_players))
+        need = engine_need(estimator, self._data, refit=refit)
+        self.need = replace(need, parts=(*need.parts, asked))
         self._engine = choose_engine(
-            estimator, self._data, probabilities=self._probabilities, order=self._order, refit=refit
+            estimator,
+            self._data,
+            probabilities=self._probabilities,
+            order=self._order,
+            refit=refit,
+            models=planned_batch(self.need, memory, free_memory),
         )
         self.block = self._engine.tile
         self.chains = self._engine.chains
@@ -90,6 +108,11 @@ class TrainingGame:
     def engine(self) -> str:
         """How the models are trained."""
         return self._engine.name
+
+    @property
+    def memory_told(self) -> str:
+        """What a worker takes, a line for people."""
+        return self.need.told(self.block)
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Scores of c coalitions of players, shape (c, k). Raises NonFiniteValue, and XaiRayError when a fit fails."""
