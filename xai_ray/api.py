@@ -126,7 +126,14 @@ def open_result(job: str, store: Store | str, *, partial: bool = False) -> Resul
     estimates = tuple(pool.answer(a.question, a.estimator) for a in asks)
     curve = convergence(pool, asks[0], {design_draws: estimates[0]})
     finished = Finished(
-        manifest, pool, estimates, curve, dict(outcome.get("stop", {})), 0, tuple(outcome.get("notes", ()))
+        manifest,
+        pool,
+        estimates,
+        curve,
+        dict(outcome.get("stop", {})),
+        0,
+        tuple(outcome.get("notes", ())),
+        outcome.get("self_check"),
     )
     return result_of(finished, store=place.url)
 
@@ -143,6 +150,7 @@ def result_of(finished: Finished, **facts: Any) -> Result:
         "precise": finished.precise,
         "stop": finished.ending,
         **({"notes": list(finished.notes)} if finished.notes else {}),
+        **({"self_check": finished.self_check} if finished.self_check else {}),
         **facts,
     }
     return Result(

@@ -161,12 +161,16 @@ def run_to_end(attempt: Run) -> Finished:
 
 
 def _conclude(finished: Finished, found: Result, where: Where) -> None:
+    from xai_ray.reports.wording import check_words
+
     if where.out is not None:
         for path in found.save(where.out):
             say(f"wrote {path}")
     print_result(found, "table")
     if not where.quiet:
         say(f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new")
+    for warning in check_words(finished.self_check or {})[1:]:
+        say(warning)
     if not finished.precise:
         say(imprecise_words(found.job, finished.ending))
         raise typer.Exit(4)

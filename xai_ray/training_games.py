@@ -35,6 +35,7 @@ def training_game(game: TrainingGameSpec, compute: Compute, base: Path) -> Train
             refit=game.refit,
             threads=compute.threads,
             memory=_bound(compute),
+            self_check=game.self_check,
         )
     except XaiRayError:
         raise

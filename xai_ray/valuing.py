@@ -53,6 +53,7 @@ class _Asked:
     names: list[str] | None
     refit: bool
     memory: int | None = None
+    self_check: bool | float = True
 
     def game(self) -> TrainingGame:
         scores = self.scores or (_usual_score(self.estimator),)
@@ -65,6 +66,7 @@ class _Asked:
             player_names=names,
             refit=self.refit,
             memory=self.memory,
+            self_check=self.self_check,
         )
 
 
@@ -85,6 +87,7 @@ def value(
     p: float | None = None,
     refit: bool = False,
     memory: int | str | None = None,
+    self_check: bool | float = True,
     std_error: float | None = None,
     top: int | None = None,
     ranking: float | None = None,
@@ -103,6 +106,8 @@ def value(
     `weighted_banzhaf`. `score` names one of `xai_ray.valuation.SCORES`, or several; left out it is accuracy or r2. `budget` counts
     trained models; left out it pays for 100 permutations with their reverses. `refit` fits the estimator itself once a coalition.
     `memory`, bytes or a text as "8 GB", is what a worker may take: batches of models are cut to fit, and what does not fit is refused.
+    `self_check` says whether 1 % of the trained models (8 to 200) are fitted again by the estimator itself, and may be the difference
+    from which on the result warns (`provenance["self_check"]`).
     The stop rules, `engine`, `store`, `recompute` and `watcher` are those of `xai_ray.explain`: with a store, the same call goes on where
     it ended. The result answers other semivalues from the same models: `result.ask("BETA", alpha=4, beta=1)`.
 
@@ -115,7 +120,14 @@ def value(
     scores = None if score is None else (score,) if isinstance(score, str) else tuple(score)
     arrays, names = arrays_of(X, y, X_test, y_test)
     asked = _Asked(
-        estimator, arrays, scores, None if groups is None else array_of(groups), names, refit, _bound(memory)
+        estimator,
+        arrays,
+        scores,
+        None if groups is None else array_of(groups),
+        names,
+        refit,
+        _bound(memory),
+        self_check,
     )
     if row.closed is not None:
         _refuse(

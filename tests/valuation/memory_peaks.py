@@ -30,7 +30,7 @@ CASES: dict[str, tuple[Any, tuple[int, int, int, int], dict[str, Any]]] = {
     "kernel ridge": (KernelRidge(kernel="rbf"), (800, 10, 800, 0), {}),
     "neighbours": (KNeighborsClassifier(5), (3000, 8, 500, 4), {}),
     "network": (Network(perceptron, epochs=2), (3000, 20, 2000, 2), {}),
-    "cut by a bound": (LogisticRegression(C=0.1), (12000, 12, 1000, 2), {"memory": 35_000_000}),
+    "cut by a bound": (LogisticRegression(C=0.1), (12000, 12, 1000, 2), {"memory": 45_000_000}),
 }
 """Estimator, (points, features, test points, classes or 0), and settings of the game."""
 

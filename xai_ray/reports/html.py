@@ -23,7 +23,7 @@ from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.rows import rows
 from xai_ray.reports.sentence import behaviour, headline
 from xai_ray.reports.tables import bands_line, missing_line, total_line
-from xai_ray.reports.wording import answer_name, decimals, names, number, stop_words, title
+from xai_ray.reports.wording import answer_name, check_words, decimals, names, number, stop_words, title
 
 if TYPE_CHECKING:
     from xai_ray.estimators.estimate import Estimate
@@ -206,6 +206,8 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     ]
     if ended := stop_words(result.provenance.get("stop") or {}):
         out.append(("end", "; ".join(ended)))
+    checked = [line.partition(": ") for line in check_words(result.provenance.get("self_check") or {})]
+    out += [(name, said) for name, _, said in checked]
     for k, name in enumerate(result.outputs[:5]):
         none, everyone = (f"{float(v):.6g}" for v in result.ends[:, k])
         out.append((f"v(∅), v(N) of {name}", f"{none}, {everyone}"))

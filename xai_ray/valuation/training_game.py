@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName
+from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName, XaiRayError
 from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
 from xai_ray.valuation.choose import choose_engine, classifies, engine_need, refit_engine
@@ -26,6 +26,8 @@ from xai_ray.valuation.self_check import SelfCheck
 from xai_ray.valuation.threads import library_threads
 
 _ROWS = 512
+_REFITTED = ("scikit-learn, one fit a coalition", "torch networks, one at a time")
+"""Engines that are the estimator itself."""
 
 
 class TrainingGame:
@@ -59,9 +61,11 @@ class TrainingGame:
         refit: bool = False,
         threads: int = 1,
         memory: int | None = None,
+        self_check: bool | float = True,
     ) -> None:
         """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
-        algebra may move last bits, so they belong to the game.
+        algebra may move last bits, so they belong to the game. `self_check` is the difference between engine and estimator from which
+        on jobs warn, in units of the scores; True is the larger of 0.02 and 2.5 test points, False checks nothing.
         """
         self.output_names, self._scored, own = _known(scores, estimator)
         labels = self._scored[0].classifies
@@ -97,6 +101,7 @@ class TrainingGame:
             refit=refit,
             models=planned_batch(self.need, memory, free_memory),
         )
+        self.check_tolerance = None if self.engine in _REFITTED else _tolerance(self_check, len(self._truth))
         self.block = self._engine.tile
         self.chains = self._engine.chains
         self._empty = self._empty_values(empty)
@@ -150,29 +155,42 @@ class TrainingGame:
     def refit_values(self, coalitions: Coalitions) -> Values:
         """Scores of c coalitions by fitting the estimator itself, shape (c, k): what the engine is to reproduce."""
         engine = refit_engine(self._estimator, self._data, probabilities=self._probabilities, order=self._order)
-        out = self._scores(engine.decisions(coalitions[:, self._owner]))
+        with library_threads(self.threads):
+            out = self._scores(engine.decisions(coalitions[:, self._owner]))
         out[~coalitions.any(axis=1)] = self._empty
         return out
+
+    def refit_differences(self, coalitions: Coalitions, values: Values) -> tuple[Floats, str]:
+        """Absolute differences of values (c, k) to those of the estimator itself, NaN for coalitions that it cannot fit (fewer points
+        than neighbours, say), and why for the first of these.
+        """
+        out, why = np.full(values.shape, np.nan), ""
+        for row in range(len(coalitions)):
+            try:
+                out[row] = np.abs(values[row] - self.refit_values(coalitions[row : row + 1])[0])
+            except XaiRayError as error:
+                why = why or str(error)
+        return out, why
 
     def self_check(self, coalitions: Coalitions) -> Floats:
         """Largest difference between the engine and the estimator itself on these coalitions, one a score, shape (k,)."""
         nothing = np.zeros(len(coalitions), dtype=np.int64)
-        return np.abs(self.values(coalitions, nothing) - self.refit_values(coalitions)).max(axis=0)
+        return np.nanmax(self.refit_differences(coalitions, self.values(coalitions, nothing))[0], axis=0, initial=0.0)
 
     def sample_check(
-        self, coalitions: Coalitions, values: Values, *, seed: int, share: float = 0.01, least: int = 8
+        self, coalitions: Coalitions, values: Values, *, seed: int, share: float = 0.01, least: int = 8, most: int = 200
     ) -> SelfCheck:
-        """Refit a random `share` of a run's coalitions (c, n), at least `least`, beside its values (c, k); by the seed alone.
+        """Refit a random `share` of a run's coalitions (c, n), `least` to `most` of them, beside its values (c, k); by the seed alone.
 
         An estimator that stops early (scikit-learn's default tolerances) differs from the minimum that an engine finds: a test point
-        or two of accuracy. Raises InputError for values of another shape, and what a fit of the estimator raises.
+        or two of accuracy. Raises InputError for values of another shape.
         """
         if values.shape != (len(coalitions), self.n_outputs):
             raise InputError(f"values have shape {values.shape}; expected {(len(coalitions), self.n_outputs)}")
-        count = min(len(coalitions), max(least, round(share * len(coalitions))))
+        count = min(len(coalitions), most, max(least, round(share * len(coalitions))))
         rows = np.sort(np.random.Generator(np.random.Philox(key=seed)).permutation(len(coalitions))[:count])
-        differences = np.abs(values[rows] - self.refit_values(coalitions[rows]))
-        return SelfCheck(self.output_names, rows.astype(np.int64), differences)
+        differences, why = self.refit_differences(coalitions[rows], values[rows])
+        return SelfCheck(self.output_names, rows.astype(np.int64), differences, why)
 
     def _scores(self, decisions: Floats) -> Values:
         out = np.stack([row.score(decisions, self._truth) for row in self._scored], axis=1)
@@ -225,6 +243,14 @@ def _known(
         raise SpecError(f"scores {', '.join(names)} mix classification and regression; ask for them in two games")
     rows = [SCORES[one] if isinstance(one, str) else one.row(True in kinds) for one in asked]
     return names, rows, [one.digest for one in asked if isinstance(one, OwnScore)]
+
+
+def _tolerance(given: bool | float, tests: int) -> float | None:
+    if isinstance(given, bool):
+        return max(0.02, 2.5 / tests) if given else None
+    if not (np.isfinite(given) and given >= 0):
+        raise SpecError(f"self_check is true, false, or the difference of scores from which on to warn; got {given!r}")
+    return float(given)
 
 
 def _told(estimator: Any) -> str:
