@@ -31,6 +31,8 @@ class WeightedGram:
         if n * len(upper[0]) <= LARGEST_TABLE:
             self._products = rows[:, upper[0]]
             self._products *= rows[:, upper[1]]
+            # Read-only arrays are shared by the workers of a node.
+            self._products.setflags(write=False)
         self._place = np.empty((d, d), dtype=np.int64)
         self._place[upper] = self._place.T[upper] = np.arange(len(upper[0]))
 

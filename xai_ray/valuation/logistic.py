@@ -40,6 +40,7 @@ class LogisticFits:
         n, d = rows.shape
         self.tile = TILE if tile is None else tile
         self.rows = np.hstack([rows, np.ones((n, 1))]) if intercept else rows
+        self.rows.setflags(write=False)
         self.labels = labels.astype(np.float64)
         self.held = np.stack([1.0 - self.labels, self.labels], axis=1)
         self.class_weight: ClassWeight = class_weight

@@ -28,6 +28,9 @@ class NeighbourEngine:
         self._k, self.tile = k, tile
         self._order = np.argsort(distances, axis=1, kind="stable")
         self._held = one_hot(data.labels, len(data.classes))[self._order]
+        # Read-only arrays are shared by the workers of a node.
+        self._order.setflags(write=False)
+        self._held.setflags(write=False)
 
     def decisions(self, coalitions: Coalitions) -> Floats:
         """Logarithms of the votes, shape (tile, m, C); of an empty coalition 0."""

@@ -48,6 +48,9 @@ class RidgeFits:
         if not (np.isfinite(kernel).all() and np.isfinite(cross).all()):
             raise InputError("products of the features overflow; scale the features")
         self.kernel, self.cross, self.targets = kernel, cross, targets
+        # Read-only arrays are shared by the workers of a node.
+        for array in (kernel, cross):
+            array.setflags(write=False)
         self.alpha, self.intercept = float(alpha), intercept
         self.class_weight: ClassWeight = class_weight
         self._held = np.zeros((len(targets), 0)) if held is None else held
@@ -127,7 +130,9 @@ class LinearRidgeFits:
             self.penalty[-1] = 0.0
         self.targets = targets
         self._gram = WeightedGram(self.rows)
+        self.rows.setflags(write=False)
         self._moments = (self.rows[:, :, None] * targets[:, None, :]).reshape(len(rows), -1)
+        self._moments.setflags(write=False)
 
     def predictions(self, coalitions: Coalitions) -> Floats:
         """Predictions (c, m, q); the empty coalition predicts 0. O(c d^3 + c n d^2).

@@ -51,6 +51,7 @@ class SoftmaxFits:
                 f"{_LARGEST:,}; ask for refit=True, one fit a coalition, or for RidgeClassifier"
             )
         self.rows = np.hstack([rows, np.ones((n, 1))]) if intercept else rows
+        self.rows.setflags(write=False)
         self.held, self.intercept, self.strength = held, intercept, 1.0 / C
         self.class_weight: ClassWeight = class_weight
         self.penalised = np.ones(self.rows.shape[1])
