@@ -11,6 +11,7 @@ from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, man
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
 from xai_ray.estimators import Ask, Pool, Stop, plan
+from xai_ray.estimators.agreement import rank_agreement
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.indices import Question
@@ -142,6 +143,7 @@ def result_of(finished: Finished, **facts: Any) -> Result:
     """What a person reads, from what a run ended with. `facts` go into the provenance."""
     document = finished.manifest.document
     pool: Pool = finished.pool
+    agreement = rank_agreement(finished.estimates[0], finished.convergence)
     provenance = {
         "spec": document.get("spec"),
         "identity": document["identity"],
@@ -150,6 +152,7 @@ def result_of(finished: Finished, **facts: Any) -> Result:
         "precise": finished.precise,
         "stop": finished.ending,
         **({"notes": list(finished.notes)} if finished.notes else {}),
+        **({"rank_agreement": round(agreement, 3)} if agreement is not None else {}),
         **({"self_check": finished.self_check} if finished.self_check else {}),
         **facts,
     }

@@ -161,6 +161,7 @@ def run_to_end(attempt: Run) -> Finished:
 
 
 def _conclude(finished: Finished, found: Result, where: Where) -> None:
+    from xai_ray.estimators.agreement import agreement_words
     from xai_ray.reports.wording import check_words
 
     if where.out is not None:
@@ -168,7 +169,9 @@ def _conclude(finished: Finished, found: Result, where: Where) -> None:
             say(f"wrote {path}")
     print_result(found, "table")
     if not where.quiet:
-        say(f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new")
+        agrees = agreement_words(found.provenance.get("rank_agreement"))
+        new = f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new"
+        say(f"{new}; {agrees}" if agrees else new)
     for warning in check_words(finished.self_check or {})[1:]:
         say(warning)
     if not finished.precise:

@@ -19,6 +19,7 @@ from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
 from xai_ray.engine.identity import FORMAT, manifest_of, versions
+from xai_ray.engine.looked import Looked
 from xai_ray.engine.protocol import Engine
 from xai_ray.engine.reading import committed_prefix, convergence, design_of, read_pool, values_of
 from xai_ray.engine.rounds import Rounds
@@ -107,6 +108,7 @@ class Run:
         began = self.clock()
         self.manifest = self.store.open(self.manifest)
         job = self.manifest.job
+        self.watcher = Looked(self.watcher, self.store, job)
         self._epoch = self.store.claim(job)
         self.store.cancel(job, False)
         design = design_of(self.manifest)
@@ -118,6 +120,7 @@ class Run:
             "at": time.time(),
             "draws": self.draws,
             "evaluations": design.evaluations(self.draws),
+            "done": done_before,
             "host": socket.gethostname(),
             "pid": os.getpid(),
         }
