@@ -20,7 +20,8 @@ from xai_ray.indices import Question
 from xai_ray.reports import Result
 from xai_ray.stores import Store
 from xai_ray.types import Floats
-from xai_ray.valuation import TrainingGame, knn_shapley, leave_one_out_values
+from xai_ray.valuation import OwnScore, TrainingGame, knn_shapley, leave_one_out_values
+from xai_ray.valuation.choose import classifies
 from xai_ray.valuation.memory import memory_bytes
 from xai_ray.valuation.whole_blocks import values_in_blocks
 
@@ -48,7 +49,7 @@ class _Asked:
 
     estimator: Any
     arrays: tuple[Any, Any, Any, Any]
-    scores: tuple[str, ...] | None
+    scores: tuple[Any, ...] | None
     groups: Any
     names: list[str] | None
     refit: bool
@@ -78,7 +79,7 @@ def value(
     y_test: Any,
     *,
     method: str = "shapley",
-    score: str | Sequence[str] | None = None,
+    score: str | OwnScore | Callable[..., Any] | Sequence[Any] | None = None,
     budget: int | None = None,
     groups: npt.ArrayLike | None = None,
     seed: int = 0,
@@ -103,7 +104,8 @@ def value(
 
     X (n, d), y (n,), X_test (m, d), y_test (m,) are arrays, pandas objects or Arrow tables; points of a DataFrame are called by its
     index. `method` is one of `METHODS`; `alpha` and `beta` are those of `beta` (4 and 1 if left out), `p` is that of
-    `weighted_banzhaf`. `score` names one of `xai_ray.valuation.SCORES`, or several; left out it is accuracy or r2. `budget` counts
+    `weighted_banzhaf`. `score` is a name in `xai_ray.valuation.SCORES`, a function (truth, answers) -> number, an `OwnScore`, or
+    several of these; left out it is accuracy or r2. `budget` counts
     trained models; left out it pays for 100 permutations with their reverses. `refit` fits the estimator itself once a coalition.
     `memory`, bytes or a text as "8 GB", is what a worker may take: batches of models are cut to fit, and what does not fit is refused.
     `self_check` says whether 1 % of the trained models (8 to 200) are fitted again by the estimator itself, and may be the difference
@@ -117,7 +119,7 @@ def value(
         raise UnknownName("method", method, METHODS)
     row = METHODS[method]
     parameters = _parameters(method, row, {"alpha": alpha, "beta": beta, "p": p})
-    scores = None if score is None else (score,) if isinstance(score, str) else tuple(score)
+    scores = _several(score)
     arrays, names = arrays_of(X, y, X_test, y_test)
     asked = _Asked(
         estimator,
@@ -241,10 +243,14 @@ def _bound(memory: int | str | None) -> int | None:
         raise SpecError(f"memory = {error}") from None
 
 
-def _usual_score(estimator: Any) -> str:
-    from sklearn.base import is_classifier
+def _several(score: Any) -> tuple[Any, ...] | None:
+    if score is None:
+        return None
+    return (score,) if isinstance(score, (str, OwnScore)) or callable(score) else tuple(score)
 
-    return "accuracy" if hasattr(estimator, "fit") and is_classifier(estimator) else "r2"
+
+def _usual_score(estimator: Any) -> str:
+    return "accuracy" if classifies(estimator) else "r2"
 
 
 def _usual_budget(n: int) -> int:

@@ -134,10 +134,19 @@ def _kind(estimator: Any) -> str:
 
 
 def _check_estimator(estimator: Any) -> None:
+    if isinstance(estimator, type):
+        raise InputError(f"{estimator.__name__} is a class; give an estimator, as {estimator.__name__}()")
     if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit") and hasattr(estimator, "predict")):
         raise InputError(
             f"{type(estimator).__name__} is no scikit-learn estimator: it needs get_params, fit and predict"
         )
+    try:
+        estimator.get_params()
+    except AttributeError as error:
+        raise SpecError(
+            f"{type(estimator).__name__} cannot be cloned, which every fit needs ({error}); its constructor must keep its parameters as "
+            "given"
+        ) from error
 
 
 def _check_answers(estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, order: bool) -> None:

@@ -266,7 +266,11 @@ def _players(groups: npt.ArrayLike | None, n: int) -> tuple[Ints, list[str]]:
     given = np.asarray(groups)
     if given.shape != (n,):
         raise InputError(f"groups has shape {given.shape}; it names the group of each of the {n} training points")
-    if given.dtype.kind == "f" and not np.isfinite(given).all():
-        raise InputError(f"training point {int(np.flatnonzero(~np.isfinite(given))[0])} is in no group")
-    names, owner = np.unique(given.astype(str) if given.dtype == object else given, return_inverse=True)
+    text = np.array(["" if g is None or g != g else str(g) for g in given.tolist()])
+    alone = np.flatnonzero(text == "")
+    if len(alone):
+        raise InputError(
+            f"training point {alone[0]} is in no group, {len(alone)} in all; name a group for each, or leave those points out"
+        )
+    names, owner = np.unique(text if given.dtype == object else given, return_inverse=True)
     return owner.astype(np.int64), [str(name) for name in names]
