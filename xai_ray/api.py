@@ -12,6 +12,7 @@ from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, man
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
 from xai_ray.estimators import Ask, PiecePool, Plan, Stop, plan
+from xai_ray.estimators.agreement import rank_agreement
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.indices import Question
@@ -41,6 +42,7 @@ def explain(
     top: int | None = None,
     ranking: float | None = None,
     seconds: float | None = None,
+    bottom: int | None = None,
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "explain",
@@ -56,8 +58,9 @@ def explain(
     A run ends before its budget at the first boundary where all the precisions that are asked hold for every question and output:
     `std_error`, the largest standard error, in units of v; `relative_error`, the same as a share of the spread (largest minus
     smallest value); `top`, the number of largest values (of pairs and larger sets: largest absolute values) that are told from the
-    rest with 95 % confidence; `ranking`, True or the share of neighbours in that ranking that are told apart. `seconds` ends it in any
-    case at the last boundary before the time is over, or at the first that has an estimate. `provenance["stop"]` says why it ended.
+    rest with 95 % confidence; `bottom`, the same of the smallest; `ranking`, True or the share of neighbours in that ranking that are
+    told apart. `seconds` ends it in any case at the last boundary before the time is over, or at the first that has an estimate.
+    `provenance["stop"]` says why it ended.
 
     With a `store` the run survives anything: the same call goes on where it ended, to the same bits;
     `recompute` discards records that are damaged and evaluates them again, instead of raising CorruptRecord.
@@ -80,7 +83,7 @@ def explain(
         )
         asks = [Ask(question, estimator)]
     planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
-    stop = Stop(std_error, relative_error, top, ranking, seconds)
+    stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
     stop.check(planned.asks, game.n_players)
     document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed}
     manifest = manifest_of(name, game, planned, document)
@@ -141,7 +144,14 @@ def open_result(job: str, store: Store | str, *, partial: bool = False) -> Resul
     estimates = tuple(pool.answer(a.question, a.estimator) for a in asks)
     curve = convergence(pool, asks[0], {design_draws: estimates[0]})
     finished = Finished(
-        manifest, pool, estimates, curve, dict(outcome.get("stop", {})), 0, tuple(outcome.get("notes", ()))
+        manifest,
+        pool,
+        estimates,
+        curve,
+        dict(outcome.get("stop", {})),
+        0,
+        tuple(outcome.get("notes", ())),
+        outcome.get("self_check"),
     )
     return result_of(finished, store=place.url)
 
@@ -150,6 +160,7 @@ def result_of(finished: Finished, **facts: Any) -> Result:
     """What a person reads, from what a run ended with. `facts` go into the provenance."""
     document = finished.manifest.document
     pool = finished.pool
+    agreement = rank_agreement(finished.estimates[0], finished.convergence)
     provenance = {
         "spec": document.get("spec"),
         "identity": document["identity"],
@@ -159,6 +170,8 @@ def result_of(finished: Finished, **facts: Any) -> Result:
         "precise": finished.precise,
         "stop": finished.ending,
         **({"notes": list(finished.notes)} if finished.notes else {}),
+        **({"rank_agreement": round(agreement, 3)} if agreement is not None else {}),
+        **({"self_check": finished.self_check} if finished.self_check else {}),
         **facts,
     }
     return Result(

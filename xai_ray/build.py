@@ -59,8 +59,9 @@ def closed_form_plan(game: ValuationGame, budget: int | None, stop: Stop, where:
         raise SpecError(
             f"{where}{next(iter(stop.document()))}: method {game.method!r} is one computation, nothing stops it earlier"
         )
-    stop.check([game.question], game.n_players, where)
-    return Plan((Ask(game.question, game.method),), game.design, pieces_of(game, budget))
+    ask = Ask(game.question, game.method)
+    stop.check([ask], game.n_players, where)
+    return Plan((ask,), game.design, pieces_of(game, budget))
 
 
 def _closed_plan(spec: s.Spec, game: ValuationGame) -> Plan:
@@ -183,8 +184,14 @@ def _trained(game: Game) -> dict[str, Any]:
     words = ", ".join(f"{name} {gap:.2g}" for name, gap in zip(game.output_names, gaps, strict=True))
     return {
         "trained by": getattr(game, "engine", ""),
+        "memory": memory_text(game),
         "self-check": f"{_REFITTED} coalitions fitted by the estimator itself; largest difference: {words}",
     }
+
+
+def memory_text(game: Game) -> str:
+    """What a worker of a training game takes, for people; empty for other games."""
+    return str(getattr(game, "memory_told", ""))
 
 
 def _law_text(design: Strata, draws: int) -> str:

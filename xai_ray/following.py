@@ -11,7 +11,8 @@ from xai_ray.api import asks_of, open_result, result_of
 from xai_ray.engine.failures import Failure, rebuilt
 from xai_ray.engine.job import Finished, committed_prefix, design_of, read_pool
 from xai_ray.errors import Cancelled, EngineError, NotEnoughSamples, XaiRayError
-from xai_ray.estimators import boundaries
+from xai_ray.estimators import Estimate, boundaries
+from xai_ray.estimators.agreement import rank_agreement
 from xai_ray.standing import ENDED
 from xai_ray.stores import Store
 from xai_ray.wanted import DRIVER_ENDED
@@ -31,6 +32,9 @@ class Look:
     result: Result | None
     """The estimates at a boundary that was not seen before, or the final ones; None where there is nothing new."""
 
+    agreement: float | None = None
+    """Of these estimates with those from half as many evaluations, see `rank_agreement`; None where this was not seen."""
+
     @property
     def ended(self) -> bool:
         """Whether nobody works on the job any more."""
@@ -41,7 +45,7 @@ def looks(store: Store, job: str, status: Callable[[], dict[str, Any]], every: f
     """A look whenever something changed, the last one at the job's end. `status` is asked every so many seconds, of a job so large
     that looking takes long less often: four fifths of the time nothing is asked.
     """
-    seen, shown = 0, ()
+    seen, shown, earlier = 0, (), list[Estimate]()
     while True:
         began = time.monotonic()
         facts = status()
@@ -53,7 +57,9 @@ def looks(store: Store, job: str, status: Callable[[], dict[str, Any]], every: f
         key = (facts["state"], facts["evaluations"])
         if key != shown or result is not None:
             shown = key
-            yield Look(facts, result)
+            agreement = None if result is None else rank_agreement(result.estimates[0], earlier)
+            earlier += [] if result is None else [result.estimates[0]]
+            yield Look(facts, result, agreement)
         if ended:
             return
         time.sleep(max(every, _RESTING * (time.monotonic() - began)))

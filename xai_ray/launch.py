@@ -50,6 +50,7 @@ def execute(
     With `anew`, where the clock ended an earlier run with the same limits does not count. `engine` replaces the one that is named.
     """
     from xai_ray.api import engine_of, result_of
+    from xai_ray.build import memory_text
     from xai_ray.progress import Bar
 
     place = open_store(where.store)
@@ -65,6 +66,8 @@ def execute(
     else:
         attempt = stored_run(spec, base, place, workers, bar, job, note=not where.quiet)
     attempt.recompute, attempt.anew, attempt.skip_killers = where.recompute, anew, where.skip_killers
+    if not where.quiet and (memory := memory_text(attempt.game)):
+        say(f"memory: {memory}")
     began = time.perf_counter()
     try:
         with bar:
@@ -161,12 +164,19 @@ def run_to_end(attempt: Run) -> Finished:
 
 
 def _conclude(finished: Finished, found: Result, where: Where) -> None:
+    from xai_ray.estimators.agreement import agreement_words
+    from xai_ray.reports.wording import check_words
+
     if where.out is not None:
         for path in found.save(where.out):
             say(f"wrote {path}")
     print_result(found, "table")
     if not where.quiet:
-        say(f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new")
+        agrees = agreement_words(found.provenance.get("rank_agreement"))
+        new = f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new"
+        say(f"{new}; {agrees}" if agrees else new)
+    for warning in check_words(finished.self_check or {})[1:]:
+        say(warning)
     if not finished.precise:
         say(imprecise_words(found.job, finished.ending))
         raise typer.Exit(4)

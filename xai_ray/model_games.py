@@ -19,6 +19,8 @@ from xai_ray.zoo.model import ZooModel
 
 def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -> games.ModelGame:
     """Build the game. Raises InputError and SpecError that name the key."""
+    if compute.memory is not None:
+        raise SpecError("compute.memory is for training games; a model has compute.batch")
     made = _trusted_file(game.model, base) if isinstance(game.model, s.ModelFile) else _factory(game.model, base)
     found = read_input(game.input, base)
     x, picture = _model_input(found, made)

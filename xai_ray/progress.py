@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from xai_ray.estimators import Estimate, Verdict
+from xai_ray.estimators.agreement import agreement_words, rank_agreement
 
 
 class Bar:
@@ -35,6 +36,7 @@ class Bar:
         self._job, self._total, self._first = "", 0, 0
         self._done = 0
         self._began: float | None = None
+        self._seen: list[Estimate] = []
 
     def __enter__(self) -> Bar:
         self._bar.start()
@@ -64,9 +66,12 @@ class Bar:
         self._bar.update(self._task, completed=done, rate=f"{rate:.3g}/s", left=f"ETA {left}")
 
     def estimated(self, estimates: Sequence[Estimate]) -> None:
-        """Shows the largest standard error of the first question."""
+        """Shows the largest standard error of the first question, and how far its ranking moves."""
         first = estimates[0]
         error = f"largest s.e. of {first.question.index} {first.largest_std_error:.3g}"
+        if agrees := agreement_words(rank_agreement(first, self._seen)):
+            error += f", {agrees}"
+        self._seen.append(first)
         if self._task is not None:
             self._bar.update(self._task, error=error)
         if self._plain and not self._quiet:
@@ -91,5 +96,10 @@ class Bar:
             return 0.0, "?"
         elapsed = max(time.monotonic() - self._began, 1e-9)
         rate = (done - self._first) / elapsed
-        seconds = int((self._total - done) / rate) if rate > 0 else 0
-        return rate, f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
+        return rate, clock_text((self._total - done) / rate if rate > 0 else 0.0)
+
+
+def clock_text(seconds: float) -> str:
+    """`1:07:09`."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"

@@ -65,6 +65,8 @@ class Budget(Frozen):
     """The same as a share of the spread (largest minus smallest value) of each question and output."""
     top: PositiveInt | None = None
     """Stop when the so many largest values are told from the rest with 95 % confidence."""
+    bottom: PositiveInt | None = None
+    """The same of the so many smallest values."""
     ranking: Annotated[
         Annotated[float, Field(gt=0, le=1)] | None, BeforeValidator(_share, json_schema_input_type=bool | float | None)
     ] = None
@@ -80,6 +82,8 @@ class Compute(Frozen):
     """Model rows per forward pass; None takes a power of two from the size of the input."""
     threads: int = Field(default=1, ge=1, le=256)
     """Threads of one forward pass, the same on every worker."""
+    memory: int | str | None = None
+    """Bytes that one worker of a training game may take, as `"8 GB"` or a number: batches of models are cut to fit."""
 
 
 class Spec(Frozen):

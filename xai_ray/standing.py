@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
 from xai_ray.engine.job import design_of
+from xai_ray.engine.looked import LOOKED
 from xai_ray.errors import StoreError
+from xai_ray.estimators.agreement import agreement_words
 from xai_ray.jobs_api import RayJob
+from xai_ray.progress import clock_text
 from xai_ray.reports.wording import stop_words
 from xai_ray.stores import Store
 from xai_ray.talk import say
@@ -34,21 +38,45 @@ def job_status(store: Store, job: str) -> dict[str, Any]:
     segments = store.segments(job)
     committed = store.committed(job)
     done = sum(design.evaluations(u.stop) - design.evaluations(u.start) for u in committed)
-    last = _last(store.events(job))
+    events = store.events(job)
+    last = _last(events)
+    budget = design.evaluations(segments[-1].stop) if segments else 0
     stop = "; ".join(stop_words(last.get("stop", {})))
     return (
         {
             "job": job,
             "state": _state(last),
             "evaluations": done,
-            "budget": design.evaluations(segments[-1].stop) if segments else 0,
+            "budget": budget,
             "units": len(committed),
             "players": len(manifest.document["players"]),
             "asks": [a["question"]["index"] for a in manifest.document["identity"]["asks"]],
         }
         | ({"reason": last["reason"]} if "reason" in last else {})
         | ({"stop": stop} if stop else {})
+        | (_course(events, done, budget) if _state(last) == "running" else {})
     )
+
+
+def _course(events: list[dict[str, Any]], done: int, budget: int) -> dict[str, Any]:
+    """How a running job goes: evaluations a second since the run began, the time that the rest of the budget takes at that rate, and
+    the newest estimates that the run has noted.
+    """
+    out: dict[str, Any] = {}
+    started = next((e for e in reversed(events) if e.get("event") == "started"), {})
+    since = events[events.index(started) :] if started else []
+    spent, new = time.time() - started.get("at", time.time()), done - started.get("done", done)
+    if spent > 0 and new > 0:
+        out |= {"rate": f"{new / spent:.3g}/s", "eta": clock_text((budget - done) * spent / new)}
+    looked = next((e for e in reversed(since) if e.get("event") == LOOKED), None)
+    if looked is not None:
+        error = looked["std_error"]
+        said = [
+            f"largest standard error {error:.3g}" if error is not None else "",
+            agreement_words(looked["agreement"]),
+        ]
+        out["estimate"] = f"after {looked['evaluations']} evaluations: {', '.join(word for word in said if word)}"
+    return out
 
 
 def job_row(store: Store, job: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from xai_ray.training_data import read_rows
 from xai_ray.training_spec import TrainingGameSpec, ValueSpec
 from xai_ray.valuation import TrainingGame
 from xai_ray.valuation.asked import Asked
+from xai_ray.valuation.memory import memory_bytes
 from xai_ray.valuation.methods import CLOSED_FORMS, valuation_game
 from xai_ray.valuation.pieces import ValuationGame
 
@@ -53,6 +54,8 @@ def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, bas
         seed=seed,
         threads=compute.threads,
         exhibits=rows.exhibits(),
+        memory=_bound(compute),
+        self_check=game.self_check,
     )
 
 
@@ -64,6 +67,13 @@ def _built(game: TrainingGameSpec, make: Callable[[], Built]) -> Built:
     except (TypeError, ValueError) as error:
         # scikit-learn looks at parameters when it fits; engines look before.
         raise SpecError(f"game.parameters of {game.estimator!r}: {error}") from error
+
+
+def _bound(compute: Compute) -> int | None:
+    try:
+        return None if compute.memory is None else memory_bytes(compute.memory)
+    except ValueError as error:
+        raise SpecError(f"compute.memory = {error}") from None
 
 
 def _estimator(game: TrainingGameSpec, base: Path) -> Any:

@@ -103,6 +103,8 @@ class TrainingGameSpec(Frozen):
     """Scores of the empty coalition, one a score."""
     refit: bool = False
     """Whether the estimator itself is fitted once a coalition, whatever the estimator."""
+    self_check: bool | Annotated[float, Field(ge=0)] = True
+    """Whether a run refits 1 % of its coalitions (8 to 200) by the estimator itself; a number is the difference that it warns of."""
 
 
 class ValueSpec(Frozen):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +20,9 @@ from xai_ray.frames import array_of, arrays_of
 from xai_ray.reports import Result
 from xai_ray.stores import Store
 from xai_ray.valuation.asked import Asked
+from xai_ray.valuation.memory import memory_bytes
 from xai_ray.valuation.methods import CLOSED_FORMS, valuation_game
+from xai_ray.valuation.own_score import OwnScore
 
 PAIRS = 100
 """Permutations, each with its reverse, that a call without a budget pays for."""
@@ -68,7 +70,7 @@ def value(
     *,
     method: str = "shapley",
     settings: Mapping[str, Any] | None = None,
-    score: str | Sequence[str] | None = None,
+    score: str | OwnScore | Callable[..., Any] | Sequence[Any] | None = None,
     budget: int | None = None,
     groups: npt.ArrayLike | None = None,
     seed: int = 0,
@@ -76,10 +78,13 @@ def value(
     beta: float | None = None,
     p: float | None = None,
     refit: bool = False,
+    memory: int | str | None = None,
+    self_check: bool | float = True,
     std_error: float | None = None,
     top: int | None = None,
     ranking: float | None = None,
     seconds: float | None = None,
+    bottom: int | None = None,
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "value",
@@ -91,9 +96,13 @@ def value(
     X (n, d), y (n,), X_test (m, d), y_test (m,) are arrays, pandas objects or Arrow tables; points of a DataFrame are called by its
     index. `data_oob` needs no test rows. `method` is one of `METHODS`. Of those that ask for scores of coalitions, `alpha` and `beta` are
     those of `beta` (4 and 1 if left out) and `p` is that of `weighted_banzhaf`; `settings` are those of the closed forms and one-run
-    methods, see `xai_ray.valuation.settings`. `score` names one of `xai_ray.valuation.SCORES`, or several; left out it is accuracy or
-    r2. `budget` counts trained models (left out: 100 permutations with their reverses), or what the method is made of: bootstraps,
-    test points, permutations. `refit` fits the estimator itself once a coalition.
+    methods, see `xai_ray.valuation.settings`. `score` is a name in `xai_ray.valuation.SCORES`, a function (truth, answers) -> number, an
+    `OwnScore`, or several of these; left out it is accuracy or r2. `budget` counts trained models (left out: 100 permutations with their
+    reverses), or what the method is made of: bootstraps, test points, permutations. `refit` fits the estimator itself once a coalition.
+
+    `memory`, bytes or a text as "8 GB", is what a worker may take: batches of models are cut to fit, and what does not fit is refused.
+    `self_check` says whether 1 % of the trained models (8 to 200) are fitted again by the estimator itself, and may be the difference
+    from which on the result warns (`provenance["self_check"]`).
 
     The stop rules, `engine`, `store`, `recompute` and `watcher` are those of `xai_ray.explain`: with a store, the same call goes on where
     it ended. Scores of coalitions answer other semivalues from the same models: `result.ask("BETA", alpha=4, beta=1)`.
@@ -104,13 +113,22 @@ def value(
         raise UnknownName("method", method, METHODS)
     row = QUESTIONS.get(method)
     parameters = _parameters(method, row.defaults if row else (), {"alpha": alpha, "beta": beta, "p": p})
-    scores = None if score is None else (score,) if isinstance(score, str) else tuple(score)
+    scores = _several(score)
     arrays, names = arrays_of(X, y, X_test, y_test)
     asked = Asked(
-        method, estimator, *arrays, scores, None if groups is None else array_of(groups), names, refit=refit, seed=seed
+        method,
+        estimator,
+        *arrays,
+        scores,
+        None if groups is None else array_of(groups),
+        names,
+        refit=refit,
+        seed=seed,
+        memory=_bound(memory),
+        self_check=self_check,
     )
     if row is None:
-        stop = Stop(std_error, None, top, ranking, seconds)
+        stop = Stop(std_error, None, top, ranking, seconds, bottom)
         game = valuation_game(asked, settings or {})
         planned = closed_form_plan(game, budget, stop)
         document = {"budget": {"evaluations": planned.evaluations, **stop.document()}, "seed": seed}
@@ -136,12 +154,26 @@ def value(
         top=top,
         ranking=ranking,
         seconds=seconds,
+        bottom=bottom,
         engine=engine,
         store=store,
         name=name,
         recompute=recompute,
         watcher=watcher,
     )
+
+
+def _bound(memory: int | str | None) -> int | None:
+    try:
+        return None if memory is None else memory_bytes(memory)
+    except ValueError as error:
+        raise SpecError(f"memory = {error}") from None
+
+
+def _several(score: Any) -> tuple[Any, ...] | None:
+    if score is None:
+        return None
+    return (score,) if isinstance(score, (str, OwnScore)) or callable(score) else tuple(score)
 
 
 def _usual_budget(n: int) -> int:

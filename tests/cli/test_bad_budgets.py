@@ -18,6 +18,7 @@ MISTAKES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("negative relative error", {"relative_error": -0.1}, ["budget.relative_error", "greater than 0"]),
     ("top zero", {"top": 0}, ["budget.top", "greater than 0"]),
     ("half a top", {"top": 2.5}, ["budget.top", "2.5"]),
+    ("bottom of all", {"bottom": 12}, ["budget.bottom = 12", "SV of 12 players has 12 values", "1 to 11"]),
     ("top of all", {"top": 12}, ["budget.top = 12", "SV of 12 players has 12 values", "1 to 11"]),
     ("negative seconds", {"seconds": -1}, ["budget.seconds", "greater than 0"]),
     ("endless seconds", {"seconds": float("inf")}, ["budget.seconds", "finite"]),

@@ -33,6 +33,7 @@ RULES: list[dict[str, Any]] = [
     {"std_error": 0.1},
     {"relative_error": 0.03},
     {"top": 1},
+    {"top": 1, "bottom": 1},
     {"ranking": 0.3},
     {"std_error": 0.2, "relative_error": 0.05, "top": 1, "ranking": 0.2, "seconds": 1e6},
 ]
@@ -72,7 +73,7 @@ def test_a_killed_run_stops_where_an_undisturbed_one_does(rules: dict[str, Any],
         assert document(open_result(resumed.job, store)) == document(undisturbed)
 
 
-@pytest.mark.parametrize("rules", [*RULES[:4], {"seconds": 1e6, "top": 2}], ids=" ".join)
+@pytest.mark.parametrize("rules", [*RULES[:5], {"seconds": 1e6, "top": 2}], ids=" ".join)
 def test_sigkill_and_resume_end_at_the_same_bytes(cli: Cli, tmp_path: Path, rules: dict[str, Any]) -> None:
     rough = MODULE.replace("np.sin(rows * rows[:, ::-1]).sum(axis=1)", "np.cos(np.tanh(rows) @ np.arange(10.0) / 12)")
     assert rough != MODULE
@@ -280,6 +281,7 @@ def test_the_watcher_hears_what_is_open() -> None:
 def test_python_refuses_what_cannot_be_asked() -> None:
     for wrong, said in [
         ({"top": 10}, "top = 10: SV of 10 players has 10 values; give 1 to 9"),
+        ({"bottom": 10}, "bottom = 10: SV of 10 players has 10 values; give 1 to 9"),
         ({"relative_error": 1.0}, "relative_error"),
         ({"seconds": -1}, "seconds"),
     ]:

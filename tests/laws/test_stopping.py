@@ -12,6 +12,7 @@ from xai_ray.errors import NotEnoughSamples, SpecError
 from xai_ray.estimators import Ask, Estimate, Pool, Stop, boundaries, plan
 from xai_ray.estimators.stop_rules import (
     ERROR,
+    BottomSettled,
     RankingSettled,
     RelativeErrorBelow,
     StdErrorBelow,
@@ -47,7 +48,9 @@ def test_the_levels_of_all_looks_spend_the_error_once():
     assert level(2) > level(1) > 0.95
 
 
-@pytest.mark.parametrize("rule", [StdErrorBelow(1e9), RelativeErrorBelow(0.99), TopSettled(1), RankingSettled(1.0)])
+@pytest.mark.parametrize(
+    "rule", [StdErrorBelow(1e9), RelativeErrorBelow(0.99), TopSettled(1), BottomSettled(1), RankingSettled(1.0)]
+)
 def test_what_is_missing_is_never_precise(rule):
     assert rule.judge(given([3.0, 2.0, 1.0], 1e-9), 1).met
     for values, errors in [([3.0, np.nan, 1.0], [1e-9, np.nan, 1e-9]), ([3.0, 2.0, 1.0], [1e-9, np.nan, 1e-9])]:
@@ -71,6 +74,22 @@ def test_top_needs_every_band_of_the_top_above_every_other():
     # The second of the top is sharp and high; the first is vague, and may be lower than the third.
     assert not TopSettled(2).judge(given([10.0, 9.0, 5.0], [5.0, 0.1, 0.1]), 1).met
     assert TopSettled(2).judge(given([10.0, 9.0, 5.0], [0.1, 0.1, 0.1]), 1).met
+
+
+def test_bottom_is_the_top_of_the_other_end():
+    R = np.random.default_rng(3)
+    for count in (1, 3):
+        for _ in range(50):
+            values, errors = R.normal(size=6), np.abs(R.normal(size=6)) * 0.1
+            up, down = (
+                rule(count).judge(given(v, errors), 2) for rule, v in ((TopSettled, -values), (BottomSettled, values))
+            )
+            assert (up.met, up.found) == (down.met, down.found)
+    assert BottomSettled(1).judge(given([9.0, 8.99, 0.0], 0.1), 1).met
+    assert not TopSettled(1).judge(given([9.0, 8.99, 0.0], 0.1), 1).met
+    # Of pairs: the smallest absolute value.
+    assert BottomSettled(1).judge(given([-9.0, 4.0, 0.0], 0.1, ((0, 1), (0, 2), (1, 2))), 1).met
+    assert "bottom 1 of SV open" in BottomSettled(1).judge(given([9.0, 0.0, 0.01], 0.1), 1).words
 
 
 def test_players_are_ranked_by_value_and_pairs_by_absolute_value():
@@ -129,6 +148,7 @@ def test_the_number_of_sets_is_that_of_the_answer(tag):
         *(("std_error", x) for x in (0, -1.0, np.inf, np.nan, "0.1")),
         *(("relative_error", x) for x in (0.0, 1.0, 1.5, -0.1, np.nan)),
         *(("top", x) for x in (0, -2, 1.5, True)),
+        *(("bottom", x) for x in (0, 2.5, True)),
         *(("ranking", x) for x in (0.0, 1.1, -1.0, "yes")),
         *(("seconds", x) for x in (0.0, -5.0, np.inf)),
     ],

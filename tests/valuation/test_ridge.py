@@ -31,7 +31,7 @@ def test_coalitions_equal_refits(alpha: float, intercept: bool) -> None:
 @pytest.mark.parametrize("entries", [1 << 22, 100])
 @pytest.mark.parametrize("intercept", [True, False])
 def test_prefixes_equal_refits(intercept: bool, entries: int, monkeypatch) -> None:
-    monkeypatch.setattr("xai_ray.valuation.ridge._ENTRIES", entries)
+    monkeypatch.setattr("xai_ray.valuation.ridge.ENTRIES", entries)
     fits = RidgeFits(X @ X.T, TEST @ X.T, Y, alpha=0.5, intercept=intercept)
     order = R.permutation(23)
     seen = 0

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 import xai_ray as xr
-from xai_ray.errors import BudgetTooSmall, InputError, NotEnoughSamples, SpecError, UnknownName
-from xai_ray.valuation import TrainingGame, knn_shapley
+from xai_ray.errors import BudgetTooSmall, InputError, NotEnoughSamples, SpecError, UnknownName, XaiRayError
+from xai_ray.valuation import Network, TrainingGame, knn_shapley
 from xai_ray.valuation.methods import CLOSED_FORMS
 from xai_ray.valuing import METHODS, PAIRS, QUESTIONS
 
@@ -209,3 +211,58 @@ def test_wrong_data() -> None:
 def test_every_method_says_what_it_is() -> None:
     assert len(METHODS) == len(QUESTIONS) + len(CLOSED_FORMS)
     assert all(METHODS.values())
+
+
+class Forgetful(RidgeClassifier):
+    """Does not keep its parameters."""
+
+    def __init__(self, strength: float = 1.0) -> None:
+        self.kept = strength
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("one class, tests of two", {"y": np.zeros(N, dtype=int)}, "all training labels are 0"),
+    ("rows of different length", {"X": [[1.0, 2.0, 3.0]] * (N - 1) + [[1.0]]}, "X has rows of different length"),
+    ("sparse", {"X": csr_matrix(X)}, r"X is a sparse matrix; give X.toarray\(\)"),
+    ("no group", {"groups": [None] + ["a"] * (N - 1)}, "training point 0 is in no group, 1 in all; name a group"),
+    ("empty group", {"groups": np.array(["a"] * (N - 1) + [""])}, f"training point {N - 1} is in no group"),
+    ("missing group", {"groups": np.array([np.nan] + [1.0] * (N - 1))}, "training point 0 is in no group"),
+    ("a class", {"estimator": LogisticRegression}, r"is a class; give an estimator, as LogisticRegression\(\)"),
+    ("no parameters", {"estimator": Forgetful()}, "Forgetful cannot be cloned.*keep its parameters as given"),
+    ("a score of NaN", {"score": lambda truth, answers: np.nan}, "of the empty coalition is nan"),
+]
+
+
+@pytest.mark.parametrize(("changed", "words"), [pytest.param(*row[1:], id=row[0]) for row in BAD])
+def test_what_cannot_be_valued_is_said_in_a_line(changed: dict[str, Any], words: str) -> None:
+    arguments = {"estimator": RIDGE, "X": X, "y": LABELS, "X_test": TEST, "y_test": TEST_LABELS} | changed
+    with pytest.raises(XaiRayError, match=words) as caught:
+        xr.value(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_score_may_be_a_function() -> None:
+    def hits(truth: Any, answers: Any) -> float:
+        return float((truth == answers).mean())
+
+    mine, known = (xr.value(RIDGE, *DATA, score=score, budget=200) for score in (hits, "accuracy"))
+    np.testing.assert_allclose(mine.std_errors[1:], known.std_errors[1:])
+    assert mine.outputs == ("hits",)
+
+
+def test_a_network_that_diverges_names_unit_coalition_and_step() -> None:
+    def make() -> Any:
+        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+
+    wild = Network(make, epochs=9, learning_rate=1e30)
+    with pytest.raises(XaiRayError, match=r"unit \[0, \d+\): the network diverged on the coalition of .* at step 1"):
+        xr.value(wild, *DATA, budget=200)
+
+
+@pytest.mark.parametrize(
+    "estimator", [RIDGE, LogisticRegression(), KNeighborsClassifier(3)], ids=lambda e: type(e).__name__
+)
+def test_points_that_are_equal_share_their_value(estimator: Any) -> None:
+    twice = np.vstack([X, X[:1]]), np.append(LABELS, LABELS[0])
+    values = xr.value(estimator, *twice, TEST, TEST_LABELS, method="exact").values
+    assert values[0] == pytest.approx(values[-1], abs=1e-12)

@@ -10,6 +10,7 @@ import typer
 
 from xai_ray.commands.options import AsJson, Dashboard, JobId, Out, StoreUrl
 from xai_ray.errors import SpecError
+from xai_ray.estimators.agreement import agreement_words
 from xai_ray.standing import SAID, job_row, job_state, job_status
 from xai_ray.stores import Store, open_store
 from xai_ray.talk import print_json, say
@@ -118,7 +119,11 @@ def _status(place: Store, job: str, address: str | None) -> Callable[[], dict[st
 
 def _line(facts: dict[str, Any], look: Look) -> str:
     done = f"{facts['evaluations']} / {facts['budget']} evaluations"
-    if look.result is None:
-        return f"{done}, {facts['state']}"
-    first = look.result.estimates[0]
-    return f"{done}, largest standard error {first.largest_std_error:.4g}, {facts['state']}"
+    said = [done]
+    if look.result is not None:
+        said += [
+            f"largest standard error {look.result.estimates[0].largest_std_error:.4g}",
+            agreement_words(look.agreement),
+        ]
+    said += [f"ETA {facts['eta']}" if "eta" in facts else "", facts["state"]]
+    return ", ".join(word for word in said if word)

@@ -131,6 +131,7 @@ def extend(
     std_error: Annotated[float | None, typer.Option(help="Stop once every standard error is at most this.")] = None,
     relative_error: Annotated[float | None, typer.Option(help="The same, as a share of the spread of values.")] = None,
     top: Annotated[int | None, typer.Option(help="Stop once so many largest values are told from the rest.")] = None,
+    bottom: Annotated[int | None, typer.Option(help="The same of so many smallest values.")] = None,
     ranking: Annotated[float | None, typer.Option(help="Stop once this share of the ranking is settled.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so much time.")] = None,
     store: StoreUrl = "runs",
@@ -146,7 +147,7 @@ def extend(
     from xai_ray.estimators import Stop
 
     try:
-        stop = Stop(std_error, relative_error, top, ranking, seconds)
+        stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
     except SpecError as error:
         raise SpecError(f"--{str(error).replace('_', '-')}") from None
     if address is not None and is_dashboard(address):

@@ -55,7 +55,8 @@ def error_of(fail: Fail, failure: Failure | None) -> XaiRayError:
     """What the caller sees of a failed run; `failure` is the last one told of the unit to blame."""
     unit = _named(fail.unit) if fail.unit else ""
     if fail.cause == "error" and failure is not None and failure.final:
-        return rebuilt(failure)
+        named = not unit or failure.message.startswith("unit [")
+        return rebuilt(failure if named else Failure(failure.kind, f"{unit}: {failure.message}"))
     if fail.cause == "error":
         return XaiRayError(
             f"{unit}: the game raised {fail.reason}, {TRIES} times on {TRIES} workers; "

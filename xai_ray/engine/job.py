@@ -19,9 +19,11 @@ from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
 from xai_ray.engine.identity import FORMAT, manifest_of, versions
+from xai_ray.engine.looked import Looked
 from xai_ray.engine.protocol import Engine
 from xai_ray.engine.reading import committed_prefix, convergence, design_of, pools_of, read_pool
 from xai_ray.engine.rounds import Rounds
+from xai_ray.engine.self_check import self_check
 from xai_ray.engine.units import Units, segments_of, unit_draws
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
@@ -65,6 +67,8 @@ class Finished:
     """Evaluations that this run added."""
     notes: tuple[str, ...] = ()
     """What whoever reads the result should know of how it came about."""
+    self_check: dict[str, Any] | None = None
+    """See `self_check.document`; None for games without."""
 
     @property
     def precise(self) -> bool:
@@ -104,6 +108,7 @@ class Run:
         began = self.clock()
         self.manifest = self.store.open(self.manifest)
         job = self.manifest.job
+        self.watcher = Looked(self.watcher, self.store, job)
         self._epoch = self.store.claim(job)
         self.store.cancel(job, False)
         design = design_of(self.manifest)
@@ -115,6 +120,7 @@ class Run:
             "at": time.time(),
             "draws": self.draws,
             "evaluations": design.evaluations(self.draws),
+            "done": done_before,
             "host": socket.gethostname(),
             "pid": os.getpid(),
         }
@@ -133,7 +139,11 @@ class Run:
                         self._evaluate(design, pending, progress, cancel)
                     if cancel.seen:
                         break
-                    return self._finish(design, progress, progress.evaluations - done_before)
+                    pool = read_pool(self.store, self.manifest, progress.stop_at or self.draws)
+                    found = self._checked(design, pool, cancel)
+                    if cancel.seen:
+                        break
+                    return self._finish(design, progress, progress.evaluations - done_before, pool, found)
                 except MissingRecord as lost:
                     # A server that was killed may come back without its last seconds: what it lost is evaluated again.
                     if (losses := losses + 1) > _LOSSES:
@@ -156,6 +166,11 @@ class Run:
         raise Cancelled(
             f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
         )
+
+    def _checked(self, design: Design, pool: Pool | PiecePool, cancel: _CancelFlag) -> dict[str, Any] | None:
+        if not isinstance(pool, Pool):
+            return None
+        return self_check(self.game, design, pool.values, self.store, self.manifest, cancel.check)
 
     def _rounds(self, design: Design, began: float) -> Rounds:
         # Where workers commit by themselves, values pass through here at boundaries only.
@@ -293,17 +308,19 @@ class Run:
         reason: str | None = None,
         stop: dict[str, Any] | None = None,
         notes: tuple[str, ...] = (),
+        found: dict[str, Any] | None = None,
     ) -> None:
         said = ({"reason": reason} if reason else {}) | ({"stop": stop} if stop else {})
-        said |= {"notes": list(notes)} if notes else {}
+        said |= ({"notes": list(notes)} if notes else {}) | ({"self_check": found} if found else {})
         outcome = {"state": state, "evaluations": evaluations, "at": time.time()} | said
         # In this order: whoever reads in the log that the run has ended finds its outcome, and one that was overtaken adds nothing.
         self.store.close(self.manifest.job, outcome, self._epoch)
         self.store.append(self.manifest.job, {"event": state, **outcome})
 
-    def _finish(self, design: Design, progress: Rounds, added: int) -> Finished:
+    def _finish(
+        self, design: Design, progress: Rounds, added: int, pool: Pool | PiecePool, found: dict[str, Any] | None
+    ) -> Finished:
         draws = progress.stop_at or self.draws
-        pool = read_pool(self.store, self.manifest, draws)
         estimates = progress.estimates(draws)
         # Those that are missing raise what they lack.
         estimates = (*estimates, *(pool.answer(a.question, a.estimator) for a in self.asks[len(estimates) :]))
@@ -313,11 +330,10 @@ class Run:
             notes += (
                 "batch halved: a device ran out of memory, and the last bits of values may differ from another run's",
             )
-        self._close(
-            "done" if ending.precise else "imprecise", design.evaluations(draws), None, ending.document(), notes
-        )
+        state = "done" if ending.precise else "imprecise"
+        self._close(state, design.evaluations(draws), None, ending.document(), notes, found)
         curve = convergence(pool, self.asks[0], {**progress.first, draws: estimates[0]})
-        return Finished(self.manifest, pool, estimates, curve, ending.document(), added, notes)
+        return Finished(self.manifest, pool, estimates, curve, ending.document(), added, notes, found)
 
 
 class _CancelFlag:

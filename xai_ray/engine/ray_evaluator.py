@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from xai_ray.coalitions import Unit
 from xai_ray.engine.committing import Ack, Committer, Hand
 from xai_ray.engine.failures import Failure, told
 from xai_ray.engine.halving import Bench
+from xai_ray.engine.shipping import unshipped
 from xai_ray.stores.protocol import Record
 
 CONTROL = "control"
@@ -47,7 +47,7 @@ class Evaluator:
     def load(self, parts: list[ray.ObjectRef], committer: Committer | None) -> Loaded | Failure:
         """Fetch the game and the design; inside a list, so that a failure to unpickle them is told as well."""
         try:
-            self._bench = Bench(*pickle.loads(memoryview(ray.get(parts[0]))))
+            self._bench = Bench(*unshipped(ray.get(parts[0])))
         except Exception as error:
             return told(error)
         self._hand = Hand(committer) if committer is not None else None

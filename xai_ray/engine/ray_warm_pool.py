@@ -7,7 +7,6 @@ by unit. It ends by itself when it was idle for long or outgrew its memory.
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -22,7 +21,7 @@ from ray.exceptions import RayError
 from xai_ray.coalitions import Design, Unit, from_description
 from xai_ray.engine.failures import Failure, told
 from xai_ray.engine.ray_connection import NAMESPACE, connected
-from xai_ray.engine.shipping import shipped, worker_environment
+from xai_ray.engine.shipping import shipped, unshipped, worker_environment
 from xai_ray.engine.worker import evaluate
 from xai_ray.errors import EngineError
 from xai_ray.games.protocol import Game
@@ -150,7 +149,7 @@ class _Warm:
         if self._game is not None:
             return None
         try:
-            self._game = pickle.loads(memoryview(ray.get(parts[0])))[0]
+            self._game = unshipped(ray.get(parts[0]))[0]
         except Exception as error:
             return told(error)
         self._used = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -17,17 +18,32 @@ from xai_ray.errors import EngineError
 from xai_ray.games.protocol import Game
 
 _DEPTH = 4
+_LEAST_SHARED = 1 << 16
+"""Bytes: smaller arrays travel inside the pickle."""
 
 
-def shipped(game: Game, design: Design, dumps: Callable[[Any], bytes]) -> npt.NDArray[np.uint8]:
-    """Game and design as the bytes of one pickle; an array, which an object store shares between processes without a
-    copy.
+Parcel = tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.uint8]]]
+"""A pickle, and the memory of the arrays that it leaves out."""
 
-    Pickled here, not by the object store, whose arrays are read-only in workers: a game may write to its own.
-    Raises EngineError that names the part which cannot be pickled.
+
+def shipped(game: Game, design: Design, dumps: Callable[..., bytes]) -> Parcel:
+    """Game and design as the bytes of one pickle; arrays, which an object store shares between processes without a copy.
+
+    Pickled here, not by the object store, whose arrays are read-only in workers: a game may write to its own. Those that
+    the game itself holds read-only (training data) are left out of the pickle, and then all workers of a node read one
+    copy. Raises EngineError that names the part which cannot be pickled.
     """
+    shared: list[npt.NDArray[np.uint8]] = []
+
+    def inside(buffer: pickle.PickleBuffer) -> bool:
+        memory = buffer.raw()
+        if not memory.readonly or memory.nbytes < _LEAST_SHARED:
+            return True
+        shared.append(np.frombuffer(memory, dtype=np.uint8))
+        return False
+
     try:
-        return np.frombuffer(dumps((game, design)), dtype=np.uint8)
+        return np.frombuffer(dumps((game, design), protocol=5, buffer_callback=inside), dtype=np.uint8), shared
     except Exception as error:
         part, path = _culprit(game, type(game).__name__, dumps, _DEPTH)
         raise EngineError(
@@ -35,6 +51,11 @@ def shipped(game: Game, design: Design, dumps: Callable[[Any], bytes]) -> npt.ND
             f"be pickled: {error}; keep such an object out of the game, give the model by its factory "
             "(package.module:function) so that every worker builds its own, or run with the inline engine"
         ) from error
+
+
+def unshipped(parcel: Parcel) -> tuple[Game, Design]:
+    """Game and design in a worker; arrays that were left out lie in the memory of the parcel and cannot be written to."""
+    return pickle.loads(parcel[0].data, buffers=parcel[1])
 
 
 def _culprit(part: Any, path: str, dumps: Callable[[Any], bytes], depth: int) -> tuple[Any, str]:

@@ -1,8 +1,8 @@
 """The precisions that a job can be asked for. A rule judges one estimate at one look; NaN is never precise enough.
 
-`top` and `ranking` state something about the game, so they are spread over the looks: look l (1, 2, ...) speaks at level
+`top`, `bottom` and `ranking` state something about the game, so they are spread over the looks: look l (1, 2, ...) speaks at level
 1 - 0.05 x 6 / (pi l)^2, which sums to 0.05 over endless looks. Whatever look the job stops at, the statement is wrong with
-probability at most 0.05, per question and output.
+probability at most 0.05, per rule, question and output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from xai_ray.estimators.estimate import Estimate
 from xai_ray.types import Floats
 
 ERROR = 0.05
-"""Probability that a set of largest values or a ranking on which a job stopped is wrong, over all looks."""
+"""Probability that a set of largest or smallest values or a ranking on which a job stopped is wrong, over all looks."""
 
 _CONFIDENCE = f"{100 * (1 - ERROR):g} % confidence"
 
@@ -107,21 +107,33 @@ class TopSettled:
     def judge(self, estimate: Estimate, look: int) -> Verdict:
         """`found` is the gap between the last of the top and the first of the rest, as a multiple of what would separate them."""
         size, width = _ranked(estimate, look)
-        order = np.argsort(-size, axis=0, kind="stable")
-        top, rest = order[: self.count], order[self.count :]
-        low = np.take_along_axis(size - width, top, axis=0).min(axis=0)
-        high = np.take_along_axis(size + width, rest, axis=0).max(axis=0)
-        gap = (np.take_along_axis(size, top[-1:], axis=0) - np.take_along_axis(size, rest[:1], axis=0))[0]
-        found = -_worst(-_multiple(gap, gap - (low - high)))
-        said = f"top {self.count} of {estimate.question.index} " + (
-            "settled" if found >= 1 else f"open, gap {max(found, 0.0):.2g} of the joint error"
-        )
-        return Verdict("top", found >= 1, found, said)
+        return _parted("top", self.count, estimate, size, width)
 
     @property
     def words(self) -> str:
         """What is asked."""
         return f"the {self.count} largest values are told from the rest ({_CONFIDENCE})"
+
+
+@dataclass(frozen=True, slots=True)
+class BottomSettled:
+    """The `count` smallest sets are known: their bands lie below those of all others, per question, context and output.
+
+    Ranked as in `TopSettled`: of pairs and larger sets, those of the smallest absolute value. In data valuation these are the points
+    to look at first.
+    """
+
+    count: int
+
+    def judge(self, estimate: Estimate, look: int) -> Verdict:
+        """`found` is the gap between the last of the bottom and the first of the rest, as a multiple of what would separate them."""
+        size, width = _ranked(estimate, look)
+        return _parted("bottom", self.count, estimate, -size, width)
+
+    @property
+    def words(self) -> str:
+        """What is asked."""
+        return f"the {self.count} smallest values are told from the rest ({_CONFIDENCE})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +183,20 @@ def _ranked(estimate: Estimate, look: int) -> tuple[Floats, Floats]:
     width = half_widths(errors, estimate.degrees_of_freedom, level(look), sides=1 if alone else 2)
     size = values if alone else np.abs(values)
     return size.reshape(len(values), -1), width.reshape(len(values), -1)
+
+
+def _parted(rule: str, count: int, estimate: Estimate, size: Floats, width: Floats) -> Verdict:
+    """Whether the bands of the `count` largest sizes (c, r) lie above all others, in every column."""
+    order = np.argsort(-size, axis=0, kind="stable")
+    top, rest = order[:count], order[count:]
+    low = np.take_along_axis(size - width, top, axis=0).min(axis=0)
+    high = np.take_along_axis(size + width, rest, axis=0).max(axis=0)
+    gap = (np.take_along_axis(size, top[-1:], axis=0) - np.take_along_axis(size, rest[:1], axis=0))[0]
+    found = -_worst(-_multiple(gap, gap - (low - high)))
+    said = f"{rule} {count} of {estimate.question.index} " + (
+        "settled" if found >= 1 else f"open, gap {max(found, 0.0):.2g} of the joint error"
+    )
+    return Verdict(rule, found >= 1, found, said)
 
 
 def _multiple(gap: Floats, needed: Floats) -> Floats:

@@ -12,7 +12,15 @@ from xai_ray.errors import SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.plan import Ask
-from xai_ray.estimators.stop_rules import RankingSettled, RelativeErrorBelow, Rule, StdErrorBelow, TopSettled, Verdict
+from xai_ray.estimators.stop_rules import (
+    BottomSettled,
+    RankingSettled,
+    RelativeErrorBelow,
+    Rule,
+    StdErrorBelow,
+    TopSettled,
+    Verdict,
+)
 from xai_ray.indices import INDICES, Question
 from xai_ray.indices.sets import asked_sizes
 
@@ -35,6 +43,8 @@ class Stop:
     """Share of the neighbours in the ranking that must be told apart; True is 1."""
     seconds: float | None = None
     """Wall-clock time of one run."""
+    bottom: int | None = None
+    """How many of the smallest values must be told from the rest."""
 
     def __post_init__(self) -> None:
         if isinstance(self.ranking, bool):
@@ -54,6 +64,8 @@ class Stop:
             made.append(RelativeErrorBelow(self.relative_error))
         if self.top is not None:
             made.append(TopSettled(self.top))
+        if self.bottom is not None:
+            made.append(BottomSettled(self.bottom))
         if self.ranking is not None:
             made.append(RankingSettled(self.ranking))
         return tuple(made)
@@ -67,18 +79,21 @@ class Stop:
         `where` begins the names of the fields.
         """
         for question, estimator in ((ask.question, ask.estimator) for ask in asks):
-            if table.info(estimator).sparse and (self.top is not None or self.ranking is not None):
+            row = table.ESTIMATORS.get(estimator)
+            ranks = [name for name in ("top", "bottom", "ranking") if getattr(self, name) is not None]
+            if row is not None and row.sparse and ranks:
                 raise SpecError(
-                    f"{where}{'ranking' if self.top is None else 'top'}: {estimator} lists the sets that it finds, so it cannot settle "
+                    f"{where}{ranks[0]}: {estimator} lists the sets that it finds, so it cannot settle "
                     "a rank among all; use std_error, or another estimator"
                 )
             sets = count_sets(question, n)
             said = f"{question.index} of {n} player{'s' * (n > 1)} has {sets} value{'s' * (sets > 1)}"
-            for name in ("relative_error", "top", "ranking"):
+            for name in ("relative_error", "top", "bottom", "ranking"):
                 if getattr(self, name) is not None and sets < 2:
                     raise SpecError(f"{where}{name}: {said}, and it needs at least two to compare; use std_error")
-            if self.top is not None and self.top >= sets:
-                raise SpecError(f"{where}top = {self.top}: {said}; give 1 to {sets - 1}")
+            for name, count in (("top", self.top), ("bottom", self.bottom)):
+                if count is not None and count >= sets:
+                    raise SpecError(f"{where}{name} = {count}: {said}; give 1 to {sets - 1}")
 
     def document(self) -> dict[str, Any]:
         """The fields that are set, as a JSON object with ascending keys."""
@@ -96,10 +111,18 @@ class Stop:
         return cls(**{f.name: document.get(f.name) for f in fields(cls)})
 
 
+_COUNT = "a whole number, at least 1"
+
+
+def _counts(x: float) -> bool:
+    return isinstance(x, int) and not isinstance(x, bool) and x >= 1
+
+
 _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("std_error", "a positive number in units of v", lambda x: x > 0),
     ("relative_error", "a share of the spread of the values, above 0 and below 1", lambda x: 0 < x < 1),
-    ("top", "a whole number, at least 1", lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= 1),
+    ("top", _COUNT, _counts),
+    ("bottom", _COUNT, _counts),
     ("ranking", "true, or the share of the ranking to settle, above 0 and at most 1", lambda x: 0 < x <= 1),
     ("seconds", "a positive number of seconds", lambda x: x > 0),
 )

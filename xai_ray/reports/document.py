@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 def result_document(result: Result, bands: bool = False) -> dict[str, Any]:
     """`{"job", "digest", "players", "outputs", "evaluations", "estimator", "estimates"}`; missing cells are None.
 
-    A job with stop rules has `stop`: {"by", "asked", "precise", "open"}. With `bands` every estimate has `half_widths`, shaped as its
-    values: `value - half_width .. value + half_width` holds for all its entries of one output at once, with 95 % confidence.
+    A job with stop rules has `stop`: {"by", "asked", "precise", "open"}; one that was checked against its estimator has `self_check`:
+    {"refitted", "of", "largest", "differ", "tolerance", "beyond"} and, where that cannot be fitted, {"unfitted", "why"}. With `bands`
+    every estimate has `half_widths`, shaped as its values: `value - half_width .. value + half_width` holds for all its entries of one
+    output at once, with 95 % confidence.
     """
     first = result.estimates[0]
-    stop = result.provenance.get("stop")
+    stop, check = result.provenance.get("stop"), result.provenance.get("self_check")
     return {
         "job": result.job,
         "digest": result.digest,
@@ -32,6 +34,7 @@ def result_document(result: Result, bands: bool = False) -> dict[str, Any]:
         "outputs": list(result.outputs),
         "evaluations": result.evaluations,
         **({"stop": stop} if stop else {}),
+        **({"self_check": check} if check else {}),
         "estimator": {"name": first.estimator, "evaluations": first.evaluations},
         "estimates": [estimate_document(estimate, len(result.players), bands) for estimate in result.estimates],
     }

@@ -25,7 +25,7 @@ from xai_ray.reports.sentence import behaviour, headline
 from xai_ray.reports.tables import bands_line, missing_line, total_line
 from xai_ray.reports.training import TrainingPart, training_part, values_training_points
 from xai_ray.reports.training_html import laid
-from xai_ray.reports.wording import answer_name, decimals, names, number, stop_words, title
+from xai_ray.reports.wording import answer_name, check_words, decimals, names, number, stop_words, title
 
 if TYPE_CHECKING:
     from xai_ray.estimators.estimate import Estimate
@@ -215,6 +215,8 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     ]
     if ended := stop_words(result.provenance.get("stop") or {}):
         out.append(("end", "; ".join(ended)))
+    checked = [line.partition(": ") for line in check_words(result.provenance.get("self_check") or {})]
+    out += [(name, said) for name, _, said in checked]
     shares = result.estimates[0].question.index in INDICES
     for k, name in enumerate(result.outputs[:5] if shares else ()):
         none, everyone = (f"{float(v):.6g}" for v in result.ends[:, k])

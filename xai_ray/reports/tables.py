@@ -16,7 +16,7 @@ from xai_ray.estimators.bands import quantiles
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.indices.table import INDICES
 from xai_ray.reports.rows import Rows, rows
-from xai_ray.reports.wording import answer_name, decimals, names, number, short_names, stop_words, title
+from xai_ray.reports.wording import answer_name, check_words, decimals, names, number, short_names, stop_words, title
 
 if TYPE_CHECKING:
     from xai_ray.reports.result import Result
@@ -40,6 +40,7 @@ def result_tables(result: Result, top: int = TOP) -> Group:
         for part in _estimate_table(result, estimate, output, top)
     ]
     ended = stop_words(result.provenance.get("stop") or {})
+    ended += check_words(result.provenance.get("self_check") or {})
     if ended:
         shown.append(Text("\n".join(f"  {line}" for line in ended) + "\n"))
     if len(result.outputs) > OUTPUTS:

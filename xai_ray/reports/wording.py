@@ -87,6 +87,24 @@ def stop_words(stop: Mapping[str, Any]) -> list[str]:
     return [line for line in (ended, reached, *(f"not reached: {words}" for words in stop["open"])) if line]
 
 
+def check_words(check: Mapping[str, Any]) -> list[str]:
+    """The self-check of a run in a line, and a warning where a difference is beyond its tolerance; nothing where there was none."""
+    if not check:
+        return []
+    each = [f"{name} {gap:.3g} (differs in {check['differ'][name]})" for name, gap in check["largest"].items()]
+    line = f"self-check: {check['refitted']} of {check['of']:,} models fitted by the estimator itself"
+    line += f"; largest difference: {', '.join(each)}" if check["refitted"] else ""
+    if "unfitted" in check:
+        line += f"; {check['unfitted']} more it cannot fit ({check['why']})"
+    if not check["beyond"]:
+        return [line]
+    return [
+        line,
+        f"WARNING: the self-check differs by more than {check['tolerance']:.3g}: these values are of models that the estimator does not "
+        "fit. Let it converge (tol, max_iter), scale the features, or ask for refit = true",
+    ]
+
+
 def decimals(values: Floats, std_errors: Floats) -> int | None:
     """Digits after the point: two of the standard error, or about four of an exact value; None for 1e-05 notation."""
     finite = np.abs(values[np.isfinite(values)])

@@ -38,6 +38,9 @@ class Asked:
     threads: int = 1
     exhibits: Exhibits | None = None
     """What people see of the training rows."""
+    memory: int | None = None
+    """Bytes that a worker may take; None for what is free."""
+    self_check: bool | float = True
 
     def labelled(self) -> LabelledData:
         """As a classification problem. Raises InputError."""
@@ -63,6 +66,8 @@ class Asked:
             refit=self.refit,
             threads=self.threads,
             exhibits=self.exhibits,
+            memory=self.memory,
+            self_check=self.self_check,
         )
 
     def network(self) -> Network:

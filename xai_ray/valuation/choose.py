@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,25 @@ from xai_ray.types import Floats, Ints
 from xai_ray.valuation.class_weights import class_weight_of
 from xai_ray.valuation.data import LabelledData, NumericData
 from xai_ray.valuation.engine import LogisticEngine, RidgeEngine, SoftmaxEngine, TrainingEngine, one_hot
-from xai_ray.valuation.logistic import LogisticFits
+from xai_ray.valuation.engine_memory import (
+    Sizes,
+    kernel_ridge_need,
+    linear_ridge_need,
+    logistic_need,
+    neighbours_need,
+    refit_need,
+    softmax_need,
+)
+from xai_ray.valuation.logistic import TILE, LogisticFits
+from xai_ray.valuation.memory import Need
 from xai_ray.valuation.neighbours import NeighbourEngine
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.refit import RefitEngine
-from xai_ray.valuation.ridge import LinearRidgeFits, RidgeFits
-from xai_ray.valuation.softmax import SoftmaxFits
+from xai_ray.valuation.ridge import ENTRIES, LinearRidgeFits, RidgeFits
+from xai_ray.valuation.softmax import SOFTMAX_TILE, SoftmaxFits
+
+SMALL_TILE = 16
+"""Models of one batch of the engines whose models are large: kernel ridge and neighbours."""
 
 
 def classifies(estimator: Any) -> bool:
@@ -31,10 +45,17 @@ def classifies(estimator: Any) -> bool:
 
 
 def choose_engine(
-    estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, refit: bool, order: bool = False
+    estimator: Any,
+    data: LabelledData | NumericData,
+    *,
+    probabilities: bool,
+    refit: bool,
+    order: bool = False,
+    models: int | None = None,
 ) -> TrainingEngine:
     """The engine for a scikit-learn estimator or a `Network`; `refit` asks for one fit a coalition whatever the estimator.
-    `probabilities` and `order` say what the scores need, see `Score`.
+    `probabilities` and `order` say what the scores need, see `Score`; `models` are trained at once, as many as `engine_need` says if
+    left out, and rounding depends on it.
 
     Raises SpecError for a parameter that the engine of that class does not reproduce, a classifier on numbers or a regression on
     labels, an estimator whose randomness has no seed, and a pipeline unless `refit`; InputError for an object that is no estimator.
@@ -42,7 +63,8 @@ def choose_engine(
     from sklearn.base import is_classifier, is_regressor
 
     if isinstance(estimator, Network):
-        return _network(estimator, data, refit=refit)
+        cut = estimator if models is None else replace(estimator, models=models)
+        return _network(cut, data, refit=refit)
     _check_estimator(estimator)
     if is_classifier(estimator) != isinstance(data, LabelledData) or is_regressor(estimator) == is_classifier(
         estimator
@@ -50,13 +72,41 @@ def choose_engine(
         wanted = "classifier" if isinstance(data, LabelledData) else "regression"
         raise SpecError(f"{type(estimator).__name__} is not a {wanted}, which these scores need")
     _check_answers(estimator, data, probabilities=probabilities, order=order)
-    make = None if refit else _ENGINES.get(f"{type(estimator).__module__.split('.')[0]}.{type(estimator).__name__}")
+    make = None if refit else _ENGINES.get(_kind(estimator))
     if make is not None:
-        return make(estimator, data)
+        return make(estimator, data, engine_need(estimator, data, refit=False).models if models is None else models)
     _check_seeded(estimator)
     if not refit:
         _check_no_pipeline(estimator)
     return RefitEngine(estimator, data, probabilities=probabilities, order=order)
+
+
+def engine_need(estimator: Any, data: LabelledData | NumericData, *, refit: bool) -> Need:
+    """The memory that the engine of `choose_engine` takes, from shapes alone, and the batch that it takes if nothing cuts it.
+
+    Of an estimator that is fitted once a coalition it counts the data, not what the estimator itself takes.
+    """
+    (n, d), m = data.rows.shape, len(data.test_rows)
+    columns = len(data.classes) if isinstance(data, LabelledData) else 1
+    sizes = Sizes(n, d, m, columns)
+    if isinstance(estimator, Network):
+        from xai_ray.valuation.network_memory import network_need
+
+        return refit_need(sizes) if refit else network_need(estimator, sizes)
+    kind = "" if refit else _kind(estimator)
+    intercept = int(bool(getattr(estimator, "fit_intercept", False)))
+    widened = replace(sizes, features=d + intercept, targets=columns if columns > 2 else 1)
+    match kind:
+        case "sklearn.LogisticRegression":
+            return logistic_need(widened, TILE) if columns == 2 else softmax_need(widened, SOFTMAX_TILE)
+        case "sklearn.Ridge" | "sklearn.RidgeClassifier" if d < n:
+            return linear_ridge_need(widened, TILE)
+        case "sklearn.Ridge" | "sklearn.RidgeClassifier" | "sklearn.KernelRidge":
+            return kernel_ridge_need(widened, SMALL_TILE, ENTRIES)
+        case "sklearn.KNeighborsClassifier":
+            return neighbours_need(sizes, SMALL_TILE)
+        case _:
+            return refit_need(sizes)
 
 
 def refit_engine(
@@ -78,11 +128,25 @@ def _network(network: Network, data: LabelledData | NumericData, *, refit: bool)
     return LoneNetworkEngine(network, data) if refit else NetworkEngine(network, data)
 
 
+def _kind(estimator: Any) -> str:
+    """Package and class."""
+    return f"{type(estimator).__module__.split('.')[0]}.{type(estimator).__name__}"
+
+
 def _check_estimator(estimator: Any) -> None:
+    if isinstance(estimator, type):
+        raise InputError(f"{estimator.__name__} is a class; give an estimator, as {estimator.__name__}()")
     if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit") and hasattr(estimator, "predict")):
         raise InputError(
             f"{type(estimator).__name__} is no scikit-learn estimator: it needs get_params, fit and predict"
         )
+    try:
+        estimator.get_params()
+    except AttributeError as error:
+        raise SpecError(
+            f"{type(estimator).__name__} cannot be cloned, which every fit needs ({error}); its constructor must keep its parameters as "
+            "given"
+        ) from error
 
 
 def _check_answers(estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, order: bool) -> None:
@@ -108,7 +172,7 @@ def _check_no_pipeline(estimator: Any) -> None:
     )
 
 
-def _logistic(estimator: Any, data: Any) -> TrainingEngine:
+def _logistic(estimator: Any, data: Any, models: int) -> TrainingEngine:
     p = estimator.get_params()
     _demand(estimator, "l1_ratio", p.get("l1_ratio") in (0, 0.0, None))
     _demand(estimator, "penalty", p.get("penalty") in ("l2", "deprecated", "warn"))
@@ -117,13 +181,13 @@ def _logistic(estimator: Any, data: Any) -> TrainingEngine:
     C, intercept, weight = float(p["C"]), bool(p["fit_intercept"]), class_weight_of(p["class_weight"], data.classes)
     if len(data.classes) > 2:
         held = one_hot(data.labels, len(data.classes))
-        many = SoftmaxFits(data.rows, held, C=C, intercept=intercept, class_weight=weight)
+        many = SoftmaxFits(data.rows, held, C=C, intercept=intercept, class_weight=weight, tile=models)
         return SoftmaxEngine(many, data.test_rows)
-    fits = LogisticFits(data.rows, data.labels, C=C, intercept=intercept, class_weight=weight)
+    fits = LogisticFits(data.rows, data.labels, C=C, intercept=intercept, class_weight=weight, tile=models)
     return LogisticEngine(fits, data.test_rows)
 
 
-def _ridge(estimator: Any, data: Any) -> TrainingEngine:
+def _ridge(estimator: Any, data: Any, models: int) -> TrainingEngine:
     p = estimator.get_params()
     _demand(estimator, "positive", not p["positive"])
     _demand(estimator, "alpha", np.ndim(p["alpha"]) == 0)
@@ -133,16 +197,23 @@ def _ridge(estimator: Any, data: Any) -> TrainingEngine:
     weight = class_weight_of(p["class_weight"], data.classes) if isinstance(data, LabelledData) else None
     if data.rows.shape[1] < len(data.rows):
         linear = LinearRidgeFits(
-            data.rows, data.test_rows, targets, alpha=alpha, intercept=intercept, held=held, class_weight=weight
+            data.rows,
+            data.test_rows,
+            targets,
+            alpha=alpha,
+            intercept=intercept,
+            held=held,
+            class_weight=weight,
+            block=models,
         )
-        return RidgeEngine(linear, labels, classes)
+        return RidgeEngine(linear, labels, classes, models)
     with np.errstate(over="ignore"):
         kernel, cross = data.rows @ data.rows.T, data.test_rows @ data.rows.T
     fits = RidgeFits(kernel, cross, targets, alpha=alpha, intercept=intercept, held=held, class_weight=weight)
-    return RidgeEngine(fits, labels, classes)
+    return RidgeEngine(fits, labels, classes, models)
 
 
-def _kernel_ridge(estimator: Any, data: Any) -> TrainingEngine:
+def _kernel_ridge(estimator: Any, data: Any, models: int) -> TrainingEngine:
     from sklearn.metrics.pairwise import pairwise_kernels
 
     p = estimator.get_params()
@@ -152,17 +223,17 @@ def _kernel_ridge(estimator: Any, data: Any) -> TrainingEngine:
     kernel = pairwise_kernels(data.rows, data.rows, metric=p["kernel"], filter_params=True, **settings)
     cross = pairwise_kernels(data.test_rows, data.rows, metric=p["kernel"], filter_params=True, **settings)
     fits = RidgeFits(kernel, cross, data.targets[:, None], alpha=float(p["alpha"]), intercept=False)
-    return RidgeEngine(fits, None, 1)
+    return RidgeEngine(fits, None, 1, models)
 
 
-def _neighbours(estimator: Any, data: Any) -> TrainingEngine:
+def _neighbours(estimator: Any, data: Any, models: int) -> TrainingEngine:
     p = estimator.get_params()
     _demand(estimator, "weights", p["weights"] == "uniform")
     _demand(estimator, "metric", p["metric"] == "euclidean" or (p["metric"] == "minkowski" and p["p"] == 2))
-    return NeighbourEngine(data, int(p["n_neighbors"]))
+    return NeighbourEngine(data, int(p["n_neighbors"]), models)
 
 
-_ENGINES: dict[str, Callable[[Any, Any], TrainingEngine]] = {
+_ENGINES: dict[str, Callable[[Any, Any, int], TrainingEngine]] = {
     "sklearn.LogisticRegression": _logistic,
     "sklearn.Ridge": _ridge,
     "sklearn.RidgeClassifier": _ridge,

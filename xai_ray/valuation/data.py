@@ -46,16 +46,16 @@ def labelled(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: 
     rows, test_rows = _features(X, X_test)
     labels, test_labels = _column(y, len(rows), "y"), _column(y_test, len(test_rows), "y_test")
     names, numbers = np.unique(labels, return_inverse=True)
+    if len(names) < 2:
+        raise InputError(
+            f"all training labels are {names[0].item()!r}; valuing points for a classifier needs two classes"
+        )
     places = np.minimum(np.searchsorted(names, test_labels), len(names) - 1)
     unseen = names[places] != test_labels
     if unseen.any():
         raise InputError(
             f"y_test has the label {test_labels[unseen][0].item()!r} (test row {int(np.flatnonzero(unseen)[0])}), which no "
             "training point has; drop those test rows or add training points of that class"
-        )
-    if len(names) < 2:
-        raise InputError(
-            f"all training labels are {names[0].item()!r}; valuing points for a classifier needs two classes"
         )
     return LabelledData(
         rows, numbers.astype(np.int64), test_rows, places.astype(np.int64), tuple(str(name) for name in names)
@@ -70,7 +70,7 @@ def numeric(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: n
 
 
 def _features(X: npt.ArrayLike, X_test: npt.ArrayLike) -> tuple[Floats, Floats]:
-    rows, test_rows = _real(np.asarray(X), "X"), _real(np.asarray(X_test), "X_test")
+    rows, test_rows = _real(X, "X"), _real(X_test, "X_test")
     for name, array in (("X", rows), ("X_test", test_rows)):
         if array.ndim != 2 or 0 in array.shape:
             raise InputError(f"{name} has shape {array.shape}; it must be (rows, features), at least one of each")
@@ -82,7 +82,10 @@ def _features(X: npt.ArrayLike, X_test: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 
 def _column(labels: npt.ArrayLike, length: int, name: str) -> np.ndarray:
-    column = np.asarray(labels)
+    try:
+        column = np.asarray(labels)
+    except ValueError as error:
+        raise InputError(f"{name} must be one column of labels or numbers ({error})") from error
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if column.ndim != 1:
@@ -101,10 +104,14 @@ def _column(labels: npt.ArrayLike, length: int, name: str) -> np.ndarray:
     return column
 
 
-def _real(values: np.ndarray, name: str) -> Floats:
+def _real(values: npt.ArrayLike, name: str) -> Floats:
+    if hasattr(values, "toarray"):
+        raise InputError(f"{name} is a sparse matrix; give {name}.toarray()")
     try:
         array = np.array(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
+        if "inhomogeneous" in str(error):
+            raise InputError(f"{name} has rows of different length; every point needs the same features") from error
         raise InputError(f"{name} must hold real numbers ({error}); encode text columns first") from error
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from xai_ray.types import Coalitions, Floats, Ints, Mask
-from xai_ray.valuation.logistic import TILE, LogisticFits
+from xai_ray.valuation.logistic import LogisticFits
 from xai_ray.valuation.ridge import LinearRidgeFits, RidgeFits
-from xai_ray.valuation.softmax import SOFTMAX_TILE, SoftmaxFits
+from xai_ray.valuation.softmax import SoftmaxFits
 
 
 class TrainingEngine(Protocol):
@@ -38,11 +38,10 @@ class LogisticEngine:
     """Two classes; a coalition of one class predicts it everywhere."""
 
     name = "logistic regression by batched Newton steps"
-    tile = TILE
     chains = True
 
     def __init__(self, fits: LogisticFits, test_rows: Floats) -> None:
-        self._fits = fits
+        self._fits, self.tile = fits, fits.tile
         ones = fits.rows.shape[1] - test_rows.shape[1]
         self._test_rows = np.hstack([test_rows, np.ones((len(test_rows), ones))])
 
@@ -59,8 +58,9 @@ class LogisticEngine:
         """One fit a prefix."""
         theta = self._fits.prefix_parameters(order, lengths)
         held = np.cumsum(self._fits.held[order], axis=0)[lengths - 1] > 0
-        for start in range(0, len(lengths), TILE):
-            yield start, self._decided(theta[start : start + TILE], held[start : start + TILE])
+        for start in range(0, len(lengths), self.tile):
+            part = slice(start, start + self.tile)
+            yield start, self._decided(theta[part], held[part])
 
     def _decided(self, theta: Floats, held: Mask) -> Floats:
         return without_absent(two_columns(theta @ self._test_rows.T), held)
@@ -70,11 +70,10 @@ class SoftmaxEngine:
     """Three classes or more; a coalition of one class predicts it everywhere."""
 
     name = "softmax regression by batched Newton steps"
-    tile = SOFTMAX_TILE
     chains = False
 
     def __init__(self, fits: SoftmaxFits, test_rows: Floats) -> None:
-        self._fits = fits
+        self._fits, self.tile = fits, fits.tile
         ones = fits.rows.shape[1] - test_rows.shape[1]
         self._test_rows = np.hstack([test_rows, np.ones((len(test_rows), ones))])
 
@@ -98,9 +97,9 @@ class RidgeEngine:
     predicts it everywhere.
     """
 
-    def __init__(self, fits: RidgeFits | LinearRidgeFits, labels: Ints | None, classes: int) -> None:
+    def __init__(self, fits: RidgeFits | LinearRidgeFits, labels: Ints | None, classes: int, tile: int) -> None:
         self.name = "ridge, prefixes from Cholesky factors"
-        self.tile = TILE if isinstance(fits, LinearRidgeFits) else 16
+        self.tile = tile
         # Balanced weights change with every prefix, and then no factor serves two of them.
         self.chains = not isinstance(fits.class_weight, str)
         self._fits = fits

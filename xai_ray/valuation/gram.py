@@ -9,7 +9,7 @@ import numpy as np
 from xai_ray.errors import InputError
 from xai_ray.types import Floats, Ints
 
-_LARGEST = 1 << 24
+LARGEST_TABLE = 1 << 24
 """Entries of the table of column products; above it each Gram matrix is formed by itself."""
 
 
@@ -27,7 +27,12 @@ class WeightedGram:
             raise InputError("products of the features overflow; scale the features")
         self.rows = rows
         upper = np.triu_indices(d)
-        self._products = rows[:, upper[0]] * rows[:, upper[1]] if n * len(upper[0]) <= _LARGEST else None
+        self._products: Floats | None = None
+        if n * len(upper[0]) <= LARGEST_TABLE:
+            self._products = rows[:, upper[0]]
+            self._products *= rows[:, upper[1]]
+            # Read-only arrays are shared by the workers of a node.
+            self._products.setflags(write=False)
         self._place = np.empty((d, d), dtype=np.int64)
         self._place[upper] = self._place.T[upper] = np.arange(len(upper[0]))
 
@@ -44,5 +49,9 @@ class WeightedGram:
         """
         t = weights.shape[1]
         if self._products is None:
-            return (self.rows[:t].T * weights[:, None, :]) @ self.rows[:t]
+            # One at a time: all weighted rows at once would take the memory of b copies of the data, and gain nothing.
+            rows, out = self.rows[:t], np.empty((len(weights), self.rows.shape[1], self.rows.shape[1]))
+            for place, row in enumerate(weights):
+                np.matmul(rows.T * row, rows, out=out[place])
+            return out
         return (weights @ self._products[:t]).take(self._place, axis=1)

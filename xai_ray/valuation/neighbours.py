@@ -17,18 +17,20 @@ class NeighbourEngine:
     """Votes of the min(k, |S|) nearest points (Euclidean); tied points by their number, tied classes to the first."""
 
     name = "nearest neighbours from one sort"
-    tile = 16
     chains = False
 
-    def __init__(self, data: LabelledData, k: int) -> None:
+    def __init__(self, data: LabelledData, k: int, tile: int) -> None:
         if k < 1:
             raise SpecError(f"k is the number of neighbours, at least 1; got {k}")
         distances = cdist(data.test_rows, data.rows, "sqeuclidean")
         if not np.isfinite(distances).all():
             raise InputError("distances overflow; scale the features")
-        self._k = k
+        self._k, self.tile = k, tile
         self._order = np.argsort(distances, axis=1, kind="stable")
         self._held = one_hot(data.labels, len(data.classes))[self._order]
+        # Read-only arrays are shared by the workers of a node.
+        self._order.setflags(write=False)
+        self._held.setflags(write=False)
 
     def decisions(self, coalitions: Coalitions) -> Floats:
         """Logarithms of the votes, shape (tile, m, C); of an empty coalition 0."""

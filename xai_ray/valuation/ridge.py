@@ -22,8 +22,8 @@ from xai_ray.valuation.class_weights import ClassWeight, member_weights
 from xai_ray.valuation.gram import WeightedGram
 
 _BLOCK = 64
-"""Points that join between two linear systems. Fixed, as it decides the rounding."""
-_ENTRIES = 1 << 22
+"""Points that join between two linear systems, unless a game is given less memory; it decides the rounding."""
+ENTRIES = 1 << 22
 """Predictions held at a time. Fixed, so that cumulative sums are cut at the same prefixes on every machine."""
 
 
@@ -48,6 +48,9 @@ class RidgeFits:
         if not (np.isfinite(kernel).all() and np.isfinite(cross).all()):
             raise InputError("products of the features overflow; scale the features")
         self.kernel, self.cross, self.targets = kernel, cross, targets
+        # Read-only arrays are shared by the workers of a node.
+        for array in (kernel, cross):
+            array.setflags(write=False)
         self.alpha, self.intercept = float(alpha), intercept
         self.class_weight: ClassWeight = class_weight
         self._held = np.zeros((len(targets), 0)) if held is None else held
@@ -84,7 +87,7 @@ class RidgeFits:
         q = self.targets.shape[1]
         labels, test = whitened[:, : q + 1], whitened[:, q + 1 :]
         sums = np.cumsum(labels * labels[:, q:], axis=0)
-        rows = max(1, _ENTRIES // (test.shape[1] * (q + 1)))
+        rows = max(1, ENTRIES // (test.shape[1] * (q + 1)))
         before = np.zeros((test.shape[1], q + 1))
         for start in range(0, len(order), rows):
             flat = test[start : start + rows, :, None] * labels[start : start + rows, None, :]
@@ -111,8 +114,11 @@ class LinearRidgeFits:
         intercept: bool,
         held: Floats | None = None,
         class_weight: ClassWeight = None,
+        block: int | None = None,
     ) -> None:
+        """`block` points join between two linear systems of `prefixes`, 64 if left out; rounding depends on it."""
         check_alpha(alpha)
+        self._block = _BLOCK if block is None else block
         ones = 1 if intercept else 0
         self._intercept, self._alpha = intercept, float(alpha)
         self.class_weight: ClassWeight = class_weight
@@ -124,7 +130,9 @@ class LinearRidgeFits:
             self.penalty[-1] = 0.0
         self.targets = targets
         self._gram = WeightedGram(self.rows)
+        self.rows.setflags(write=False)
         self._moments = (self.rows[:, :, None] * targets[:, None, :]).reshape(len(rows), -1)
+        self._moments.setflags(write=False)
 
     def predictions(self, coalitions: Coalitions) -> Floats:
         """Predictions (c, m, q); the empty coalition predicts 0. O(c d^3 + c n d^2).
@@ -148,18 +156,19 @@ class LinearRidgeFits:
         """
         roots = fixed_roots(self._held, self.class_weight)[order, None]
         joined, targets = self.rows[order] * roots, self.targets[order] * roots
-        yield 1, self._predicted(self._first_block(joined[:_BLOCK], targets[:_BLOCK], roots[:_BLOCK]))
+        step = self._block
+        yield 1, self._predicted(self._first_block(joined[:step], targets[:step], roots[:step]))
         q = targets.shape[1]
         system, moments = np.diag(self.penalty), np.zeros((joined.shape[1], q))
-        for start in range(_BLOCK, len(order), _BLOCK):
-            last, block = slice(start - _BLOCK, start), joined[start : start + _BLOCK]
+        for start in range(step, len(order), step):
+            last, block = slice(start - step, start), joined[start : start + step]
             system, moments = system + joined[last].T @ joined[last], moments + joined[last].T @ targets[last]
             solved = np.linalg.solve(system, np.hstack([moments, block.T]))
             theta, pulled = solved[:, :q], solved[:, q:]
             kernel = block @ pulled
             diagonal = np.arange(len(block))
             kernel[diagonal, diagonal] += 1.0
-            sides = np.hstack([targets[start : start + _BLOCK] - block @ theta, pulled.T])
+            sides = np.hstack([targets[start : start + step] - block @ theta, pulled.T])
             whitened = _whiten(_cholesky(kernel), sides)
             found = whitened[:, q:, None] * whitened[:, None, :q]
             found[0] += theta

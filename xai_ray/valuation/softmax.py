@@ -19,7 +19,7 @@ from xai_ray.valuation.logistic import check_penalty, gradient_scale
 from xai_ray.valuation.newton import members_told, minimise
 
 SOFTMAX_TILE = 16
-"""Models of one batch. Fixed: matrix products round differently in batches of another height."""
+"""Models of one batch, unless a game is given less memory: matrix products round differently in batches of another height."""
 _TOLERANCE = 1e-11
 _LARGEST = 1000
 """Parameters of one model: Newton solves systems of that size; from about 150 on scikit-learn's lbfgs is faster."""
@@ -31,9 +31,18 @@ class SoftmaxFits:
     """Minimisers for coalitions of n rows (n, d) with one-hot labels (n, C)."""
 
     def __init__(
-        self, rows: Floats, held: Floats, *, C: float, intercept: bool, class_weight: ClassWeight = None
+        self,
+        rows: Floats,
+        held: Floats,
+        *,
+        C: float,
+        intercept: bool,
+        class_weight: ClassWeight = None,
+        tile: int | None = None,
     ) -> None:
+        """`tile` models are one batch, SOFTMAX_TILE if left out; rounding depends on it."""
         check_penalty(C)
+        self.tile = SOFTMAX_TILE if tile is None else tile
         n, d = rows.shape
         parameters = (d + intercept) * held.shape[1]
         if parameters > _LARGEST:
@@ -42,6 +51,7 @@ class SoftmaxFits:
                 f"{_LARGEST:,}; ask for refit=True, one fit a coalition, or for RidgeClassifier"
             )
         self.rows = np.hstack([rows, np.ones((n, 1))]) if intercept else rows
+        self.rows.setflags(write=False)
         self.held, self.intercept, self.strength = held, intercept, 1.0 / C
         self.class_weight: ClassWeight = class_weight
         self.penalised = np.ones(self.rows.shape[1])
@@ -58,7 +68,7 @@ class SoftmaxFits:
     def parameters(self, coalitions: Coalitions) -> Floats:
         """Minimisers (b, C, d), or (b, C, d + 1) with the intercepts last, which sum to 0; 0 for classes not held.
 
-        Bits of a row depend on its coalition and its place modulo SOFTMAX_TILE. Raises SpecError for a row with one class or
+        Bits of a row depend on its coalition and its place modulo `tile`. Raises SpecError for a row with one class or
         none, XaiRayError naming the coalition when Newton does not converge.
         """
         few = np.flatnonzero(self.classes(coalitions).sum(axis=1) < 2)
@@ -66,15 +76,15 @@ class SoftmaxFits:
             raise SpecError(f"coalition {int(few[0])} holds points of one class or none; it has no logistic regression")
         shape = (self.held.shape[1], self.rows.shape[1])
         theta = np.empty((len(coalitions), *shape))
-        start = np.zeros((SOFTMAX_TILE, shape[0] * shape[1]))
-        for first in range(0, len(coalitions), SOFTMAX_TILE):
-            part = coalitions[first : first + SOFTMAX_TILE]
-            tile = np.ones((SOFTMAX_TILE, coalitions.shape[1]), dtype=np.bool_)
+        start = np.zeros((self.tile, shape[0] * shape[1]))
+        for first in range(0, len(coalitions), self.tile):
+            part = coalitions[first : first + self.tile]
+            tile = np.ones((self.tile, coalitions.shape[1]), dtype=np.bool_)
             tile[: len(part)] = part
-            real = np.arange(SOFTMAX_TILE) < len(part)
+            real = np.arange(self.tile) < len(part)
             problems = _Tile.of(self, tile)
             found = minimise(problems, start, real, tolerance=self._tolerance)
-            theta[first : first + SOFTMAX_TILE] = found[: len(part)].reshape(-1, *shape)
+            theta[first : first + self.tile] = found[: len(part)].reshape(-1, *shape)
         return theta
 
 

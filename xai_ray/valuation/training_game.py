@@ -6,23 +6,29 @@ Ghorbani and Zou, "Data Shapley: equitable valuation of data for machine learnin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName
+from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName, XaiRayError
 from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
-from xai_ray.valuation.choose import choose_engine, classifies, refit_engine
+from xai_ray.valuation.choose import choose_engine, classifies, engine_need, refit_engine
 from xai_ray.valuation.data import LabelledData, labelled, numeric
 from xai_ray.valuation.engine import decisions_in_tiles
 from xai_ray.valuation.exhibits import Exhibits
+from xai_ray.valuation.memory import free_memory, planned_batch
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
 from xai_ray.valuation.scores import SCORES, Score
 from xai_ray.valuation.self_check import SelfCheck
 from xai_ray.valuation.threads import library_threads
+
+_ROWS = 512
+_REFITTED = ("scikit-learn, one fit a coalition", "torch networks, one at a time")
+"""Engines that are the estimator itself."""
 
 
 class TrainingGame:
@@ -32,7 +38,11 @@ class TrainingGame:
     `empty` gives other values, one a score. A coalition of one class predicts that class everywhere. A class that a coalition
     does not hold is never predicted, and has probability 0.
 
-    Raises InputError for unusable arrays or groups, UnknownName for a score, and what `choose_engine` raises.
+    `need` is the memory that a worker takes, known before the models are made; `memory`, in bytes, cuts the batch to fit it (left
+    out: to 4 GiB as far as that can be done). Rounding depends on the batch, which is `block` and part of a job's identity.
+
+    Raises SpecError with figures where not even one model at a time fits, InputError for unusable arrays or groups, UnknownName for a
+    score, and what `choose_engine` raises.
     """
 
     stochastic = False
@@ -52,9 +62,13 @@ class TrainingGame:
         refit: bool = False,
         threads: int = 1,
         exhibits: Exhibits | None = None,
+        memory: int | None = None,
+        self_check: bool | float = True,
     ) -> None:
         """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
-        algebra may move last bits, so they belong to the game. `exhibits` is what a report shows of the points.
+        algebra may move last bits, so they belong to the game. `exhibits` is what a report shows of the points. `self_check` is the
+        difference between engine and estimator from which on jobs warn, in units of the scores; True is the larger of 0.02 and 2.5 test
+        points, False checks nothing.
         """
         self.exhibits = exhibits or Exhibits()
         self.output_names, self._scored, own = _known(scores, estimator)
@@ -79,9 +93,19 @@ class TrainingGame:
         self._estimator = estimator
         self._probabilities = any(row.probabilities for row in self._scored)
         self._order = any(row.order for row in self._scored)
+        # Workers ask for some hundred coalitions a call.
+        asked = ("coalitions", _ROWS * (len(self._data.rows) + self.n_players))
+        need = engine_need(estimator, self._data, refit=refit)
+        self.need = replace(need, parts=(*need.parts, asked))
         self._engine = choose_engine(
-            estimator, self._data, probabilities=self._probabilities, order=self._order, refit=refit
+            estimator,
+            self._data,
+            probabilities=self._probabilities,
+            order=self._order,
+            refit=refit,
+            models=planned_batch(self.need, memory, free_memory),
         )
+        self.check_tolerance = None if self.engine in _REFITTED else _tolerance(self_check, len(self._truth))
         self.block = self._engine.tile
         self.chains = self._engine.chains
         self._empty = self._empty_values(empty)
@@ -104,6 +128,11 @@ class TrainingGame:
         """The label, or the number, that each training point was given."""
         data = self._data
         return [data.classes[i] for i in data.labels] if isinstance(data, LabelledData) else data.targets.tolist()
+
+    @property
+    def memory_told(self) -> str:
+        """What a worker takes, a line for people."""
+        return self.need.told(self.block)
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Scores of c coalitions of players, shape (c, k). Raises NonFiniteValue, and XaiRayError when a fit fails."""
@@ -145,29 +174,42 @@ class TrainingGame:
     def refit_values(self, coalitions: Coalitions) -> Values:
         """Scores of c coalitions by fitting the estimator itself, shape (c, k): what the engine is to reproduce."""
         engine = refit_engine(self._estimator, self._data, probabilities=self._probabilities, order=self._order)
-        out = self._scores(engine.decisions(coalitions[:, self._owner]))
+        with library_threads(self.threads):
+            out = self._scores(engine.decisions(coalitions[:, self._owner]))
         out[~coalitions.any(axis=1)] = self._empty
         return out
+
+    def refit_differences(self, coalitions: Coalitions, values: Values) -> tuple[Floats, str]:
+        """Absolute differences of values (c, k) to those of the estimator itself, NaN for coalitions that it cannot fit (fewer points
+        than neighbours, say), and why for the first of these.
+        """
+        out, why = np.full(values.shape, np.nan), ""
+        for row in range(len(coalitions)):
+            try:
+                out[row] = np.abs(values[row] - self.refit_values(coalitions[row : row + 1])[0])
+            except XaiRayError as error:
+                why = why or str(error)
+        return out, why
 
     def self_check(self, coalitions: Coalitions) -> Floats:
         """Largest difference between the engine and the estimator itself on these coalitions, one a score, shape (k,)."""
         nothing = np.zeros(len(coalitions), dtype=np.int64)
-        return np.abs(self.values(coalitions, nothing) - self.refit_values(coalitions)).max(axis=0)
+        return np.nanmax(self.refit_differences(coalitions, self.values(coalitions, nothing))[0], axis=0, initial=0.0)
 
     def sample_check(
-        self, coalitions: Coalitions, values: Values, *, seed: int, share: float = 0.01, least: int = 8
+        self, coalitions: Coalitions, values: Values, *, seed: int, share: float = 0.01, least: int = 8, most: int = 200
     ) -> SelfCheck:
-        """Refit a random `share` of a run's coalitions (c, n), at least `least`, beside its values (c, k); by the seed alone.
+        """Refit a random `share` of a run's coalitions (c, n), `least` to `most` of them, beside its values (c, k); by the seed alone.
 
         An estimator that stops early (scikit-learn's default tolerances) differs from the minimum that an engine finds: a test point
-        or two of accuracy. Raises InputError for values of another shape, and what a fit of the estimator raises.
+        or two of accuracy. Raises InputError for values of another shape.
         """
         if values.shape != (len(coalitions), self.n_outputs):
             raise InputError(f"values have shape {values.shape}; expected {(len(coalitions), self.n_outputs)}")
-        count = min(len(coalitions), max(least, round(share * len(coalitions))))
+        count = min(len(coalitions), most, max(least, round(share * len(coalitions))))
         rows = np.sort(np.random.Generator(np.random.Philox(key=seed)).permutation(len(coalitions))[:count])
-        differences = np.abs(values[rows] - self.refit_values(coalitions[rows]))
-        return SelfCheck(self.output_names, rows.astype(np.int64), differences)
+        differences, why = self.refit_differences(coalitions[rows], values[rows])
+        return SelfCheck(self.output_names, rows.astype(np.int64), differences, why)
 
     def _scores(self, decisions: Floats) -> Values:
         out = np.stack([row.score(decisions, self._truth) for row in self._scored], axis=1)
@@ -222,6 +264,14 @@ def _known(
     return names, rows, [one.digest for one in asked if isinstance(one, OwnScore)]
 
 
+def _tolerance(given: bool | float, tests: int) -> float | None:
+    if isinstance(given, bool):
+        return max(0.02, 2.5 / tests) if given else None
+    if not (np.isfinite(given) and given >= 0):
+        raise SpecError(f"self_check is true, false, or the difference of scores from which on to warn; got {given!r}")
+    return float(given)
+
+
 def told_estimator(estimator: Any) -> str:
     """An estimator and its parameters, for the digest."""
     settings = printed(estimator if isinstance(estimator, Network) else estimator.get_params())
@@ -235,7 +285,11 @@ def _players(groups: npt.ArrayLike | None, n: int) -> tuple[Ints, list[str]]:
     given = np.asarray(groups)
     if given.shape != (n,):
         raise InputError(f"groups has shape {given.shape}; it names the group of each of the {n} training points")
-    if given.dtype.kind == "f" and not np.isfinite(given).all():
-        raise InputError(f"training point {int(np.flatnonzero(~np.isfinite(given))[0])} is in no group")
-    names, owner = np.unique(given.astype(str) if given.dtype == object else given, return_inverse=True)
+    text = np.array(["" if g is None or g != g else str(g) for g in given.tolist()])
+    alone = np.flatnonzero(text == "")
+    if len(alone):
+        raise InputError(
+            f"training point {alone[0]} is in no group, {len(alone)} in all; name a group for each, or leave those points out"
+        )
+    names, owner = np.unique(text if given.dtype == object else given, return_inverse=True)
     return owner.astype(np.int64), [str(name) for name in names]
