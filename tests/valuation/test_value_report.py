@@ -1,13 +1,8 @@
-"""The report of training points: what is shown of them, curves, detection, methods side by side, and what is refused."""
+"""The report of training points: what is shown of them, curves, detection, methods side by side."""
 
 from __future__ import annotations
 
-import base64
-import io
-import pickle
-import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,70 +10,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from PIL import Image
 from scipy.stats import spearmanr
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import xai_ray as xr
-from xai_ray.errors import DigestMismatch, InputError, SpecError, StoreError
+from tests.valuation.report_data import DATA, LABELS, RIDGE, TEST, TEXTS, WRONG, N, Page, R, X, part_of, shapley
+from xai_ray.errors import InputError
 from xai_ray.indices.question import Question
-from xai_ray.reports.methods import agreements, methods_of, question_name
-from xai_ray.reports.training import TrainingPart, models_of_curves, training_part
-from xai_ray.valuation import TrainingGame, Valuation, detection, exhibits, knn_shapley
+from xai_ray.reports.methods import agreements, question_name
+from xai_ray.reports.training import models_of_curves
+from xai_ray.valuation import Valuation, detection, exhibits, knn_shapley
 
-R = np.random.default_rng(3)
-N, M = 30, 50
-X, TEST = R.normal(size=(N, 4)), R.normal(size=(M, 4))
-TRUE = X[:, 0] > 0
-WRONG = np.zeros(N, dtype=bool)
-WRONG[R.permutation(N)[:6]] = True
-LABELS = np.where(TRUE ^ WRONG, "yes", "<no>")
-DATA = (X, LABELS, TEST, np.where(TEST[:, 0] > 0, "yes", "<no>"))
-TEXTS = [f"<b>review</b> number {i} & more" for i in range(N)]
-IMAGES = R.random((N, 6, 5))
-RIDGE = RidgeClassifier(alpha=0.5)
-
-
-@pytest.fixture(scope="module")
-def shapley() -> xr.Result:
-    return xr.value(RIDGE, *DATA, budget=3_000, seed=1)
-
-
-class Page(HTMLParser):
-    """Text, images and elements of a page, which must close."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.raw = path.read_text(encoding="utf-8")
-        self.words, self.tags, self.images = "", [], []
-        self._open: list[str] = []
-        self.feed(self.raw)
-        assert not self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag == "img":
-            self.images.append(dict(attrs)["src"] or "")
-        elif tag != "meta":
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-
-    def drawn(self) -> list[Image.Image]:
-        found = [s.split(",", 1)[1] for s in self.images if s.startswith("data:image/png")]
-        return [Image.open(io.BytesIO(base64.b64decode(one))) for one in found]
-
-
-def part_of(result: xr.Result, **given: Any) -> TrainingPart:
-    part = training_part(result, **given)
-    assert part is not None
-    return part
+__all__ = ["shapley"]
 
 
 def test_texts_stand_beside_their_values_and_are_escaped(shapley: xr.Result, tmp_path: Path) -> None:
@@ -237,7 +182,7 @@ def test_a_point_without_a_value_is_said_and_not_compared(shapley: xr.Result, tm
     page = Page(
         xr.value_report(partial, tmp_path / "r.html", flagged=WRONG, curves=2, beside={"whole": estimate.values})
     )
-    assert "Shapley has no value for 1 points yet, so it is not compared; extend the budget" in page.words
+    assert "Shapley has no value for 1 of 30 points yet, so it is not compared; extend the budget" in page.words
     assert "point 4" not in [card.name for end in part_of(partial).cards() for card in end]
     assert len(part_of(partial, beside={"whole": estimate.values}).agreements()) == 0
     part = part_of(partial, shown=exhibits(N, flagged=WRONG), beside={"whole": estimate.values}, curves=2)
@@ -308,73 +253,3 @@ def test_closed_forms_have_curves_too(tmp_path: Path) -> None:
     page = Page(xr.value_report(found, tmp_path / "deep" / "r.html", curves=1))
     assert "Removing points" in page.words
     assert "exact" in page.words
-
-
-def test_a_game_keeps_its_exhibits_at_home() -> None:
-    seen = exhibits(N, texts=TEXTS, images=IMAGES)
-    game = TrainingGame(RIDGE, *DATA, scores=("accuracy",), exhibits=seen)
-    assert game.digest == TrainingGame(RIDGE, *DATA, scores=("accuracy",)).digest
-    assert game.exhibits.texts == tuple(TEXTS)
-    assert game.exhibits
-    assert not pickle.loads(pickle.dumps(game.exhibits))
-    assert len(pickle.dumps(seen)) < 200
-
-
-def test_the_game_of_a_stored_result(tmp_path: Path) -> None:
-    store = str(tmp_path / "runs")
-    found = xr.value(RIDGE, *DATA, budget=300, store=store)
-    opened = xr.open_result(found.job, store)
-    with pytest.raises(SpecError, match="give value_report its game"):
-        xr.value_report(opened, tmp_path / "r.html", curves=2)
-    game = TrainingGame(RIDGE, *DATA, scores=("accuracy",))
-    again = Page(xr.value_report(opened, tmp_path / "r.html", curves=2, game=game))
-    assert "Removing points" in again.words
-    other = TrainingGame(LogisticRegression(), *DATA, scores=("accuracy",))
-    with pytest.raises(DigestMismatch, match="valued another data set or estimator"):
-        xr.value_report(opened, tmp_path / "r.html", game=other)
-    with pytest.raises(InputError, match="takes its TrainingGame"):
-        xr.value_report(opened, tmp_path / "r.html", game=RIDGE)  # type: ignore[arg-type]
-
-
-BAD: list[tuple[dict[str, Any], str]] = [
-    ({"texts": TEXTS[:-1]}, "29 texts for 30 training points"),
-    ({"texts": "a text"}, "one text a training point; got str"),
-    ({"texts": [*TEXTS[:-1], 7]}, "the text of training point 29 is 7"),
-    ({"images": IMAGES[1:]}, "29 images for 30 training points"),
-    ({"images": IMAGES.reshape(N, 30)}, r"images have shape \(30, 30\)"),
-    ({"images": IMAGES * 16}, r"floats from 0 to 1"),
-    ({"images": np.where(IMAGES > 0.9, np.nan, IMAGES)}, "floats from 0 to 1"),
-    ({"images": (IMAGES * 255).astype(np.int64)}, "int64"),
-    ({"images": [np.zeros((2, 2)), np.zeros((3, 2))] * 15}, "differ in size"),
-    ({"flagged": WRONG[1:]}, r"flagged has shape \(29,\)"),
-    ({"flagged": ["yes"] * N}, "True or False"),
-    ({"flagged": np.full(N, 2)}, "True or False"),
-    ({"beside": {"other": np.zeros(5)}}, "'other' has values of shape"),
-    ({"beside": {"other": "high"}}, "'other' is no Result"),
-    ({"beside": {"Shapley": np.zeros(N)}}, "two methods are called 'Shapley'"),
-]
-
-
-@pytest.mark.parametrize(("given", "message"), BAD, ids=[message[:28] for _, message in BAD])
-def test_bad_input(shapley: xr.Result, tmp_path: Path, given: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        xr.value_report(shapley, tmp_path / "r.html", **given)
-    assert not (tmp_path / "r.html").exists()
-
-
-def test_other_refusals(shapley: xr.Result, tmp_path: Path) -> None:
-    smaller = xr.value(RIDGE, X[:7], LABELS[:7], *DATA[2:], method="exact")
-    with pytest.raises(InputError, match="'smaller' values 7 other players"):
-        xr.value_report(shapley, tmp_path / "r.html", beside={"smaller": smaller})
-    with pytest.raises(SpecError, match="1 to 100"):
-        xr.value_report(shapley, tmp_path / "r.html", curves=101)
-    glove = xr.explain(xr.GloveGame(3, 2), "SV", budget="exact")
-    with pytest.raises(SpecError, match="it has no training game; leave curves out"):
-        xr.value_report(glove, tmp_path / "r.html", curves=3)
-    pairs_only = xr.explain(xr.GloveGame(3, 2), "SII", order=2, budget="exact")
-    with pytest.raises(SpecError, match="has no estimate with one value a point"):
-        xr.value_report(pairs_only, tmp_path / "r.html")
-    with pytest.raises(StoreError, match="cannot write"):
-        xr.value_report(shapley, tmp_path)
-    assert [m.name for m in methods_of(shapley)] == ["Shapley"]
-    assert re.match("Trained on all 30 points, accuracy is", part_of(shapley).headline())

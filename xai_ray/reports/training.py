@@ -97,7 +97,7 @@ class TrainingPart:
             if not m.complete:
                 gone = int((~np.isfinite(m.values)).sum())
                 out.append(
-                    f"{m.name} has no value for {gone:,} {self.noun} yet, so it is not compared; extend the budget."
+                    f"{m.name} has no value for {gone:,} of {len(m.values):,} {self.noun} yet, so it is not compared; extend the budget."
                 )
         if self.curves is None:
             where = f"xai-ray report {self.result.job} --curves 10, or value_report(..., curves=10)"
