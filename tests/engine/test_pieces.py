@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.redis_server import KINDS, running
 from xai_ray.api import open_result, run_planned
 from xai_ray.build import closed_form_plan
 from xai_ray.coalitions import Pieces, Unit, from_description
@@ -195,6 +196,13 @@ def test_damage_is_named_and_computed_again(tmp_path: Any) -> None:
     assert bits(again) == bits(first)
 
 
+def test_redis_keeps_the_same_bits() -> None:
+    with running(KINDS[0]) as server:
+        found = run(a_game("share"), 96, server.url)
+        assert bits(found) == bits(run(a_game("share"), 96))
+        assert bits(run(a_game("share"), 200, server.url)) == bits(run(a_game("share"), 200))
+
+
 class Broken:
     """Sums that are not."""
 
@@ -232,5 +240,7 @@ def test_what_pieces_cannot_answer() -> None:
 def test_ray_gives_the_same_bits() -> None:
     from xai_ray.engine import RayEngine
 
-    for fold in ("present", "share"):
-        assert bits(run(a_game(fold), 96, engine=RayEngine(actors=2))) == bits(run(a_game(fold), 96))
+    # Workers that commit by themselves.
+    with running(KINDS[0]) as server:
+        found = run(a_game(), 96, server.url, engine=RayEngine(actors=2))
+        assert bits(found) == bits(run(a_game(), 96))

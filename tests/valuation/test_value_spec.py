@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 import xai_ray as xr
 from tests.cli.conftest import cli
-from tests.cli.runs import Cli, environment, refused, written
+from tests.cli.runs import ROOT, Cli, environment, refused, written
 from xai_ray.stores import open_store
 
 __all__ = ["cli"]
@@ -241,6 +242,18 @@ def test_what_a_spec_needs(cli: Cli, folder: Path) -> None:
         "budget": {"evaluations": 9},
     }
     refused(cli, 2, ["game.estimator: this key is needed", "game.scores: this"], "check", written(folder, bare))
+
+
+def test_the_job_that_comes_along_finds_wrong_labels(cli: Cli, folder: Path) -> None:
+    text = (ROOT / "jobs" / "value_oob.toml").read_text().replace("evaluations = 500", "evaluations = 60")
+    (folder / "short.toml").write_text(text)
+    ended = cli("run", "short.toml", "--engine", "inline", "--store", "short", "--out", "short-out")
+    assert ended.code == 0, ended.err
+    found = pa.ipc.open_file(folder / "short-out" / "result.arrow").read_all()
+    names = [players[0] for players in found.column("players").to_pylist()]
+    wrong = np.array(["was" in name for name in names])
+    lowest = np.argsort(found.column("value").to_numpy())[: wrong.sum()]
+    assert wrong[lowest].mean() > 0.7
 
 
 def test_the_catalogue(cli: Cli) -> None:
