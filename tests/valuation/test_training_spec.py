@@ -14,15 +14,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import csv, feather, parquet
+from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier
 
 from tests.cli.conftest import cli
 from tests.cli.runs import Cli, environment, refused, written
 from xai_ray.api import explain
 from xai_ray.build import game_of
+from xai_ray.errors import InputError
 from xai_ray.spec import load, parse
 from xai_ray.training_data import Rows, held_out
 from xai_ray.valuation import TrainingGame
+from xai_ray.zoo import shifted_digits
 
 __all__ = ["cli"]
 
@@ -286,6 +289,7 @@ def test_check_says_how_models_are_trained(cli: Cli, tmp_path: Path) -> None:
 
 SLOW = """
 import os, time
+from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier
 from xai_ray.valuation.ridge import LinearRidgeFits
 
@@ -339,3 +343,33 @@ def test_the_jobs_that_come_along(name: str) -> None:
     rows = R.random((3, game.n_players)) < 0.6
     assert game.self_check(rows).max() < 2e-3
     assert game.n_players == {"value_digits": 300, "value_groups": 10}[name]
+
+
+def test_shifted_digits_are_pictures_moved_by_a_pixel() -> None:
+    data = shifted_digits(points=2_700, tests=400, flipped=0.1, seed=3)
+    plain = load_digits()
+    assert data["X"].shape == (2_700, 64)
+    assert len(data["names"]) == len(set(data["names"])) == 2_700
+    for i in (0, 1_396, 1_397, 2_699):
+        number = int(data["names"][i].split()[1])
+        down, right = (int(part) for part in data["names"][i].split("(")[1].split(")")[0].split(","))
+        padded = np.zeros((10, 10))
+        padded[1:9, 1:9] = plain.images[number] / 16.0
+        assert np.array_equal(data["X"][i].reshape(8, 8), padded[1 + down : 9 + down, 1 + right : 9 + right])
+        wrong = "was" in data["names"][i]
+        assert wrong == (data["y"][i] != plain.target[number])
+    assert sum("was" in name for name in data["names"]) == 270
+    # No test picture is among the training pictures, moved or not.
+    trained = {int(name.split()[1]) for name in data["names"]}
+    assert len(trained) == 1_397
+    with pytest.raises(InputError, match="each in 9 places"):
+        shifted_digits(points=20_000)
+
+
+def test_the_job_of_many_points_can_be_planned() -> None:
+    path = Path(__file__).parents[2] / "jobs" / "value_large.toml"
+    game = game_of(load(path), path.parent)
+    assert game.n_players == 10_000
+    assert isinstance(game, TrainingGame)
+    assert game.chains
+    assert game.need.total() < 10**9
