@@ -51,7 +51,7 @@ def orders(tag, name):
 
 CASES = [(tag, name, order) for name, row in ESTIMATORS.items() for tag in row.indices for order in orders(tag, name)]
 
-FITS = ("gp", "stacked", "odd", "proxy")
+FITS = ("gp", "stacked", "odd", "proxy", "sparse_proxy")
 """They fit a process or trees, in about a second whatever n: few and small games, in which every fold has pairs all the same."""
 
 

@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.games import smooth_table
-from xai_ray.coalitions import Strata
-from xai_ray.coalitions.exhaustive import pack
-from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import NotEnoughSamples, SpecError
 from xai_ray.estimators import Ask, Pool, Stop, plan
-from xai_ray.estimators.observed import Observed
-from xai_ray.estimators.table import build
-from xai_ray.indices import Question, exact, resolve
+from xai_ray.indices import Question
 
 PLANTED = {(0, 1): 2.0, (5, 40): -1.5, (17, 90): 1.0, (33, 34): -2.0, (60, 118): 1.5}
 TRIPLE = (7, 70, 100)
@@ -50,19 +44,6 @@ def test_sets_of_every_size_up_to_the_order_have_their_own_list():
     assert sizes == sorted(sizes)
     assert TRIPLE in found.coalitions
     assert 1 <= sizes.count(3) < 120 * 119 * 118 / 6 / 100
-
-
-def test_listed_sets_are_exact_where_the_strata_ran_out():
-    n, table = 6, smooth_table(6, outputs=2, seed=6)
-    design = Strata(n, 1, uniform_law(n), edges=1)
-    question = resolve(Question("SII"), n)
-    draw = design.draw(0, design.capacity)
-    found = build("sparse_proxy", question, design).finish(Observed({0: (draw, table[pack(draw.coalitions)])}))
-    truth = exact(table, question)
-    at = [truth.coalitions.index(pair) for pair in found.coalitions]
-    assert at
-    np.testing.assert_allclose(found.values, truth.values[at], atol=1e-9)
-    assert (found.std_errors == 0).all()
 
 
 def test_a_game_without_interactions_is_said_to_show_none():

@@ -11,7 +11,7 @@ After ProxySPEX (Butler et al., NeurIPS 2025), which reads a sparse set of inter
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 
 import numpy as np
@@ -56,6 +56,9 @@ class SparseProxy(KeepsRows):
         n = self.design.n_players
         drawn = partial.rows() if partial.parts else None
         rows = None if drawn is None else SizedRows.of(drawn, self.design)
+        if rows is not None and rows.exhausted:
+            # Everything is known then, and a list would leave out what is exact.
+            return replace(proxy.make(self.question, self.design).finish(partial), estimator=self.name)
         if drawn is None or rows is None or len(rows.pairs.stratum) < FOLDS:
             raise NotEnoughSamples(f"sparse_proxy needs {minimum(self.question, n)} evaluations; extend the budget")
         fitted = corrected("proxy", drawn, rows, self.design.stochastic, proxy.trees)
