@@ -48,7 +48,9 @@ def test_the_levels_of_all_looks_spend_the_error_once():
     assert level(2) > level(1) > 0.95
 
 
-@pytest.mark.parametrize("rule", [StdErrorBelow(1e9), RelativeErrorBelow(0.99), TopSettled(1), BottomSettled(1), RankingSettled(1.0)])
+@pytest.mark.parametrize(
+    "rule", [StdErrorBelow(1e9), RelativeErrorBelow(0.99), TopSettled(1), BottomSettled(1), RankingSettled(1.0)]
+)
 def test_what_is_missing_is_never_precise(rule):
     assert rule.judge(given([3.0, 2.0, 1.0], 1e-9), 1).met
     for values, errors in [([3.0, np.nan, 1.0], [1e-9, np.nan, 1e-9]), ([3.0, 2.0, 1.0], [1e-9, np.nan, 1e-9])]:
@@ -79,7 +81,9 @@ def test_bottom_is_the_top_of_the_other_end():
     for count in (1, 3):
         for _ in range(50):
             values, errors = R.normal(size=6), np.abs(R.normal(size=6)) * 0.1
-            up, down = (rule(count).judge(given(v, errors), 2) for rule, v in ((TopSettled, -values), (BottomSettled, values)))
+            up, down = (
+                rule(count).judge(given(v, errors), 2) for rule, v in ((TopSettled, -values), (BottomSettled, values))
+            )
             assert (up.met, up.found) == (down.met, down.found)
     assert BottomSettled(1).judge(given([9.0, 8.99, 0.0], 0.1), 1).met
     assert not TopSettled(1).judge(given([9.0, 8.99, 0.0], 0.1), 1).met
