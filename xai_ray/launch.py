@@ -290,6 +290,7 @@ def with_points(found: Result, store: Store) -> Result:
     """
     from xai_ray.build import game_of
     from xai_ray.reports.training import values_training_points
+    from xai_ray.valuation.pieces import ValuationGame
 
     manifest = store.manifest(found.job)
     if manifest.document.get("spec") is None or not values_training_points(found):
@@ -303,4 +304,13 @@ def with_points(found: Result, store: Store) -> Result:
         raise InputError(
             f"{error}; --no-data reports from the store alone, without texts, pictures and curves"
         ) from None
-    return replace(found, game=game)
+    return replace(found, game=_shown(*spec_of(manifest)) if isinstance(game, ValuationGame) else game)
+
+
+def _shown(spec: Spec, base: Path) -> Any:
+    from xai_ray.training_games import shown_game
+    from xai_ray.training_spec import TrainingGameSpec
+
+    assert isinstance(spec.game, TrainingGameSpec)
+    assert spec.value is not None
+    return shown_game(spec.game, spec.value, spec.compute, base)

@@ -54,7 +54,7 @@ ARGUMENTS: list[tuple[str, list[str], int, list[str]]] = [
     ("order", ["result", "{job}", "--ask", "SII", "--order", "99"], 2, ["at least 99 players"]),
     ("unit", ["replay", "{job}", "--unit", "99"], 2, ["units 0..0"]),
     ("negative unit", ["replay", "{job}", "--unit", "-1"], 2, ["units 0..0"]),
-    ("smaller budget", ["extend", "{job}", "--evaluations", "3"], 2, ["64 coalitions", "nothing to extend"]),
+    ("smaller budget", ["extend", "{job}", "--evaluations", "3"], 2, ["all 64", "nothing to extend"]),
     ("no budget", ["extend", "{job}"], 2, ["--evaluations"]),
     ("precision", ["extend", "{job}", "--evaluations", "99", "--std-error", "-1"], 2, ["--std-error", "positive"]),
     ("nan precision", ["extend", "{job}", "--evaluations", "99", "--std-error", "nan"], 2, ["--std-error", "positive"]),

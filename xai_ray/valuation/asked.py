@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xai_ray.errors import SpecError
+from xai_ray.errors import SpecError, XaiRayError
 from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.valuation.choose import classifies
 from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
@@ -14,6 +14,9 @@ from xai_ray.valuation.exhibits import Exhibits
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
 from xai_ray.valuation.training_game import TrainingGame, told_estimator
+
+MOST_SHOWN = 20_000
+"""Points up to which a report makes the game of a method that has none, for the points themselves and for curves."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,18 @@ class Asked:
             memory=self.memory,
             self_check=self.self_check,
         )
+
+    def shown(self) -> TrainingGame | None:
+        """The game for a report of values that were found without one, or None: no estimator or test rows, or more points than a page
+        is worth making one for.
+        """
+        if self.estimator is None or self.X_test is None or len(self.y) > MOST_SHOWN:
+            return None
+        try:
+            return self.game()
+        except XaiRayError:
+            # An estimator of a method's own, as radius neighbours without a score that suits them.
+            return None
 
     def network(self) -> Network:
         """The estimator where it is a network of plain gradient descent. Raises SpecError."""
