@@ -154,7 +154,7 @@ def test_signs_come_from_seed_and_place_alone() -> None:
         ({"data": (np.ones((4, 4)), np.ones(4))}, InputError, "one class number a sample"),
         ({"data": (np.full((4, 4), 1e300), np.array([0, 1, 2, 0]))}, NonFiniteValue, "checkpoint 0"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )
 def test_bad_input_is_refused(changes: dict, kind: type[Exception], words: str) -> None:
     data, held = problem()
