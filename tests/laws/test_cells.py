@@ -289,3 +289,27 @@ def test_bare_cells_that_are_all_missing_name_the_budget_that_meets_them():
     need = svarmiq.meeting_all(resolve(question, n), n)
     with pytest.raises(NotEnoughSamples, match=f"about {need:,} evaluations"):
         answer(smooth_table(n), question, "svarmiq", ESTIMATORS["svarmiq"].minimum(resolve(question, n), n), 0)
+
+
+def test_a_coalition_that_is_drawn_by_chance_does_not_stand_for_thousands():
+    """Airport of 150 players: interactions are small and of one sign, and the pairs whose own coalition was drawn come out like others."""
+    n = 150
+    costs = 1.0 + (np.arange(n) * 37 % n) / n
+    question = Question("SII")
+    planned = plan([Ask(question, "cells")], n, 1_500, 0)
+    draw = planned.design.draw(0, planned.draws)
+    values = np.where(draw.coalitions, costs, 0.0).max(axis=1)[:, None]
+    found = Pool(planned.design, planned.draws, values).answer(question, "cells")
+    steps = np.diff(np.r_[0.0, np.sort(costs)])
+    # The interaction of a step with r players above it: -step / (r - 1) for two of them.
+    above = n - np.arange(n)
+    shared = np.cumsum(np.where(above > 1, -steps / np.maximum(above - 1, 1), 0.0))
+    rank = np.argsort(np.argsort(costs))
+    truth = np.array([shared[min(rank[i], rank[j])] for i, j in found.coalitions])
+    hit = {tuple(np.flatnonzero(row)) for row in draw.coalitions if row.sum() == 2}
+    drawn = np.array([pair in hit for pair in found.coalitions])
+    off = np.abs(found.values[:, 0] - truth)
+    assert drawn.sum() > 5
+    assert off[drawn].mean() < 3 * off[~drawn].mean()
+    low, high = found.intervals()
+    assert ((low[:, 0] <= truth) & (truth <= high[:, 0])).mean() > 0.9

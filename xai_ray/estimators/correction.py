@@ -19,6 +19,7 @@ import numpy as np
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.cell_sums import differences, row_weights, subset_sums
 from xai_ray.estimators.residual_moments import variance
+from xai_ray.estimators.seldom import kept_shares
 from xai_ray.estimators.shrinking import Shrinking, reference_sets
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.surrogate import Fitter, Surrogate
@@ -42,19 +43,21 @@ class Corrected:
         """Values with the whole correction and standard errors for sets (c, s) of s = 0..3 ascending players, each of shape (c, R, k),
         in units of v. NaN where a column reads a size of which nothing was drawn.
         """
-        surrogate, correction, error = self._parts(readout, sets)
+        surrogate, correction, error = self._parts(readout, sets, whole=True)
         return surrogate + correction, error
 
     def read_shrunk(self, readout: Readout, sets: Ints, reference: Ints | None = None) -> tuple[Floats, Floats]:
-        """The same with the correction drawn towards zero for sets of two and more, by what it is at the `reference` sets (c', s); left
-        out, at all sets or at 2,000 of many. See `shrinking`.
+        """The same with the correction drawn towards zero for sets of two and more: that of cells that are seldom drawn (`seldom`), and
+        all of it by what it is at the `reference` sets (c', s); left out, at all sets or at 2,000 of many (`shrinking`).
         """
         if readout.size < 2:
             return self.read(readout, sets)
         if reference is None:
             reference = reference_sets(self.rows.n_players, readout.size)
         every = np.array_equal(reference, sets)
-        surrogate, correction, error = self._parts(readout, sets if every else np.concatenate([reference, sets]))
+        surrogate, correction, error = self._parts(
+            readout, sets if every else np.concatenate([reference, sets]), whole=False
+        )
         first = slice(len(reference))
         each = np.array([one.read(readout, reference) for one in self.surrogates])
         spread = (FOLDS - 1) / FOLDS * ((each - each.mean(axis=0)) ** 2).sum(axis=0)
@@ -63,15 +66,18 @@ class Corrected:
         kept, left = shrinking.apply(correction[asked], error[asked])
         return surrogate[asked] + kept, left
 
-    def _parts(self, readout: Readout, sets: Ints) -> tuple[Floats, Floats, Floats]:
+    def _parts(self, readout: Readout, sets: Ints, *, whole: bool) -> tuple[Floats, Floats, Floats]:
         """The surrogate's own answer, the correction, and its standard error, each of shape (c, R, k)."""
         surrogate = np.mean([surrogate.read(readout, sets) for surrogate in self.surrogates], axis=0)
         if readout.size == 0:
             surrogate += readout.weights.sum(axis=1)[:, None] * self.rows.empty
-        weights = row_weights(readout)
+        weights = spread = row_weights(readout)
+        if not whole:
+            kept, noise = kept_shares(self.rows, readout.size)
+            weights, spread = weights * kept, weights * noise
         correction = np.zeros_like(surrogate)
         self._add_residuals(correction, weights, sets)
-        error = np.sqrt(variance(self.rows, self.held_out, weights, sets))
+        error = np.sqrt(variance(self.rows, self.held_out, spread, sets))
         missing = ((weights != 0).any(axis=1) & (self.rows.drawn == 0)).any(axis=1)
         correction[:, missing] = error[:, missing] = np.nan
         return surrogate, correction, error
