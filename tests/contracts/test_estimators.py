@@ -44,6 +44,9 @@ def test_contract(tag, name, data, table, seed):
     try:
         check_estimator(lambda d: build(name, question, d), design, draws, table, cut)
     except NotEnoughSamples:
+        # A list may be empty, as of a game that is zero everywhere.
+        if not full and ESTIMATORS[name].sparse:
+            return
         # Means of cells alone are missing where a cell is, which few draws leave to chance.
         if full or name != "svarmiq":
             raise
