@@ -253,3 +253,11 @@ def test_closed_forms_have_curves_too(tmp_path: Path) -> None:
     page = Page(xr.value_report(found, tmp_path / "deep" / "r.html", curves=1))
     assert "Removing points" in page.words
     assert "exact" in page.words
+
+
+def test_values_that_share_out_no_score_are_not_summed_up(tmp_path: Path) -> None:
+    found = xr.value(KNeighborsClassifier(3), *DATA, method="data_oob", budget=128)
+    page = Page(xr.value_report(found, tmp_path / "r.html", curves=1))
+    n = len(found.players)
+    assert f"What {n} points are worth by Data-OOB, in units of accuracy out of bag. The least useful is" in page.words
+    assert "Trained on all" not in page.words

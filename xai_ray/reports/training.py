@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_ray.errors import SpecError
+from xai_ray.indices import INDICES
 from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.methods import Method, agreements, lowest_first, methods_of
 from xai_ray.reports.point_cards import Card, card_decimals, cards
@@ -51,9 +52,12 @@ class TrainingPart:
         start, end = (float(v) for v in result.ends[:, 0])
         order = lowest_first(values)
         n, score = len(result.players), result.outputs[0]
-        said = f"Trained on all {n:,} {self.noun}, {score} is {end:.4g}; on none of them it is {start:.4g}.".replace(
-            " -", " −"
-        )
+        if estimate.question.index in INDICES:
+            said = f"Trained on all {n:,} {self.noun}, {score} is {end:.4g}; on none of them it is {start:.4g}."
+            said = said.replace(" -", " −")
+        else:
+            # Such values share out no score: their sum means nothing.
+            said = f"What {n:,} {self.noun} are worth by {estimate.question.index}, in units of {score}."
         if not len(order):
             return said
         lowest, highest = self.cards()

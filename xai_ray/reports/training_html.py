@@ -78,7 +78,7 @@ def _curves(part: TrainingPart, drawn: Callable[[Axes], str]) -> list[Figure]:
         return []
     names, noun = [m.name for m in part.methods if m.complete], part.noun
     score = part.curves.scores[0]
-    told = f"Scores ({score}) are on the test points that the values were computed with. All curves: {part.curves.models:,} models."
+    told = f"Scores ({score}) are on the job's test points, which most methods value points by. All curves: {part.curves.models:,} models."
     left = len(names) - SHOWN
     more = f" {left} more method{'s' * (left > 1)} in the table." if left > 0 else ""
     return [
