@@ -32,7 +32,7 @@ NEED = Need((("data", 100), ("kernel matrix", 900)), 50, 64, "take fewer points"
 def test_what_is_stated_is_what_is_taken() -> None:
     # Freed arrays go back at once, so that one game's peak is not another's.
     settings = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    program = Path(__file__).with_name("memory_peaks.py")
+    program = Path(__file__).parents[2] / "benchmarks" / "valuation_memory.py"
     done = subprocess.run(
         [sys.executable, str(program)], check=False, env={**os.environ, **settings}, capture_output=True, text=True
     )

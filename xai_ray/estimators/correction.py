@@ -43,8 +43,8 @@ class Corrected:
         """Values with the whole correction and standard errors for sets (c, s) of s = 0..3 ascending players, each of shape (c, R, k),
         in units of v. NaN where a column reads a size of which nothing was drawn.
         """
-        surrogate, correction, error = self._parts(readout, sets, whole=True)
-        return surrogate + correction, error
+        correction, error = self._correction(readout, sets, whole=True)
+        return self.by_fold(readout, sets).mean(axis=0) + correction, error
 
     def read_shrunk(self, readout: Readout, sets: Ints, reference: Ints | None = None) -> tuple[Floats, Floats]:
         """The same with the correction drawn towards zero for sets of two and more: that of cells that are seldom drawn (`seldom`), and
@@ -55,32 +55,33 @@ class Corrected:
         if reference is None:
             reference = reference_sets(self.rows.n_players, readout.size)
         every = np.array_equal(reference, sets)
-        surrogate, correction, error = self._parts(
-            readout, sets if every else np.concatenate([reference, sets]), whole=False
-        )
-        first = slice(len(reference))
-        each = np.array([one.read(readout, reference) for one in self.surrogates])
-        spread = (FOLDS - 1) / FOLDS * ((each - each.mean(axis=0)) ** 2).sum(axis=0)
-        shrinking = Shrinking.of(correction[first], error[first], spread)
+        both = sets if every else np.concatenate([reference, sets])
+        correction, error = self._correction(readout, both, whole=False)
+        surrogates, first = self.by_fold(readout, both), slice(len(reference))
+        shrinking = Shrinking.of(correction[first], error[first], jackknife_errors(surrogates[:, first]) ** 2)
         asked = slice(None) if every else slice(len(reference), None)
         kept, left = shrinking.apply(correction[asked], error[asked])
-        return surrogate[asked] + kept, left
+        return surrogates[:, asked].mean(axis=0) + kept, left
 
-    def _parts(self, readout: Readout, sets: Ints, *, whole: bool) -> tuple[Floats, Floats, Floats]:
-        """The surrogate's own answer, the correction, and its standard error, each of shape (c, R, k)."""
-        surrogate = np.mean([surrogate.read(readout, sets) for surrogate in self.surrogates], axis=0)
+    def by_fold(self, readout: Readout, sets: Ints) -> Floats:
+        """The surrogates' own indices of sets (c, s), shape (folds, c, R, k)."""
+        out = np.array([surrogate.read(readout, sets) for surrogate in self.surrogates])
         if readout.size == 0:
-            surrogate += readout.weights.sum(axis=1)[:, None] * self.rows.empty
+            out += readout.weights.sum(axis=1)[:, None] * self.rows.empty
+        return out
+
+    def _correction(self, readout: Readout, sets: Ints, *, whole: bool) -> tuple[Floats, Floats]:
+        """What is added to the surrogates' mean, and the standard error, each of shape (c, R, k)."""
         weights = spread = row_weights(readout)
         if not whole:
             kept, noise = kept_shares(self.rows, readout.size)
             weights, spread = weights * kept, weights * noise
-        correction = np.zeros_like(surrogate)
+        correction = np.zeros((len(sets), len(weights), self.weighted.shape[1]))
         self._add_residuals(correction, weights, sets)
         error = np.sqrt(variance(self.rows, self.held_out, spread, sets))
         missing = ((weights != 0).any(axis=1) & (self.rows.drawn == 0)).any(axis=1)
         correction[:, missing] = error[:, missing] = np.nan
-        return surrogate, correction, error
+        return correction, error
 
     def _add_residuals(self, values: Floats, weights: Floats, sets: Ints) -> None:
         for r, column in enumerate(weights):
@@ -88,6 +89,11 @@ class Corrected:
             residual = self.weighted[here]
             columns = [d[self.rows.sizes[here], None] * residual for d in differences(column)]
             values[:, r] += sum(subset_sums(self.rows.coalitions[here], columns, sets))
+
+
+def jackknife_errors(by_fold: Floats) -> Floats:
+    """Standard errors of the mean over folds (folds, ...), by Efron and Stein (1981)."""
+    return np.sqrt((FOLDS - 1) / FOLDS * ((by_fold - by_fold.mean(axis=0)) ** 2).sum(axis=0))
 
 
 def cross_fit(rows: SizedRows, fitter: Fitter) -> Corrected:

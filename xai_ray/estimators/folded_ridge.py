@@ -78,7 +78,7 @@ def leave_out(
     if features.count == 0:
         trends = [trend.without(target, fold) for fold in folds]
         return ((t, features.arranged(np.zeros((0, target.shape[1])))) for t in trends)
-    if rows <= 2 * features.count and rows <= max(LARGEST_SYSTEM, features.count):
+    if rows <= min(2 * features.count, LARGEST_SYSTEM):
         return _dual(features, target, trend, folds, penalty)
     return _primal(features, target, trend, folds, penalty)
 

@@ -10,7 +10,6 @@ After ProxySPEX (Butler et al., NeurIPS 2025), which reads a sparse set of inter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import comb
 
@@ -22,6 +21,7 @@ from xai_ray.estimators import adjusted, proxy
 from xai_ray.estimators.adjusted import corrected
 from xai_ray.estimators.boosted import Boosted
 from xai_ray.estimators.cell_means import read_means
+from xai_ray.estimators.correction import Corrected, jackknife_errors
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.leaves import Leaves
@@ -29,7 +29,6 @@ from xai_ray.estimators.observed import KeepsRows, Observed
 from xai_ray.estimators.readouts import asked_sets, exhausted_strata, read_strata, single_context, strata_law
 from xai_ray.estimators.shrinking import EFFICIENT
 from xai_ray.estimators.sized import FOLDS, SizedRows
-from xai_ray.estimators.surrogate import Surrogate
 from xai_ray.estimators.tree_reads import touch
 from xai_ray.estimators.whole import assemble
 from xai_ray.indices import Question, Readout
@@ -54,42 +53,46 @@ class SparseProxy(KeepsRows):
     def finish(self, partial: Observed) -> Estimate:
         """Trees, the sets they hold, corrections. Raises NotEnoughSamples when no set is found or a size was not drawn."""
         n = self.design.n_players
-        drawn = partial.rows() if partial.parts else None
-        rows = None if drawn is None else SizedRows.of(drawn, self.design)
-        if rows is not None and rows.exhausted:
+        few = NotEnoughSamples(f"sparse_proxy needs {minimum(self.question, n)} evaluations; extend the budget")
+        if not partial.parts:
+            raise few
+        drawn = partial.rows()
+        rows = SizedRows.of(drawn, self.design)
+        if rows.exhausted:
             # Everything is known then, and a list would leave out what is exact.
             return replace(proxy.make(self.question, self.design).finish(partial), estimator=self.name)
-        if drawn is None or rows is None or len(rows.pairs.stratum) < FOLDS:
-            raise NotEnoughSamples(f"sparse_proxy needs {minimum(self.question, n)} evaluations; extend the budget")
+        if len(rows.pairs.stratum) < FOLDS:
+            raise few
         fitted = corrected("proxy", drawn, rows, self.design.stochastic, proxy.trees)
 
         def listed(readout: Readout) -> Ints:
             if readout.size < 2:
                 return asked_sets(self.question, n, readout.size)
-            return found_sets(fitted.surrogates, readout)
+            return found_sets(fitted, readout)
 
         def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
             if single_context(readout):
                 return read_means(rows, readout, sets, self.design.stochastic)
             values, errors = fitted.read_shrunk(readout, sets, sets)
-            return values, errors if readout.size < 2 else _widened(fitted.surrogates, readout, sets, errors)
+            return values, errors if readout.size < 2 else _widened(fitted, readout, sets, errors)
 
         return assemble(self.question, self.name, rows, read, listed)
 
 
-def found_sets(surrogates: Sequence[Surrogate], readout: Readout) -> Ints:
+def found_sets(fitted: Corrected, readout: Readout) -> Ints:
     """Sets (c, s), ascending, that leaves of a majority of the surrogates hold, and of which the surrogates' mean is at least half its
     jackknife error over folds, for any output and context. Raises NotEnoughSamples for none.
     """
     each = [
         np.unique(np.concatenate([_held(parts[-1], readout) for parts in surrogate.parts()]), axis=0)
-        for surrogate in surrogates
+        for surrogate in fitted.surrogates
         if isinstance(surrogate, Boosted)
     ]
     sets, folds = np.unique(np.concatenate(each), axis=0, return_counts=True)
     sets = sets[folds >= MAJORITY]
-    mean, error = _over_folds(surrogates, readout, sets)
-    sets = sets[((np.abs(mean) >= CLEAR * error) & (mean != 0)).any(axis=(1, 2))]
+    by_fold = fitted.by_fold(readout, sets)
+    mean = by_fold.mean(axis=0)
+    sets = sets[((np.abs(mean) >= CLEAR * jackknife_errors(by_fold)) & (mean != 0)).any(axis=(1, 2))]
     if not len(sets):
         raise NotEnoughSamples(
             f"sparse_proxy: no set of {readout.size} players is in the trees of {MAJORITY} of {FOLDS} folds: either the players of this "
@@ -98,20 +101,13 @@ def found_sets(surrogates: Sequence[Surrogate], readout: Readout) -> Ints:
     return sets
 
 
-def _widened(surrogates: Sequence[Surrogate], readout: Readout, sets: Ints, errors: Floats) -> Floats:
+def _widened(fitted: Corrected, readout: Readout, sets: Ints, errors: Floats) -> Floats:
     """Standard errors with that of the surrogate added, of which a listed set has more than its share, the more of them were left out;
     exact values stay exact.
     """
     left_out = 1.0 - len(sets) / comb(readout.n_players, readout.size)
-    own = np.sqrt(EFFICIENT * left_out) * _over_folds(surrogates, readout, sets)[1]
+    own = np.sqrt(EFFICIENT * left_out) * jackknife_errors(fitted.by_fold(readout, sets))
     return np.where(errors == 0, 0.0, np.hypot(errors, own))
-
-
-def _over_folds(surrogates: Sequence[Surrogate], readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
-    """Mean of the surrogates' own indices and its jackknife error (Efron, Stein 1981), each of shape (c, R, k)."""
-    read = np.array([surrogate.read(readout, sets) for surrogate in surrogates])
-    mean = read.mean(axis=0)
-    return mean, np.sqrt((FOLDS - 1) / FOLDS * ((read - mean) ** 2).sum(axis=0))
 
 
 def _held(leaves: Leaves, readout: Readout) -> Ints:
