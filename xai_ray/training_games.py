@@ -34,12 +34,6 @@ def valued_game(game: TrainingGameSpec, value: ValueSpec, compute: Compute, seed
     return _built(game, lambda: valuation_game(_asked(value.method, game, compute, seed, base, tests), value.settings))
 
 
-def shown_game(game: TrainingGameSpec, value: ValueSpec, compute: Compute, base: Path) -> TrainingGame | None:
-    """The game of a report of a method that has none; see `Asked.shown`."""
-    tests = CLOSED_FORMS[value.method].tests
-    return _built(game, lambda: _asked(value.method, game, compute, 0, base, tests).shown())
-
-
 def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, base: Path, tests: bool = True) -> Asked:
     if compute.batch is not None:
         raise SpecError("compute.batch is for models; a training game has batches of its own: leave it out")

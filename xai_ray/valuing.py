@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -133,8 +133,7 @@ def value(
         planned = closed_form_plan(game, budget, stop)
         document = {"budget": {"evaluations": planned.evaluations, **stop.document()}, "seed": seed}
         manifest = manifest_of(name, game, planned, document)
-        found = run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)
-        return replace(found, game=asked.shown())
+        return run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)
     if settings:
         raise SpecError(
             f"method {method!r} has no settings; its parameters are {', '.join(dict(row.defaults)) or 'none'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -147,7 +147,7 @@ def valuation_game(asked: Asked, settings: Mapping[str, Any]) -> ValuationGame:
             f"method {asked.method!r} does not take {', '.join(wrong)}; leave {'it' if len(wrong) == 1 else 'them'} out, or take "
             'method "shapley"'
         )
-    return row.make(asked, settled(asked.method, row, settings))
+    return replace(row.make(asked, settled(asked.method, row, settings)), asked=asked)
 
 
 def pieces_of(game: ValuationGame, budget: int | None) -> int:
