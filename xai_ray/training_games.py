@@ -54,7 +54,7 @@ def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, bas
         seed=seed,
         threads=compute.threads,
         exhibits=rows.exhibits(),
-        memory=_bound(compute),
+        memory=None if compute.memory is None else memory_bytes(compute.memory, "compute.memory"),
         self_check=game.self_check,
     )
 
@@ -67,13 +67,6 @@ def _built(game: TrainingGameSpec, make: Callable[[], Built]) -> Built:
     except (TypeError, ValueError) as error:
         # scikit-learn looks at parameters when it fits; engines look before.
         raise SpecError(f"game.parameters of {game.estimator!r}: {error}") from error
-
-
-def _bound(compute: Compute) -> int | None:
-    try:
-        return None if compute.memory is None else memory_bytes(compute.memory)
-    except ValueError as error:
-        raise SpecError(f"compute.memory = {error}") from None
 
 
 def _estimator(game: TrainingGameSpec, base: Path) -> Any:
