@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from xai_ray.engine import Engine, InlineEngine
@@ -18,6 +17,7 @@ from xai_ray.games.view import View
 from xai_ray.indices import Question
 from xai_ray.reports import Result
 from xai_ray.stores import Manifest, MemoryStore, Store, open_store
+from xai_ray.valuation.shown import shown_by
 
 
 def explain(
@@ -115,9 +115,7 @@ def run_planned(
     )
     began = time.perf_counter()
     finished = run.execute()
-    found = result_of(finished, seconds=time.perf_counter() - began, engine=type(run.engine).__name__)
-    # A model would be kept alive for nothing; training points are shown in reports.
-    return replace(found, game=game) if hasattr(game, "exhibits") else found
+    return result_of(finished, game, seconds=time.perf_counter() - began, engine=type(run.engine).__name__)
 
 
 def open_result(job: str, store: Store | str, *, partial: bool = False) -> Result:
@@ -156,8 +154,8 @@ def open_result(job: str, store: Store | str, *, partial: bool = False) -> Resul
     return result_of(finished, store=place.url)
 
 
-def result_of(finished: Finished, **facts: Any) -> Result:
-    """What a person reads, from what a run ended with. `facts` go into the provenance."""
+def result_of(finished: Finished, game: Game | None = None, **facts: Any) -> Result:
+    """What a person reads, from what a run of the game ended with. `facts` go into the provenance."""
     document = finished.manifest.document
     pool = finished.pool
     agreement = rank_agreement(finished.estimates[0], finished.convergence)
@@ -185,6 +183,8 @@ def result_of(finished: Finished, **facts: Any) -> Result:
         view=View.from_document(document["view"]) if document.get("view") else None,
         convergence=finished.convergence,
         provenance=provenance,
+        # A model would be kept alive for nothing; training points are shown in reports.
+        game=game if shown_by(game) is not None else None,
         asker=pool.answer,
     )
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from xai_ray.stores import Manifest, Store
 
 
+_WITHOUT = "--no-data (data=False) reports from the store alone"
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """Where a run works and what it writes: nothing of it is part of the answer."""
@@ -77,10 +80,7 @@ def execute(
         raise Cancelled(f"interrupted; what was committed stays, go on with: {command}") from None
     _conclude(
         finished,
-        replace(
-            result_of(finished, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
-            game=attempt.game if hasattr(attempt.game, "exhibits") else None,
-        ),
+        result_of(finished, attempt.game, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
         where,
     )
 
@@ -284,13 +284,12 @@ def write_report(found: Result, out: Path, curves: int = 0) -> Path:
 
 
 def with_points(found: Result, store: Store) -> Result:
-    """The result of a stored valuation with its training game, built from the job's spec; others as they are.
+    """The result of a stored valuation with its game, built from the job's spec; others as they are.
 
     Raises DigestMismatch when the data or the estimator changed since, InputError when they are not within reach.
     """
     from xai_ray.build import game_of
     from xai_ray.reports.training import values_training_points
-    from xai_ray.valuation.pieces import ValuationGame
 
     manifest = store.manifest(found.job)
     if manifest.document.get("spec") is None or not values_training_points(found):
@@ -299,18 +298,7 @@ def with_points(found: Result, store: Store) -> Result:
         game = game_of(*spec_of(manifest))
         check_same_game(manifest, game)
     except DigestMismatch as error:
-        raise DigestMismatch(f"{error}; --no-data reports from the store alone") from None
+        raise DigestMismatch(f"{error}; {_WITHOUT}") from None
     except SpecError as error:
-        raise InputError(
-            f"{error}; --no-data reports from the store alone, without texts, pictures and curves"
-        ) from None
-    return replace(found, game=_shown(*spec_of(manifest)) if isinstance(game, ValuationGame) else game)
-
-
-def _shown(spec: Spec, base: Path) -> Any:
-    from xai_ray.training_games import shown_game
-    from xai_ray.training_spec import TrainingGameSpec
-
-    assert isinstance(spec.game, TrainingGameSpec)
-    assert spec.value is not None
-    return shown_game(spec.game, spec.value, spec.compute, base)
+        raise InputError(f"{error}; {_WITHOUT}, without texts, pictures and curves") from None
+    return replace(found, game=game)

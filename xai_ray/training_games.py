@@ -34,12 +34,6 @@ def valued_game(game: TrainingGameSpec, value: ValueSpec, compute: Compute, seed
     return _built(game, lambda: valuation_game(_asked(value.method, game, compute, seed, base, tests), value.settings))
 
 
-def shown_game(game: TrainingGameSpec, value: ValueSpec, compute: Compute, base: Path) -> TrainingGame | None:
-    """The game of a report of a method that has none; see `Asked.shown`."""
-    tests = CLOSED_FORMS[value.method].tests
-    return _built(game, lambda: _asked(value.method, game, compute, 0, base, tests).shown())
-
-
 def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, base: Path, tests: bool = True) -> Asked:
     if compute.batch is not None:
         raise SpecError("compute.batch is for models; a training game has batches of its own: leave it out")
@@ -60,7 +54,7 @@ def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, bas
         seed=seed,
         threads=compute.threads,
         exhibits=rows.exhibits(),
-        memory=_bound(compute),
+        memory=None if compute.memory is None else memory_bytes(compute.memory, "compute.memory"),
         self_check=game.self_check,
     )
 
@@ -73,13 +67,6 @@ def _built(game: TrainingGameSpec, make: Callable[[], Built]) -> Built:
     except (TypeError, ValueError) as error:
         # scikit-learn looks at parameters when it fits; engines look before.
         raise SpecError(f"game.parameters of {game.estimator!r}: {error}") from error
-
-
-def _bound(compute: Compute) -> int | None:
-    try:
-        return None if compute.memory is None else memory_bytes(compute.memory)
-    except ValueError as error:
-        raise SpecError(f"compute.memory = {error}") from None
 
 
 def _estimator(game: TrainingGameSpec, base: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -100,7 +100,8 @@ def value(
     `OwnScore`, or several of these; left out it is accuracy or r2. `budget` counts trained models (left out: 100 permutations with their
     reverses), or what the method is made of: bootstraps, test points, permutations. `refit` fits the estimator itself once a coalition.
 
-    `memory`, bytes or a text as "8 GB", is what a worker may take: batches of models are cut to fit, and what does not fit is refused.
+    `memory`, bytes or a text as "8 GB", is what a worker may take: batches of models are cut to fit, and what does not fit is refused, as
+    are methods that have no batches to cut.
     `self_check` says whether 1 % of the trained models (8 to 200) are fitted again by the estimator itself, and may be the difference
     from which on the result warns (`provenance["self_check"]`).
 
@@ -124,7 +125,7 @@ def value(
         names,
         refit=refit,
         seed=seed,
-        memory=_bound(memory),
+        memory=None if memory is None else memory_bytes(memory, "memory"),
         self_check=self_check,
     )
     if row is None:
@@ -133,8 +134,7 @@ def value(
         planned = closed_form_plan(game, budget, stop)
         document = {"budget": {"evaluations": planned.evaluations, **stop.document()}, "seed": seed}
         manifest = manifest_of(name, game, planned, document)
-        found = run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)
-        return replace(found, game=asked.shown())
+        return run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)
     if settings:
         raise SpecError(
             f"method {method!r} has no settings; its parameters are {', '.join(dict(row.defaults)) or 'none'}"
@@ -162,13 +162,6 @@ def value(
         recompute=recompute,
         watcher=watcher,
     )
-
-
-def _bound(memory: int | str | None) -> int | None:
-    try:
-        return None if memory is None else memory_bytes(memory)
-    except ValueError as error:
-        raise SpecError(f"memory = {error}") from None
 
 
 def _several(score: Any) -> tuple[Any, ...] | None:

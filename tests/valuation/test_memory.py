@@ -72,18 +72,60 @@ def test_the_machine_refuses_but_does_not_choose() -> None:
     [(5, 5), ("8 GB", 8 * 10**9), ("1.5gib", 3 << 29), ("512 MiB", 512 << 20), ("100", 100), ("2k", 2000)],
 )
 def test_amounts(given: Any, size: int) -> None:
-    assert memory_bytes(given) == size
+    assert memory_bytes(given, "memory") == size
 
 
 @pytest.mark.parametrize("given", ["8 GiBs", "lots", "", 0, -3, True, "0 GB", "1 ib"])
 def test_what_is_no_amount(given: Any) -> None:
-    with pytest.raises(ValueError, match="amount of memory"):
-        memory_bytes(given)
+    with pytest.raises(SpecError, match=r"^compute\.memory = .*amount of memory"):
+        memory_bytes(given, "compute.memory")
 
 
 def test_sizes_in_words() -> None:
     assert [size_text(s) for s in (5, 1500, 3.2e9, 8e13, 5e15)] == ["5 B", "1.5 kB", "3.2 GB", "80 TB", "5,000 TB"]
     assert (free_memory() or 1) > 0
+
+
+def told(path: Path, text: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "cached"),
+    [
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_cached_files_of_a_container_are_free(tmp_path: Path, limit: str, used: str, cached: str) -> None:
+    groups = tmp_path / "sys" / "fs" / "cgroup"
+    assert free_memory(tmp_path) is None
+    told(tmp_path / "proc" / "meminfo", "MemTotal: 9000 kB\nMemAvailable: 4000 kB")
+    assert free_memory(tmp_path) == 4000 * 1024
+    told(groups / limit, 1_000_000)
+    told(groups / used, 900_000)
+    assert free_memory(tmp_path) == 100_000
+    stat = (groups / limit).with_name("memory.stat")
+    told(stat, f"anon 100\n{cached} 600000\nactive_file 5")
+    assert free_memory(tmp_path) == 700_000
+    told(stat, f"{cached} lots")
+    assert free_memory(tmp_path) == 100_000
+    told(groups / limit, "max")
+    assert free_memory(tmp_path) == 4000 * 1024
+
+
+@pytest.mark.parametrize("method", ["data_oob", "class_wise", "knn"])
+def test_methods_that_cannot_keep_to_a_bound_say_so(method: str) -> None:
+    with pytest.raises(SpecError, match=rf"'{method}' cannot keep to a bound .*compute\.memory.*truncated, loo or"):
+        xr.value(KNeighborsClassifier(3), X, Y, TEST, TRUTH, method=method, memory="8 GB")
+
+
+@pytest.mark.parametrize("method", ["loo", "truncated"])
+def test_methods_that_keep_to_a_bound(method: str) -> None:
+    with pytest.raises(SpecError, match="the bound is 100 B"):
+        xr.value(RidgeClassifier(), X, Y, TEST, TRUTH, method=method, memory=100)
 
 
 def test_a_kernel_matrix_that_does_not_fit_is_refused_before_it_is_made() -> None:

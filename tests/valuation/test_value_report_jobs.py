@@ -20,7 +20,7 @@ from xai_ray.errors import DigestMismatch, InputError
 from xai_ray.job_handle import JobHandle
 from xai_ray.spec import load, parse
 from xai_ray.stores import open_store
-from xai_ray.training_data import Rows, held_out
+from xai_ray.training_data import Rows, held_out, read_rows
 
 __all__ = ["cli"]
 
@@ -135,6 +135,57 @@ def test_curves_are_trained_when_asked(cli: Cli, job: str, tmp_path: Path) -> No
     assert (tmp_path / "again.html").read_bytes() == first
     handle = JobHandle(None, open_store("runs"), job, None)  # type: ignore[arg-type]
     assert handle.report(tmp_path / "handle.html", curves=3).read_bytes() == first
+
+
+CLOSED: dict[str, dict[str, Any]] = {
+    "lava": {"estimator": None, "scores": []},
+    "data_oob": {"scores": [], "parameters": {"random_state": 0}},
+    "loo": {},
+}
+
+
+@pytest.mark.parametrize("method", CLOSED)
+def test_closed_forms_show_their_points_in_both_reports(
+    cli: Cli, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = {"X_test": None, "y_test": None} if method == "data_oob" else {}
+    arrays(tmp_path, **tests)
+    budget = {"evaluations": 128 if method == "data_oob" else "exact"}
+    made = {"name": "seen", "game": spec(**CLOSED[method])["game"], "value": {"method": method}, "budget": budget}
+    assert cli("run", written(tmp_path, made), "--quiet", "--out", "out").code == 0
+    job = cli("list", "--json").json[0]["job"]
+    reads = []
+    monkeypatch.setattr("xai_ray.training_games.read_rows", lambda *given: reads.append(given) or read_rows(*given))
+    assert cli("report", job, "--out", "page.html").code == 0
+    assert len(reads) == 1
+    for name in ("out/report.html", "page.html"):
+        page = (tmp_path / name).read_text()
+        assert "row &lt;3&gt;" in page
+        assert page.count("data:image/png") == N
+        assert "AUROC" in page
+        assert '<span class="label">yes</span>' in page
+    why = {"lava": "lava has no estimator to train", "data_oob": "there are no test rows to judge models by"}
+    if method in why:
+        assert why[method] in page
+        assert "--curves 10" not in page
+        refused(cli, 2, [why[method], "leave curves out"], "report", job, "--curves", 2)
+    else:
+        assert "--curves 10" in page
+        assert cli("report", job, "--curves", 2, "--out", "page.html").code == 0
+        assert "Removing points" in (tmp_path / "page.html").read_text()
+
+
+def test_without_data_groups_are_not_called_points(cli: Cli, tmp_path: Path) -> None:
+    arrays(tmp_path, ward=np.arange(N) % 4)
+    assert cli("run", written(tmp_path, spec(groups="ward")), "--quiet").code == 0
+    job = cli("list", "--json").json[0]["job"]
+    assert cli("report", job, "--out", "page.html").code == 0
+    assert "Groups of training points by value" in (tmp_path / "page.html").read_text()
+    assert cli("report", job, "--no-data", "--out", "page.html").code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "Players by value" in page
+    assert "Trained on all 4 players" in page
+    assert "points by value" not in page
 
 
 def test_data_that_changed_or_are_gone(cli: Cli, job: str, tmp_path: Path) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 
 import xai_ray as xr
 from tests.valuation.report_data import DATA, IMAGES, LABELS, RIDGE, TEXTS, WRONG, N, Page, X, part_of, shapley
 from xai_ray.errors import DigestMismatch, InputError, SpecError, StoreError
 from xai_ray.reports.methods import methods_of
 from xai_ray.valuation import TrainingGame, exhibits
+from xai_ray.valuation.shown import shown_by
 
 __all__ = ["shapley"]
 
@@ -44,6 +47,42 @@ def test_the_game_of_a_stored_result(tmp_path: Path) -> None:
         xr.value_report(opened, tmp_path / "r.html", game=other)
     with pytest.raises(InputError, match="takes its TrainingGame"):
         xr.value_report(opened, tmp_path / "r.html", game=RIDGE)  # type: ignore[arg-type]
+
+
+def test_curves_of_methods_without_a_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, store = tmp_path / "r.html", str(tmp_path / "runs")
+    found = xr.value(None, *DATA, method="lava", store=store)
+    with pytest.raises(SpecError, match=r"and lava has no estimator to train; leave curves out$"):
+        xr.value_report(found, out, curves=2)
+    opened = xr.open_result(found.job, store)
+    with pytest.raises(SpecError, match=r"call xai_ray\.value\(\.\.\.\) again with the same arguments and store"):
+        xr.value_report(opened, out, curves=2)
+    game = TrainingGame(RIDGE, *DATA, scores=("accuracy",))
+    with pytest.raises(SpecError, match="was valued by lava, without a TrainingGame: leave game out"):
+        xr.value_report(opened, out, game=game)
+    words = Page(xr.value_report(opened, out)).words
+    assert "Players by value" in words
+    assert "Ask for them: call xai_ray.value(...) again" in words
+    untested = xr.value(KNeighborsClassifier(3), *DATA[:2], method="data_oob", budget=128)
+    with pytest.raises(SpecError, match="there are no test rows to judge models by; leave curves out"):
+        xr.value_report(untested, out, curves=2)
+    monkeypatch.setattr("xai_ray.valuation.asked.MOST_SHOWN", N - 1)
+    loo = xr.value(RIDGE, *DATA, method="loo")
+    with pytest.raises(SpecError, match="for at most 29 points, here are 30; leave curves out"):
+        xr.value_report(loo, out, curves=2)
+    words = Page(xr.value_report(loo, out, texts=TEXTS)).words
+    assert "Training points by value" in words
+    assert "for at most 29 points, here are 30" in words
+    assert "Ask for them" not in words
+
+
+def test_a_closed_form_keeps_what_it_was_asked_at_home() -> None:
+    game = xr.value(KNeighborsClassifier(3), *DATA, method="knn").game
+    shown = shown_by(game)
+    assert shown is not None
+    assert shown.targets == LABELS.tolist()
+    assert shown_by(pickle.loads(pickle.dumps(game))) is None
+    assert len(pickle.dumps(game)) == len(pickle.dumps(replace(game, asked=None)))
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

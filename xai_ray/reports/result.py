@@ -48,7 +48,7 @@ class Result:
     provenance: dict[str, Any] = field(default_factory=dict)
     """JSON: spec, versions, seed, design, engine, seconds."""
     game: Any = field(default=None, compare=False, repr=False)
-    """The training game whose players these are, where it is at hand; a report shows its points and may train more models."""
+    """The game that valued training points, where it is at hand; a report shows its points and may train more models."""
     asker: Callable[[Question, str], Estimate] | None = field(default=None, compare=False, repr=False)
     """Computes another (question, estimator name) from the stored values."""
 
@@ -133,7 +133,7 @@ class Result:
             ]
         except OSError as error:
             raise InputError(
-                f"cannot write the result to {home}: {error.strerror or error}; choose another --out"
+                f"cannot write the result to {home}: {error.strerror or error}; choose another folder (--out, directory)"
             ) from error
 
     def to_arrow(self) -> pa.Table:

@@ -17,14 +17,17 @@ from xai_ray.reports.wording import decimals, number, shorten
 from xai_ray.types import Floats, Ints, Mask
 from xai_ray.valuation.detection import Detection, detection
 from xai_ray.valuation.exhibits import Exhibits
+from xai_ray.valuation.methods import CLOSED_FORMS
 from xai_ray.valuation.point_curves import PointCurves, curve_counts, point_curves
-from xai_ray.valuation.training_game import TrainingGame
+from xai_ray.valuation.shown import shown_by
 
 if TYPE_CHECKING:
     from xai_ray.reports.result import Result
 
 MOST_ORDERS = 100
 """Random orders of curves at most: a report is not to train for days."""
+
+_REMEDY_CLOSED = "call xai_ray.value(...) again with the same arguments and store, and report what it returns"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +37,13 @@ class TrainingPart:
     result: Result
     methods: tuple[Method, ...]
     shown: Exhibits
+    noun: str
+    """What the players are called: `points`, `groups`, or `players` where it is not known."""
     owner: Ints
-    """The player of each point, shape (n_points,)."""
+    """The player of each point, shape (n_points,); where it is not known, each player stands for a point."""
     labels: Sequence[Any] | None
     curves: PointCurves | None
     """Of the complete methods, in their order."""
-
-    @property
-    def noun(self) -> str:
-        """What the players are called: `points`, or `groups`."""
-        return "points" if len(self.owner) == len(self.result.players) else "groups"
 
     def headline(self) -> str:
         """What all points give, and the two ends of the ranking, with standard errors."""
@@ -104,8 +104,7 @@ class TrainingPart:
                     f"{m.name} has no value for {gone:,} of {len(m.values):,} {self.noun} yet, so it is not compared; extend the budget."
                 )
         if self.curves is None:
-            where = f"xai-ray report {self.result.job} --curves 10, or value_report(..., curves=10)"
-            out.append(f"No curves of what removing {self.noun} does: they train models. Ask for them: {where}.")
+            out.append(f"No curves of what removing {self.noun} does: {_why_no_curves(self.result)}.")
         return out
 
     def summary(self) -> list[dict[str, str]]:
@@ -152,11 +151,7 @@ class TrainingPart:
 
 def values_training_points(result: Result) -> bool:
     """Whether the players of a result are training points or groups of them."""
-    if isinstance(result.game, TrainingGame):
-        return True
-    spec = result.provenance.get("spec")
-    game = spec.get("game") if isinstance(spec, dict) else None
-    return isinstance(game, dict) and game.get("kind") == "training"
+    return shown_by(result.game) is not None or _game_of_spec(result).get("kind") == "training"
 
 
 def training_part(
@@ -169,9 +164,9 @@ def training_part(
 ) -> TrainingPart | None:
     """The part of a report, None for a result without one value a player. `curves` random orders, 0 for no curves: they train models.
 
-    Raises SpecError for curves without a training game, InputError for what is `beside` of other players, and what training raises.
+    Raises SpecError for curves of what trains no models, InputError for what is `beside` of other players, and what training raises.
     """
-    game = result.game if isinstance(result.game, TrainingGame) else None
+    at_hand, n = shown_by(result.game), len(result.players)
     if curves:
         check_curves(curves, result)
     methods = tuple(methods_of(result, beside))
@@ -179,23 +174,31 @@ def training_part(
         return None
     complete = [m.values for m in methods if m.complete]
     found = None
-    if curves and game is not None and complete:
-        found = point_curves(game, np.stack(complete), random_orders=curves, seed=seed)
-    owner = np.arange(len(result.players), dtype=np.int64) if game is None else game.owner
-    labels = None if game is None else _short(game.targets)
-    seen = shown or (Exhibits() if game is None else game.exhibits)
-    return TrainingPart(result, methods, seen, owner, labels, found)
+    if curves and at_hand is not None and complete:
+        found = point_curves(at_hand.game(), np.stack(complete), random_orders=curves, seed=seed)
+    if at_hand is not None:
+        noun = "points" if len(at_hand.owner) == n else "groups"
+        seen = shown or at_hand.exhibits
+        return TrainingPart(result, methods, seen, noun, at_hand.owner, _short(at_hand.targets), found)
+    noun = "points" if shown or _points_alone(result) else "players"
+    return TrainingPart(result, methods, shown or Exhibits(), noun, np.arange(n, dtype=np.int64), None, found)
 
 
 def check_curves(curves: int, result: Result) -> None:
     """Raises SpecError for a number of random orders that is none, or a result of which no models can be trained."""
     if not 0 <= curves <= MOST_ORDERS or int(curves) != curves:
         raise SpecError(f"curves = {curves}: a number of random orders, 1 to {MOST_ORDERS}, or 0 for no curves")
-    if isinstance(result.game, TrainingGame):
+    at_hand, spec = shown_by(result.game), _game_of_spec(result)
+    if at_hand is not None and not at_hand.lacks:
         return
-    why = "the data are not at hand" if values_training_points(result) else "it has no training game"
-    known = isinstance(result.provenance.get("spec"), dict)
-    ask = "leave curves out" if known else "leave curves out, or give value_report its game=..."
+    ask = "leave curves out"
+    if at_hand is not None:
+        why = at_hand.lacks
+    elif spec:
+        why = "the data are not at hand" if spec.get("kind") == "training" else "it has no training game"
+    else:
+        why = "it has no training game"
+        ask += f", or {_REMEDY_CLOSED if _closed(result) else 'give value_report its game=...'}"
     raise SpecError(f"job {result.job}: curves take training points away and train again, and {why}; {ask}")
 
 
@@ -205,6 +208,39 @@ def models_of_curves(result: Result, curves: int, beside: Mapping[str, Any] | No
     between = int(((counts := curve_counts(n)) < n).sum() - (counts == 0).sum())
     complete = sum(m.complete for m in methods_of(result, beside))
     return (4 * complete + curves) * between + 1 if complete else 0
+
+
+def _why_no_curves(result: Result) -> str:
+    """What a report without curves says of them."""
+    at_hand, spec = shown_by(result.game), _game_of_spec(result)
+    if at_hand is not None and at_hand.lacks:
+        return at_hand.lacks
+    if spec and spec.get("estimator") is None:
+        return "there is no estimator to train"
+    if spec:
+        ask = f"xai-ray report {result.job} --curves 10, or value_report(..., curves=10)"
+    elif at_hand is not None:
+        ask = "value_report(..., curves=10)"
+    else:
+        ask = f"{_REMEDY_CLOSED} with curves=10" if _closed(result) else "value_report(..., curves=10, game=...)"
+    return f"they train models. Ask for them: {ask}"
+
+
+def _closed(result: Result) -> bool:
+    return result.estimates[0].estimator in CLOSED_FORMS
+
+
+def _game_of_spec(result: Result) -> dict[str, Any]:
+    """The game as the spec of the job has it; empty for a job from Python objects."""
+    spec = result.provenance.get("spec")
+    game = spec.get("game") if isinstance(spec, dict) else None
+    return game if isinstance(game, dict) else {}
+
+
+def _points_alone(result: Result) -> bool:
+    """Whether the spec says that each player is one point. What a factory returns may name groups."""
+    game = _game_of_spec(result)
+    return game.get("kind") == "training" and game.get("groups") is None and "factory" not in game.get("data", {})
 
 
 def _drops(curves: PointCurves | None) -> tuple[Floats, Floats, float] | None:

@@ -13,6 +13,8 @@ from xai_ray.errors import DigestMismatch, InputError, SpecError, StoreError
 from xai_ray.reports.html import render_report
 from xai_ray.reports.training import training_part
 from xai_ray.valuation.exhibits import Exhibits, exhibits
+from xai_ray.valuation.methods import CLOSED_FORMS
+from xai_ray.valuation.shown import shown_by
 from xai_ray.valuation.training_game import TrainingGame
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def value_report(
     """
     if game is not None:
         result = with_game(result, game)
-    at_hand = result.game if isinstance(result.game, TrainingGame) else None
+    at_hand = shown_by(result.game)
     points = len(result.players) if at_hand is None else len(at_hand.owner)
     shown = at_hand.exhibits if at_hand is not None else Exhibits()
     given = exhibits(points, texts=texts, images=images, flagged=flagged)
@@ -66,9 +68,17 @@ def value_report(
 
 
 def with_game(result: Result, game: TrainingGame) -> Result:
-    """The result with its game at hand. Raises InputError for something else, DigestMismatch for the game of another result."""
+    """The result with its game at hand.
+
+    Raises InputError for something else, SpecError for a method without one, DigestMismatch for the game of another result.
+    """
     if not isinstance(game, TrainingGame):
         raise InputError(f"game is a {type(game).__name__}; the report of a valuation takes its TrainingGame")
+    if (method := result.estimates[0].estimator) in CLOSED_FORMS:
+        raise SpecError(
+            f"job {result.job} was valued by {method}, without a TrainingGame: leave game out, and call xai_ray.value(...) again with the "
+            "same arguments and store for a result that has its points at hand"
+        )
     known = result.provenance.get("identity", {}).get("game", result.digest)
     if known != game.digest:
         raise DigestMismatch(
@@ -84,5 +94,5 @@ def written_page(page: str, out: Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"cannot write {out}: {error.strerror}; choose another --out") from None
+        raise StoreError(f"cannot write {out}: {error.strerror}; choose another file (--out, path)") from None
     return out

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xai_ray.errors import SpecError, XaiRayError
+import numpy as np
+
+from xai_ray.errors import SpecError
 from xai_ray.games.digest import described, fingerprint, printed
+from xai_ray.types import Ints
 from xai_ray.valuation.choose import classifies
 from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
 from xai_ray.valuation.exhibits import Exhibits
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
-from xai_ray.valuation.training_game import TrainingGame, told_estimator
+from xai_ray.valuation.training_game import TrainingGame, players_of, told_estimator
 
 MOST_SHOWN = 20_000
-"""Points up to which a report makes the game of a method that has none, for the points themselves and for curves."""
+"""Points up to which a report makes the game of a method that has none, for curves."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Asked:
     exhibits: Exhibits | None = None
     """What people see of the training rows."""
     memory: int | None = None
-    """Bytes that a worker may take; None for what is free."""
+    """Bytes that a worker may take; None cuts batches to `xai_ray.valuation.memory.BOUND`."""
     self_check: bool | float = True
 
     def labelled(self) -> LabelledData:
@@ -73,17 +76,24 @@ class Asked:
             self_check=self.self_check,
         )
 
-    def shown(self) -> TrainingGame | None:
-        """The game for a report of values that were found without one, or None: no estimator or test rows, or more points than a page
-        is worth making one for.
-        """
-        if self.estimator is None or self.X_test is None or len(self.y) > MOST_SHOWN:
-            return None
-        try:
-            return self.game()
-        except XaiRayError:
-            # An estimator of a method's own, as radius neighbours without a score that suits them.
-            return None
+    def lacks_game(self) -> str:
+        """Why a method without one has no game of scores for a report; "" where there may be one."""
+        if self.estimator is None:
+            return f"{self.method} has no estimator to train"
+        if self.X_test is None:
+            return "there are no test rows to judge models by"
+        n = len(self.y)
+        return f"they are for at most {MOST_SHOWN:,} points, here are {n:,}" if n > MOST_SHOWN else ""
+
+    def owner(self) -> Ints:
+        """The player of each training row, shape (n,)."""
+        return players_of(self.groups, len(self.y))[0]
+
+    def targets(self) -> list[Any]:
+        """The label, or the number, that each training row was given."""
+        labels = self.estimator is None or classifies(self.estimator)
+        given = np.asarray(self.y).reshape(-1)
+        return [str(label) for label in given.tolist()] if labels else given.astype(np.float64).tolist()
 
     def network(self) -> Network:
         """The estimator where it is a network of plain gradient descent. Raises SpecError."""

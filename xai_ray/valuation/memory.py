@@ -82,23 +82,28 @@ def planned_batch(need: Need, bound: int | None, free: Callable[[], int | None])
     return models
 
 
-def free_memory() -> int | None:
-    """Bytes that this process can still take: what the machine has available, within the limit of its container; None if unknown."""
-    found = [size for size in (_available(), *_container()) if size is not None]
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Bytes that this process can still take: what the machine has available, within the limit of its container; None if unknown.
+
+    Read from `proc/meminfo` and `sys/fs/cgroup` under `root`.
+    """
+    found = [
+        size for size in (_available(root / "proc/meminfo"), *_container(root / "sys/fs/cgroup")) if size is not None
+    ]
     return min(found) if found else None
 
 
-def memory_bytes(given: int | str) -> int:
-    """Bytes from a number or a text as `8 GB` or `512 MiB`. Raises ValueError."""
+def memory_bytes(given: int | str, where: str) -> int:
+    """Bytes from a number or a text as `8 GB` or `512 MiB`. Raises SpecError that names `where` it was given."""
     if isinstance(given, int) and not isinstance(given, bool):
         size = given
     else:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", str(given).lower())
         if match is None or match[2] == "i":
-            raise ValueError(f"{given!r} is no amount of memory; write '8 GB', '512 MiB' or a number of bytes")
+            raise SpecError(f"{where} = {given!r} is no amount of memory; write '8 GB', '512 MiB' or a number of bytes")
         size = int(float(match[1]) * _UNITS[match[2]])
     if size < 1:
-        raise ValueError(f"{given!r} is no amount of memory; it must be positive")
+        raise SpecError(f"{where} = {given!r} is no amount of memory; it must be positive")
     return size
 
 
@@ -111,9 +116,9 @@ def size_text(size: float) -> str:
     return f"{size:,.3g} TB" if size < 1000 else f"{size:,.0f} TB"
 
 
-def _available() -> int | None:
+def _available(meminfo: Path) -> int | None:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in meminfo.read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError, IndexError):
@@ -121,16 +126,28 @@ def _available() -> int | None:
     return None
 
 
-def _container() -> list[int]:
+def _container(groups: Path) -> list[int]:
     """What is left of the limits of control groups, version 2 and 1."""
-    root, found = Path("/sys/fs/cgroup"), list[int]()
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    found = list[int]()
+    for limit, used, cached in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
-            found.append(max(0, int((root / limit).read_text()) - int((root / used).read_text())))
+            most, taken = int((groups / limit).read_text()), int((groups / used).read_text())
         except (OSError, ValueError):
             # No such group, or no limit ("max").
             continue
+        # Files that were read and are kept in case they are read again: given up when memory runs short.
+        taken -= _stated((groups / limit).with_name("memory.stat"), cached)
+        found.append(max(0, most - max(0, taken)))
     return found
+
+
+def _stated(stat: Path, name: str) -> int:
+    """A number of a list of names with numbers, 0 where it is not told."""
+    try:
+        pairs = (line.split() for line in stat.read_text().splitlines())
+        return next((int(pair[1]) for pair in pairs if pair[:1] == [name]), 0)
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -42,7 +42,7 @@ class ClosedForm:
     usual: int | None = None
     """Pieces of a call without a budget; None for all there are."""
     takes: tuple[str, ...] = ()
-    """Of `scores`, `groups`, `refit` and `empty`."""
+    """Of `scores`, `groups`, `refit`, `empty` and `memory`."""
     tests: bool = True
     """Whether it needs test rows."""
 
@@ -78,7 +78,7 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
         truncated,
         s.TruncationSettings,
         512,
-        ("scores", "groups", "refit", "empty"),
+        ("scores", "groups", "refit", "empty", "memory"),
     ),
     "class_wise": ClosedForm(
         "value to the own class, discounted by the others (Schoch, Xu, Ji 2022)",
@@ -101,7 +101,7 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
         "any estimator",
         "",
         leave_one_out,
-        takes=("scores", "groups", "refit", "empty"),
+        takes=("scores", "groups", "refit", "empty", "memory"),
     ),
     "influence": ClosedForm(
         "rise of the test loss without the point, by derivatives (Koh, Liang 2017)",
@@ -147,7 +147,13 @@ def valuation_game(asked: Asked, settings: Mapping[str, Any]) -> ValuationGame:
             f"method {asked.method!r} does not take {', '.join(wrong)}; leave {'it' if len(wrong) == 1 else 'them'} out, or take "
             'method "shapley"'
         )
-    return row.make(asked, settled(asked.method, row, settings))
+    if asked.memory is not None and "memory" not in row.takes:
+        able = ", ".join(name for name, other in CLOSED_FORMS.items() if "memory" in other.takes)
+        raise SpecError(
+            f"method {asked.method!r} cannot keep to a bound of memory: leave compute.memory (memory=) out, or take one of {able} or "
+            '"shapley", which cut their batches to it'
+        )
+    return replace(row.make(asked, settled(asked.method, row, settings)), asked=asked)
 
 
 def pieces_of(game: ValuationGame, budget: int | None) -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from xai_ray.coalitions import Pieces
 from xai_ray.errors import SpecError
 from xai_ray.indices import Question
 from xai_ray.types import Coalitions, Floats, Ints, Values
 from xai_ray.valuation.threads import library_threads
+
+if TYPE_CHECKING:
+    from xai_ray.valuation.asked import Asked
 
 Sums = tuple[Floats, dict[str, Any]]
 """Sums (n, parts, k) of some pieces and what there is to tell of them, a JSON object: `ends` (2, k), `empty`, `told`."""
@@ -40,6 +43,12 @@ class ValuationGame:
     threads: int = 1
     stochastic: bool = False
     view: None = None
+    asked: Asked | None = field(default=None, compare=False, repr=False)
+    """What it was made from, for the process that reports."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers have what they need in the source.
+        return {**self.__dict__, "asked": None}
 
     @property
     def n_players(self) -> int:

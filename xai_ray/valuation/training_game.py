@@ -81,7 +81,7 @@ class TrainingGame:
         for row in self._scored:
             if row.check is not None:
                 row.check(self._truth, classes)
-        self._owner, names = _players(groups, len(self._data.rows))
+        self._owner, names = players_of(groups, len(self._data.rows))
         self.n_players = len(names)
         self.n_outputs = len(self.output_names)
         self.player_names = tuple(names if player_names is None else player_names)
@@ -278,7 +278,7 @@ def told_estimator(estimator: Any) -> str:
     return f"{type(estimator).__module__}.{type(estimator).__qualname__} {settings}"
 
 
-def _players(groups: npt.ArrayLike | None, n: int) -> tuple[Ints, list[str]]:
+def players_of(groups: npt.ArrayLike | None, n: int) -> tuple[Ints, list[str]]:
     """The player of each point, shape (n,), and the names of the players."""
     if groups is None:
         return np.arange(n, dtype=np.int64), [f"point {i}" for i in range(n)]
