@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from xai_ray.valuation import (
 from xai_ray.valuation.asked import Asked
 from xai_ray.valuation.g_shapley import gradient_shapley
 from xai_ray.valuation.methods import CLOSED_FORMS, described_methods, valuation_game
+from xai_ray.valuation.whole_blocks import values_in_blocks
 
 R = np.random.default_rng(9)
 N, M = 40, 70
@@ -71,9 +73,9 @@ def game() -> TrainingGame:
     return TrainingGame(RIDGE, *DATA, scores=("accuracy",))
 
 
-def trained() -> torch.nn.Module:
+def trained(steps: int = 20) -> torch.nn.Module:
     model = initial()
-    in_run_shapley(model, each_loss, *TORCH, steps=20, batch=8, learning_rate=0.3)
+    in_run_shapley(model, each_loss, *TORCH, steps=steps, batch=8, learning_rate=0.3)
     return model
 
 
@@ -160,6 +162,31 @@ def test_the_numbers_are_those_of_the_function(method: str, asked: dict[str, Any
     assert result.players[7] == "point 7"
     if "budget" in asked:
         assert result.evaluations == asked["budget"]
+
+
+@pytest.mark.parametrize(("epochs", "settings"), [(2, {}), (1, {}), (4, {"checkpoints": 4})])
+def test_tracin_takes_the_end_of_every_epoch_where_there_are_no_more(epochs: int, settings: dict[str, Any]) -> None:
+    result = valued("tracin", estimator=replace(NETWORK, epochs=epochs), settings=settings)
+    ends = [trained(5 * epoch) for epoch in range(1, epochs + 1)]
+    wanted = tracin_values(
+        ends[0],
+        each_loss,
+        *TORCH,
+        checkpoints=[model.state_dict() for model in ends],
+        learning_rates=[0.3 / 8] * epochs,
+    )
+    np.testing.assert_allclose(result.values, wanted.values, rtol=0, atol=1e-12)
+    assert result.provenance["told"]["epochs"] == list(range(1, epochs + 1))
+
+
+def test_truncated_tells_the_score_of_all_and_what_it_skipped() -> None:
+    asked = {"estimator": RIDGE, "budget": 128, "settings": {"tolerance": 0.05, "patience": 2}}
+    result, rows = valued("truncated", **asked), np.array([[False] * N, [True] * N])
+    ends = values_in_blocks(game(), rows)[:, 0]
+    np.testing.assert_array_equal(result.ends[:, 0], ends)
+    skipped = np.sum(result.provenance["told"]["skipped"]) / 128
+    assert abs(skipped) > 1e-4
+    assert result.values.sum() + skipped == pytest.approx(ends[1] - ends[0], abs=1e-12)
 
 
 def test_regressions() -> None:

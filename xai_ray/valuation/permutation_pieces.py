@@ -61,7 +61,7 @@ class TruncatedPieces:
         mean = walk.sums / (stop - start)
         spread = np.maximum(walk.squares - (stop - start) * mean * mean, 0.0)
         told = {"truncated_at": walk.truncated_at.tolist(), "skipped": [walk.skipped.tolist()]}
-        return _stacked(mean, spread), {"told": told, "empty": walk.empty.tolist()}
+        return _stacked(mean, spread), {"told": told, "ends": [walk.empty.tolist(), walk.grand.tolist()]}
 
 
 def _stacked(mean: Floats, spread: Floats) -> Floats:
