@@ -170,7 +170,9 @@ def _describe_pieces(prepared: Prepared, game: ValuationGame) -> dict[str, Any]:
     if units < 2:
         return facts
     stop = min(design.block, planned.draws)
-    seconds = _second_call(lambda: game.piece_sums(0, stop, lambda: None)) / stop
+    # One piece warms up: a unit may be a third of a job.
+    game.piece_sums(0, 1, lambda: None)
+    seconds = _timed(lambda: game.piece_sums(0, stop, lambda: None)) / stop
     return facts | {"expected": f"{planned.evaluations * seconds:.3g} s on one worker"}
 
 
@@ -318,6 +320,10 @@ def _seconds_per_evaluation(game: Game, design: Design) -> float:
 
 def _second_call(call: Callable[[], object]) -> float:
     call()
+    return _timed(call)
+
+
+def _timed(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
     return max(time.perf_counter() - began, 1e-9)

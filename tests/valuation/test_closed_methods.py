@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,11 @@ from xai_ray.valuation import (
     truncated_shapley,
 )
 from xai_ray.valuation.asked import Asked
+from xai_ray.valuation.engine import RidgeEngine
 from xai_ray.valuation.g_shapley import gradient_shapley
+from xai_ray.valuation.logistic import LogisticFits
 from xai_ray.valuation.methods import CLOSED_FORMS, described_methods, valuation_game
+from xai_ray.valuation.whole_blocks import values_in_blocks
 
 R = np.random.default_rng(9)
 N, M = 40, 70
@@ -71,9 +75,9 @@ def game() -> TrainingGame:
     return TrainingGame(RIDGE, *DATA, scores=("accuracy",))
 
 
-def trained() -> torch.nn.Module:
+def trained(steps: int = 20) -> torch.nn.Module:
     model = initial()
-    in_run_shapley(model, each_loss, *TORCH, steps=20, batch=8, learning_rate=0.3)
+    in_run_shapley(model, each_loss, *TORCH, steps=steps, batch=8, learning_rate=0.3)
     return model
 
 
@@ -160,6 +164,31 @@ def test_the_numbers_are_those_of_the_function(method: str, asked: dict[str, Any
     assert result.players[7] == "point 7"
     if "budget" in asked:
         assert result.evaluations == asked["budget"]
+
+
+@pytest.mark.parametrize(("epochs", "settings"), [(2, {}), (1, {}), (4, {"checkpoints": 4})])
+def test_tracin_takes_the_end_of_every_epoch_where_there_are_no_more(epochs: int, settings: dict[str, Any]) -> None:
+    result = valued("tracin", estimator=replace(NETWORK, epochs=epochs), settings=settings)
+    ends = [trained(5 * epoch) for epoch in range(1, epochs + 1)]
+    wanted = tracin_values(
+        ends[0],
+        each_loss,
+        *TORCH,
+        checkpoints=[model.state_dict() for model in ends],
+        learning_rates=[0.3 / 8] * epochs,
+    )
+    np.testing.assert_allclose(result.values, wanted.values, rtol=0, atol=1e-12)
+    assert result.provenance["told"]["epochs"] == list(range(1, epochs + 1))
+
+
+def test_truncated_tells_the_score_of_all_and_what_it_skipped() -> None:
+    asked = {"estimator": RIDGE, "budget": 128, "settings": {"tolerance": 0.05, "patience": 2}}
+    result, rows = valued("truncated", **asked), np.array([[False] * N, [True] * N])
+    ends = values_in_blocks(game(), rows)[:, 0]
+    np.testing.assert_array_equal(result.ends[:, 0], ends)
+    skipped = np.sum(result.provenance["told"]["skipped"]) / 128
+    assert abs(skipped) > 1e-4
+    assert result.values.sum() + skipped == pytest.approx(ends[1] - ends[0], abs=1e-12)
 
 
 def test_regressions() -> None:
@@ -272,7 +301,12 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
         SpecError,
         "plain gradient descent; give a Network with optimiser='sgd'",
     ),
-    ("tracin", {"estimator": NETWORK, "settings": {"checkpoints": 0}}, SpecError, "checkpoints is at least 1"),
+    ("tracin", {"estimator": NETWORK, "settings": {"checkpoints": 0}}, SpecError, "checkpoints = 0: .*equal to 1"),
+    ("influence", {"estimator": NETWORK, "settings": {"damping": -1.0}}, SpecError, "damping = -1.0: .*equal to 0"),
+    ("influence", {"estimator": NETWORK, "settings": {"damping": np.inf}}, SpecError, "damping = inf: .*finite"),
+    ("lava", {"estimator": None, "settings": {"label_weight": -0.5}}, SpecError, "label_weight = -0.5: .*equal to 0"),
+    ("lava", {"estimator": None, "settings": {"regularisation": 0.0}}, SpecError, "regularisation = 0.0: .*than 0"),
+    ("data_oob", {"estimator": NETWORK}, SpecError, "scikit-learn estimator once a bootstrap, got a Network"),
     ("tracin", {"estimator": Network(perceptron, batch=N + 1)}, SpecError, "larger than the 40 training points"),
     ("influence", {"estimator": RIDGE}, SpecError, "give LogisticRegression or a Network"),
     ("influence", {"estimator": LogisticRegression(solver="liblinear")}, SpecError, "liblinear"),
@@ -289,6 +323,72 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
 def test_refusals(method: str, asked: dict[str, Any], kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         valued(method, **asked)
+
+
+@pytest.mark.parametrize(
+    ("method", "estimator", "settings"),
+    [
+        ("influence", NETWORK, {"damping": -1.0}),
+        ("lava", None, {"label_weight": -1.0}),
+        ("lava", None, {"regularisation": np.nan}),
+        ("data_oob", NETWORK, {}),
+    ],
+)
+def test_refusals_come_before_any_work(method: str, estimator: Any, settings: dict[str, Any]) -> None:
+    with pytest.raises(SpecError):
+        valuation_game(Asked(method, estimator, *DATA), settings)
+
+
+def test_influence_is_checked_without_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Solving for all points is the work of the job."""
+    heights, plain = [], LogisticFits.__init__
+
+    def watched(self: LogisticFits, rows: np.ndarray, *rest: Any, **settings: Any) -> None:
+        heights.append(len(rows))
+        plain(self, rows, *rest, **settings)
+
+    monkeypatch.setattr(LogisticFits, "__init__", watched)
+    valuation_game(Asked("influence", LogisticRegression(), *DATA), {})
+    assert heights == [2]
+
+
+def test_class_wise_pieces_fill_the_tiles_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, plain = [], RidgeEngine.decisions
+
+    def counted(self: RidgeEngine, coalitions: np.ndarray) -> np.ndarray:
+        calls.append(len(coalitions))
+        return plain(self, coalitions)
+
+    monkeypatch.setattr(RidgeEngine, "decisions", counted)
+    made = valuation_game(Asked("class_wise", RIDGE, *DATA), {})
+    made.piece_sums(0, made.block, lambda: None)
+    tile = calls[0]
+    assert len(calls) == sum(-(-made.block * (int(count) + 1) // tile) for count in np.bincount(LABELS))
+
+
+def test_leave_one_out_trains_nothing_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, plain = [], TrainingGame.values
+
+    def counted(self: TrainingGame, coalitions: np.ndarray, context: np.ndarray) -> np.ndarray:
+        calls.append(len(coalitions))
+        return plain(self, coalitions, context)
+
+    made = valuation_game(Asked("loo", RIDGE, *DATA), {})
+    monkeypatch.setattr(TrainingGame, "values", counted)
+    ends = made.piece_sums(0, 1, lambda: None)[1]["ends"]
+    assert calls == [-(-(N + 1) // game().block) * game().block]
+    nobody = values_in_blocks(game(), np.array([[False] * N, [True] * N]))
+    np.testing.assert_array_equal(ends, nobody)
+    np.testing.assert_array_equal(game().empty_scores, nobody[0])
+
+
+@pytest.mark.parametrize("method", ["loo", "truncated"])
+def test_data_of_a_game_are_hashed_once(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("xai_ray.valuation.asked.described", None)
+        first = valuation_game(Asked(method, RIDGE, *DATA), {})
+    other = valuation_game(Asked(method, RIDGE, X + 0.1, *DATA[1:]), {})
+    assert first.digest != other.digest
 
 
 def test_refusals_of_data() -> None:

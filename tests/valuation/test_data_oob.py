@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from xai_ray.errors import InputError, NonFiniteValue, NotEnoughSamples, SpecError, XaiRayError
+from xai_ray.valuation import Network
 from xai_ray.valuation.data_oob import bootstrap_counts, data_oob_values
 
 R = np.random.default_rng(3)
@@ -117,6 +118,8 @@ def test_bad_input_is_refused() -> None:
         data_oob_values(TIGHT, X, TWO, bootstraps=3)
     with pytest.raises(SpecError, match="refit=True"):
         data_oob_values(LogisticRegression(solver="liblinear"), X, TWO)
+    with pytest.raises(SpecError, match="got a Network"):
+        data_oob_values(Network(lambda: None), X, TWO)
     data_oob_values(LogisticRegression(solver="liblinear", random_state=0), X, TWO, bootstraps=30, refit=True)
     with pytest.raises(SpecError, match="set random_state"):
         data_oob_values(DecisionTreeClassifier(), X, TWO)

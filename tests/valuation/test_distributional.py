@@ -12,6 +12,7 @@ import xai_ray as xr
 from xai_ray.errors import InputError, NotEnoughSamples, SpecError
 from xai_ray.valuation import TrainingGame
 from xai_ray.valuation.distributional import distributional_shapley
+from xai_ray.valuation.refit import RefitEngine
 
 N = 7
 R = np.random.default_rng(3)
@@ -63,6 +64,8 @@ def test_equals_enumeration_within_its_errors(cardinality: int) -> None:
 def test_at_full_cardinality_it_is_the_shapley_value() -> None:
     exact = xr.explain(game_of(), "SV", budget="exact", seed=0).values
     np.testing.assert_allclose(enumerated(game_of(), N, range(N)), exact, atol=1e-9)
+    found = distributional_shapley(game_of(), cardinality=N, draws=1500, seed=4)
+    assert (np.abs(found.values - exact) <= 4.5 * found.std_errors).all()
 
 
 def test_points_outside_the_pool_are_valued_against_it() -> None:
@@ -74,6 +77,21 @@ def test_points_outside_the_pool_are_valued_against_it() -> None:
     assert (found.facts["counts"][5:] == 1200).all()
     assert found.facts["evaluations"] == 1200 * 6
     assert found.std_errors[5:].min() > 0
+
+
+def test_evaluations_are_the_models_that_were_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, plain = [], RefitEngine._fit
+
+    def counted(self, members, targets):
+        trained.append(len(members))
+        return plain(self, members, targets)
+
+    monkeypatch.setattr(RefitEngine, "_fit", counted)
+    numbers = (X, X[:, 0] + 0.1 * Y, TEST, TEST[:, 0])
+    game = TrainingGame(Ridge(random_state=0), *numbers, scores=("neg_mean_squared_error",), refit=True)
+    inside = np.array([True] * 5 + [False] * 2)
+    found = distributional_shapley(game, cardinality=4, draws=30, pool=inside, seed=1)
+    assert found.facts["evaluations"] == len(trained) == 30 * (4 + 2)
 
 
 ESTIMATORS = {

@@ -22,6 +22,7 @@ import xai_ray as xr
 from tests.cli.conftest import cli
 from tests.cli.runs import ROOT, Cli, environment, refused, written
 from xai_ray.stores import open_store
+from xai_ray.valuation.pieces import ValuationGame
 
 __all__ = ["cli"]
 
@@ -242,6 +243,20 @@ def test_what_a_spec_needs(cli: Cli, folder: Path) -> None:
         "budget": {"evaluations": 9},
     }
     refused(cli, 2, ["game.estimator: this key is needed", "game.scores: this"], "check", written(folder, bare))
+
+
+def test_check_computes_one_unit_and_a_piece(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit may be a large part of a job."""
+    asked, plain = [], ValuationGame.piece_sums
+
+    def counted(self: ValuationGame, start: int, stop: int, between: Any) -> Any:
+        asked.append((start, stop))
+        return plain(self, start, stop, between)
+
+    monkeypatch.setattr(ValuationGame, "piece_sums", counted)
+    document = spec("class_wise", "sklearn.linear_model:RidgeClassifier", 12, game={"parameters": {"random_state": 0}})
+    assert "s on one worker" in cli("check", written(folder, document)).text
+    assert asked == [(0, 1), (0, 4)]
 
 
 def test_the_job_that_comes_along_finds_wrong_labels(cli: Cli, folder: Path) -> None:

@@ -114,10 +114,10 @@ class Asked:
         """n names."""
         return tuple(f"point {i}" for i in range(n)) if self.names is None else tuple(map(str, self.names))
 
-    def digest(self, data: LabelledData | NumericData, settings: object, more: Sequence[Any] = ()) -> str:
-        """Of everything that decides the values."""
+    def digest(self, data: LabelledData | NumericData | None, settings: object, more: Sequence[Any] = ()) -> str:
+        """Of everything that decides the values; without data where the settings hold the digest of a game of them."""
         told = "" if self.estimator is None else told_estimator(self.estimator)
-        parts = [*described(data), printed(settings), str(self.seed), str(self.refit), *more]
+        parts = [*(() if data is None else described(data)), printed(settings), str(self.seed), str(self.refit), *more]
         return fingerprint(["valuation", self.method, told, *parts])
 
     def _tests(self) -> tuple[Any, Any]:

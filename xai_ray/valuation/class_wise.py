@@ -5,6 +5,7 @@ Schoch, Xu and Ji, "CS-Shapley: class-wise Shapley values for data valuation in 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,8 @@ def class_wise_shapley(
     for own in range(len(data.classes)):
         members = np.flatnonzero(data.labels == own)
         means = RunningMeans(len(members))
-        height = max(1, _ROWS // (len(members) + 1))
-        for start in range(0, permutations, height):
-            items = np.arange(start, min(start + height, permutations), dtype=np.int64)
-            means.add(class_contributions(engine, data, own, items, seed))
+        for found in class_contributions(engine, data, own, 0, permutations, seed):
+            means.add(found)
         values[members], errors[members] = means.means(), means.std_errors()
     everyone = np.ones((1, len(data.rows)), dtype=np.bool_)
     grand = np.concatenate([_values(engine, data, everyone, own) for own in range(len(data.classes))])
@@ -64,9 +63,22 @@ def class_wise_shapley(
     return Valuation(values, errors, "class-wise Shapley: accuracy in class times exp(accuracy out of class)", facts)
 
 
-def class_contributions(engine: TrainingEngine, data: LabelledData, own: int, items: Ints, seed: int) -> Floats:
-    """Marginal contributions of the points of class `own`, in their order, in permutations `items`, shape (items, points of it)."""
+def class_contributions(
+    engine: TrainingEngine, data: LabelledData, own: int, start: int, stop: int, seed: int
+) -> Iterator[Floats]:
+    """Marginal contributions of the points of class `own`, in their order, in permutations [start, stop), some of these at a time,
+    shape (some, points of it).
+    """
     members = np.flatnonzero(data.labels == own)
+    height = max(1, _ROWS // (len(members) + 1))
+    for first in range(start, stop, height):
+        items = np.arange(first, min(first + height, stop), dtype=np.int64)
+        yield _contributions(engine, data, own, members, items, seed)
+
+
+def _contributions(
+    engine: TrainingEngine, data: LabelledData, own: int, members: Ints, items: Ints, seed: int
+) -> Floats:
     order = orders(seed, Purpose.ORDERS, items, len(members), sub=own)
     rows = _prefixes(_contexts(seed, items, data, own), members[order])
     chains = _values(engine, data, rows.reshape(-1, rows.shape[2]), own).reshape(len(items), -1)

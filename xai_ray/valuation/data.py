@@ -69,6 +69,14 @@ def numeric(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: n
     return NumericData(rows, targets, test_rows, _real(_column(y_test, len(test_rows), "y_test"), "y_test"))
 
 
+def one_of_each(data: LabelledData | NumericData) -> LabelledData | NumericData:
+    """A point of each class, or one point: enough to learn at no cost whether an engine reproduces an estimator."""
+    if isinstance(data, NumericData):
+        return NumericData(data.rows[:1], data.targets[:1], data.rows[:1], data.targets[:1])
+    few = np.unique(data.labels, return_index=True)[1]
+    return LabelledData(data.rows[few], data.labels[few], data.rows[:1], data.labels[:1], data.classes)
+
+
 def _features(X: npt.ArrayLike, X_test: npt.ArrayLike) -> tuple[Floats, Floats]:
     rows, test_rows = _real(X, "X"), _real(X_test, "X_test")
     for name, array in (("X", rows), ("X_test", test_rows)):

@@ -11,14 +11,15 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples, XaiRayError
+from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples, SpecError, XaiRayError
 from xai_ray.types import Floats, Ints, Mask
-from xai_ray.valuation.choose import choose_engine
+from xai_ray.valuation.choose import choose_engine, classifies
 from xai_ray.valuation.class_weights import class_weight_of
-from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
+from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric, one_of_each
 from xai_ray.valuation.draws import Purpose, positive, uniforms
 from xai_ray.valuation.engine import LogisticEngine
 from xai_ray.valuation.logistic import TILE, LogisticFits
+from xai_ray.valuation.network import Network
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.running_means import RunningMeans
 
@@ -48,12 +49,10 @@ def data_oob_values(
     numbers, and of n d^2 / 2 for d features. `facts["out_of_bag"]` counts the
     models that did not draw a point, shape (n,).
 
-    Raises InputError for unusable arrays, SpecError for an estimator that is not reproducible, NotEnoughSamples when a point is
-    out of bag fewer than twice, XaiRayError naming the bootstrap when a fit fails.
+    Raises InputError for unusable arrays, SpecError for a Network or an estimator that is not reproducible, NotEnoughSamples when a
+    point is out of bag fewer than twice, XaiRayError naming the bootstrap when a fit fails.
     """
-    from sklearn.base import is_regressor
-
-    data = numeric(X, y, X, y) if is_regressor(estimator) else labelled(X, y, X, y)
+    data = labelled(X, y, X, y) if classifies(estimator) else numeric(X, y, X, y)
     positive("bootstraps", bootstraps, least=2)
     bags = OutOfBag(estimator, data, draws=draws, seed=seed, refit=refit)
     means = RunningMeans(len(data.rows))
@@ -80,6 +79,11 @@ class OutOfBag:
     def __init__(
         self, estimator: Any, data: LabelledData | NumericData, *, draws: int | None, seed: int, refit: bool
     ) -> None:
+        if isinstance(estimator, Network):
+            raise SpecError(
+                "data_oob fits a scikit-learn estimator once a bootstrap, got a Network; give an estimator, or take a method that trains "
+                'networks, as "shapley"'
+            )
         self.draws = positive("draws", len(data.rows) if draws is None else draws)
         self._estimator, self.data, self._seed = estimator, data, seed
         self.engine, self._batched = _engine(estimator, data, refit)
@@ -151,18 +155,10 @@ def _engine(estimator: Any, data: LabelledData | NumericData, refit: bool) -> tu
     from sklearn.linear_model import LogisticRegression
 
     batched = type(estimator) is LogisticRegression and isinstance(data, LabelledData) and len(data.classes) == 2
-    # Two points suffice to learn whether the estimator can be reproduced, and cost nothing.
-    engine = choose_engine(estimator, _sample(data), probabilities=False, refit=refit or not batched)
+    engine = choose_engine(estimator, one_of_each(data), probabilities=False, refit=refit or not batched)
     if isinstance(engine, LogisticEngine):
         return engine.name, True
     return "one fit a bootstrap", False
-
-
-def _sample(data: LabelledData | NumericData) -> LabelledData | NumericData:
-    if isinstance(data, NumericData):
-        return NumericData(data.rows[:1], data.targets[:1], data.rows[:1], data.targets[:1])
-    few = np.unique(data.labels, return_index=True)[1]
-    return LabelledData(data.rows[few], data.labels[few], data.rows[:1], data.labels[:1], data.classes)
 
 
 def _logistic_predictions(fits: LogisticFits, counts: Ints) -> Floats:

@@ -52,10 +52,11 @@ def distributional_shapley(
     for start in range(0, draws, _DRAWS):
         numbers = np.arange(start, min(start + _DRAWS, draws), dtype=np.int64)
         order = members[orders(seed, Purpose.ORDERS, numbers, len(members))[:, :cardinality]]
-        samples, present = _contributions(game, order)
+        chains = game.chain_values(order, np.zeros(len(order), dtype=np.int64))
+        samples, present = _contributions(chains, order, n)
         if len(others):
             lengths = (uniforms(seed, Purpose.SIZES, numbers, 1)[:, 0] * cardinality).astype(np.int64)
-            samples[:, others] = _of_newcomers(game, order, lengths, others)
+            samples[:, others] = _of_newcomers(game, order, lengths, others, chains)
             present[:, others] = True
         means.add(samples.reshape(len(order), -1), np.repeat(present, game.n_outputs, axis=1))
     few = means.counts[:: game.n_outputs]
@@ -86,22 +87,21 @@ def _pool(given: npt.ArrayLike | None, n: int) -> Mask:
     return inside
 
 
-def _contributions(game: TrainingGame, order: Ints) -> tuple[Floats, Mask]:
+def _contributions(chains: Floats, order: Ints, n: int) -> tuple[Floats, Mask]:
     """What each player of each order (p, m) adds, (p, n, k), 0 for those not in it; and who is in it, (p, n)."""
-    chains = game.chain_values(order, np.zeros(len(order), dtype=np.int64))
-    samples = np.zeros((len(order), game.n_players, game.n_outputs))
+    samples = np.zeros((len(order), n, chains.shape[2]))
     np.put_along_axis(samples, order[:, :, None], np.diff(chains, axis=1), axis=1)
     present = np.zeros(samples.shape[:2], dtype=np.bool_)
     np.put_along_axis(present, order, True, axis=1)
     return samples, present
 
 
-def _of_newcomers(game: TrainingGame, order: Ints, lengths: Ints, others: Ints) -> Floats:
-    """v(S + z) - v(S) for the prefix S of this length of each order and each z of `others` (o,), shape (p, o, k)."""
+def _of_newcomers(game: TrainingGame, order: Ints, lengths: Ints, others: Ints, chains: Floats) -> Floats:
+    """v(S + z) - v(S) for the prefix S of this length of each order and each z of `others` (o,), shape (p, o, k); `chains` holds v(S)."""
     p, o = len(order), len(others)
     sets = np.zeros((p, game.n_players), dtype=np.bool_)
     np.put_along_axis(sets, order, np.arange(order.shape[1]) < lengths[:, None], axis=1)
-    rows = np.repeat(sets[:, None], o + 1, axis=1)
+    rows = np.repeat(sets[:, None], o, axis=1)
     rows[:, np.arange(o), others] = True
-    found = values_in_blocks(game, rows.reshape(p * (o + 1), -1)).reshape(p, o + 1, -1)
-    return found[:, :o] - found[:, o:]
+    found = values_in_blocks(game, rows.reshape(p * o, -1)).reshape(p, o, -1)
+    return found - chains[np.arange(p), lengths][:, None]

@@ -11,7 +11,7 @@ from xai_ray.valuation import settings as s
 from xai_ray.valuation.asked import Asked
 from xai_ray.valuation.bootstrap_pieces import BootstrapPieces, bootstrap_pieces
 from xai_ray.valuation.choose import choose_engine, classifies
-from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
+from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric, one_of_each
 from xai_ray.valuation.data_oob import OutOfBag
 from xai_ray.valuation.knn import NeighbourValues, ThresholdValues
 from xai_ray.valuation.neighbour_pieces import NeighbourPieces, test_point_pieces
@@ -71,7 +71,7 @@ def truncated(asked: Asked, chosen: s.TruncationSettings) -> ValuationGame:
         asked,
         "SV",
         game.output_names,
-        asked.data(),
+        None,
         (chosen, game.digest),
         design,
         source,
@@ -104,7 +104,7 @@ def leave_one_out(asked: Asked, chosen: s.Nothing) -> ValuationGame:
     game = asked.game()
     design = Pieces(game.n_players, game.n_outputs, "answer", 1, 1)
     run = OneRun(left_out, asked, chosen)
-    return _game(asked, "LOO", game.output_names, asked.data(), (game.digest,), design, run, "", game.player_names)
+    return _game(asked, "LOO", game.output_names, None, (game.digest,), design, run, "", game.player_names)
 
 
 def influence(asked: Asked, chosen: s.InfluenceSettings) -> ValuationGame:
@@ -113,7 +113,7 @@ def influence(asked: Asked, chosen: s.InfluenceSettings) -> ValuationGame:
 
     if type(asked.estimator) is LogisticRegression:
         data = asked.labelled()
-        choose_engine(asked.estimator, data, probabilities=False, refit=False)
+        choose_engine(asked.estimator, one_of_each(data), probabilities=False, refit=False)
         if asked.estimator.get_params()["class_weight"] is not None:
             raise SpecError('influence takes no class_weight; leave it out, or take method "loo"')
         return _once(asked, "influence", "rise of the test log-loss", data, chosen, logistic_influences)
@@ -140,8 +140,6 @@ def tracin(asked: Asked, chosen: s.TracinSettings) -> ValuationGame:
     asked.network()
     from xai_ray.valuation.network_runs import traced
 
-    if chosen.checkpoints < 1:
-        raise SpecError(f"settings of method 'tracin': checkpoints is at least 1, got {chosen.checkpoints}")
     return _network_run(asked, "TracIn", "fall of the test loss", chosen, traced)
 
 
@@ -189,7 +187,7 @@ def _game(
     asked: Asked,
     tag: str,
     outputs: tuple[str, ...],
-    data: LabelledData | NumericData,
+    data: LabelledData | NumericData | None,
     chosen: tuple[Any, ...],
     design: Pieces,
     source: Source,

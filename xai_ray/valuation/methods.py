@@ -63,7 +63,7 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
     ),
     "data_oob": ClosedForm(
         "accuracy, or minus the squared error, of bagged models on points they did not draw (Kwon, Zou 2023)",
-        "any estimator",
+        "any scikit-learn estimator",
         "bootstraps",
         bootstraps,
         s.BootstrapSettings,

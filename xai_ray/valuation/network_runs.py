@@ -52,7 +52,8 @@ def in_run(asked: Asked, settings: InRunSettings) -> Valuation:
 def traced(asked: Asked, settings: TracinSettings) -> Valuation:
     """TracIn over checkpoints of a training of the network; a checkpoint stands for the steps since the one before."""
     network, setup = asked.network(), _Setup(asked)
-    kept = np.unique(np.linspace(0, network.epochs, settings.checkpoints + 1).round().astype(int)[1:])
+    count = min(settings.checkpoints, network.epochs)
+    kept = np.linspace(0, network.epochs, count + 1).round().astype(int)[1:]
     checkpoints = _trained(setup, network, asked.seed, set(kept.tolist()))
     per_epoch = -(-setup.n // (network.batch or setup.n))
     # The gradient of a step's mean loss has a share of 1 / batch of each point's, and a point is in one step an epoch.

@@ -15,7 +15,6 @@ from xai_ray.valuation.lava import lava_values
 from xai_ray.valuation.leave_one_out import leave_one_out_values
 from xai_ray.valuation.pieces import Sums
 from xai_ray.valuation.result import Valuation
-from xai_ray.valuation.whole_blocks import values_in_blocks
 
 LONGEST = 10_000
 """Entries of the largest array of facts that is told."""
@@ -42,8 +41,7 @@ def left_out(asked: Asked, settings: Any) -> Valuation:
     """Leave-one-out by retraining, with v of nobody and of all."""
     game = asked.game()
     found = leave_one_out_values(game)
-    empty = values_in_blocks(game, np.zeros((1, game.n_players), dtype=np.bool_))[0]
-    ends = np.stack([empty, np.asarray(found.facts["grand"])])
+    ends = np.stack([game.empty_scores, np.asarray(found.facts["grand"])])
     return _with(found, {"evaluations": found.facts["evaluations"], "ends": ends})
 
 

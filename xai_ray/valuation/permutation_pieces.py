@@ -28,15 +28,16 @@ class ClassWisePieces:
 
     def sums(self, start: int, stop: int, between: Callable[[], None]) -> Sums:
         """Means and squared deviations over permutations, shape (n, 2, 1)."""
-        data, means = self._data, RunningMeans(len(self._data.rows))
-        for number in range(start, stop):
-            found = np.empty((1, len(data.rows)))
-            for own in range(len(data.classes)):
+        data = self._data
+        out = np.empty((len(data.rows), 2, 1))
+        for own in range(len(data.classes)):
+            members = np.flatnonzero(data.labels == own)
+            means = RunningMeans(len(members))
+            for found in class_contributions(self._engine, data, own, start, stop, self._seed):
+                means.add(found)
                 between()
-                item = np.array([number], dtype=np.int64)
-                found[:, data.labels == own] = class_contributions(self._engine, data, own, item, self._seed)
-            means.add(found)
-        return means.sums()[:, :2, None], {}
+            out[members] = means.sums()[:, :2, None]
+        return out, {}
 
 
 class TruncatedPieces:
@@ -61,7 +62,7 @@ class TruncatedPieces:
         mean = walk.sums / (stop - start)
         spread = np.maximum(walk.squares - (stop - start) * mean * mean, 0.0)
         told = {"truncated_at": walk.truncated_at.tolist(), "skipped": [walk.skipped.tolist()]}
-        return _stacked(mean, spread), {"told": told, "empty": walk.empty.tolist()}
+        return _stacked(mean, spread), {"told": told, "ends": [walk.empty.tolist(), walk.grand.tolist()]}
 
 
 def _stacked(mean: Floats, spread: Floats) -> Floats:

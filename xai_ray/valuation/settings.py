@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class InRunSettings:
 class TracinSettings:
     """TracInCP."""
 
-    checkpoints: int = 5
+    checkpoints: Annotated[int, Field(ge=1)] = 5
     """Evenly spaced ends of epochs, at most the epochs there are."""
 
 
@@ -49,7 +51,7 @@ class InfluenceSettings:
 
     newton: bool = True
     """Of LogisticRegression: take the point out of the curvature too."""
-    damping: float = 0.01
+    damping: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     """Of a network: added to the Hessian of the mean loss."""
 
 
@@ -57,9 +59,9 @@ class InfluenceSettings:
 class LavaSettings:
     """LAVA."""
 
-    label_weight: float = 1.0
+    label_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Weight of the distance of the labels beside that of the features."""
-    regularisation: float = 0.05
+    regularisation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
     """Entropic, as a share of the mean cost."""
 
 

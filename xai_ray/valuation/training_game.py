@@ -130,6 +130,11 @@ class TrainingGame:
         return [data.classes[i] for i in data.labels] if isinstance(data, LabelledData) else data.targets.tolist()
 
     @property
+    def empty_scores(self) -> Floats:
+        """v of nobody, shape (k,): without a model."""
+        return self._empty.copy()
+
+    @property
     def memory_told(self) -> str:
         """What a worker takes, a line for people."""
         return self.need.told(self.block)
