@@ -58,7 +58,8 @@ def _share(given: Any) -> Any:
 class Budget(Frozen):
     """How much to spend; not part of the job's identity, so it can be extended."""
 
-    evaluations: PositiveInt | Literal["exact"]
+    evaluations: PositiveInt | Literal["exact"] = "exact"
+    """Needed with `[[ask]]`; a method of `[value]` takes all it is made of, where that is finite."""
     std_error: PositiveFloat | None = None
     """Stop at an earlier boundary when every standard error is at most this, in units of v."""
     relative_error: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -96,7 +97,7 @@ class Spec(Frozen):
     """Questions about a game, at least one unless there is `value`."""
     value: ValueSpec | None = None
     """A method of data valuation, of a game of kind `training`."""
-    budget: Budget = Budget(evaluations="exact")
+    budget: Budget = Budget()
     """Needed for `ask`. What `value` is without one: all there are of its pieces, test points say."""
     compute: Compute = Compute()
 
@@ -144,7 +145,10 @@ def _together(document: dict[str, Any]) -> list[str]:
         needed = [name for name in ("ask", "budget") if name not in document]
         if "ask" in document and document["ask"] in ([], ()):
             needed.append("ask")
-        needed += [f"game.{name}" for name in ("estimator", "scores") if training and not game.get(name)]
+        if training and not game.get("estimator"):
+            needed.append("game.estimator")
+        if isinstance(budget := document.get("budget"), dict) and "evaluations" not in budget:
+            needed.append("budget.evaluations")
         return [f"{name}: this key is needed" for name in needed]
     if "ask" in document:
         return ["value: a method of its own; leave out ask, or value"]
@@ -156,7 +160,8 @@ def _together(document: dict[str, Any]) -> list[str]:
 def canonical(spec: Spec) -> dict[str, Any]:
     """The wire form: a JSON object with defaults left out."""
     out: dict[str, Any] = json.loads(spec.model_dump_json(exclude_defaults=True, exclude_none=True))
-    return out | {"budget": json.loads(spec.budget.model_dump_json(exclude_defaults=True, exclude_none=True))}
+    budget = json.loads(spec.budget.model_dump_json(exclude_defaults=True, exclude_none=True))
+    return out | {"budget": {"evaluations": spec.budget.evaluations} | budget}
 
 
 def _places() -> Places:

@@ -46,7 +46,7 @@ def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, bas
         rows.y,
         rows.X_test,
         rows.y_test,
-        scores=game.scores or None,
+        scores=game.scores,
         groups=rows.groups,
         names=None if rows.names is None else [str(name) for name in rows.names],
         empty=game.empty,

@@ -95,8 +95,8 @@ class TrainingGameSpec(Frozen):
     parameters: dict[str, Any] = Field(default={})
     data: TrainingData
     test: TestData | None = None
-    scores: tuple[str, ...] = ()
-    """At least one where coalitions are scored."""
+    scores: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Left out, accuracy, or r2 of a regression."""
     groups: str | None = None
     """The column, or the array, that names the group of each training row; groups are then the players."""
     empty: tuple[float, ...] | None = None

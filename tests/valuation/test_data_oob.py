@@ -1,10 +1,13 @@
 """Data-OOB against a loop over bootstraps, its standard errors against repetitions, refusals."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from xai_ray.errors import InputError, NonFiniteValue, NotEnoughSamples, SpecError, XaiRayError
@@ -108,6 +111,13 @@ def test_the_same_seed_gives_the_same_bits_and_more_bootstraps_append() -> None:
     assert (more.facts["out_of_bag"] >= one.facts["out_of_bag"]).all()
 
 
+@pytest.mark.parametrize("exact", [Ridge(), LogisticRegression(), SVC()], ids=repr)
+def test_what_never_draws_needs_no_seed(exact: Any) -> None:
+    y = REAL if isinstance(exact, Ridge) else TWO
+    one, two = (data_oob_values(exact, X, y, bootstraps=30, refit=True) for _ in range(2))
+    assert np.array_equal(one.values, two.values)
+
+
 class Broken(DecisionTreeRegressor):
     def predict(self, X, check_input=True):
         return np.full(len(X), np.nan)
@@ -121,8 +131,9 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(SpecError, match="got a Network"):
         data_oob_values(Network(lambda: None), X, TWO)
     data_oob_values(LogisticRegression(solver="liblinear", random_state=0), X, TWO, bootstraps=30, refit=True)
-    with pytest.raises(SpecError, match="set random_state"):
-        data_oob_values(DecisionTreeClassifier(), X, TWO)
+    for loose in (DecisionTreeClassifier(), LogisticRegression(solver="saga"), SVC(probability=True)):
+        with pytest.raises(SpecError, match="set random_state"):
+            data_oob_values(loose, X, TWO, refit=True)
     with pytest.raises(SpecError, match="bootstraps is a whole number, at least 2"):
         data_oob_values(TIGHT, X, TWO, bootstraps=1)
     with pytest.raises(InputError, match="two classes"):

@@ -206,6 +206,13 @@ def test_wrong_data() -> None:
         xr.value(RIDGE, pd.DataFrame({"a": list("pqrstuvw")}), LABELS, pd.DataFrame({"a": list("pqr")}), [0, 1, 0])
     with pytest.raises(InputError, match="no scikit-learn estimator"):
         xr.value(None, *DATA)
+    for texts in (X.astype(str), X.astype(str).tolist(), X.astype(str).astype(object)):
+        with pytest.raises(InputError, match="X must hold real numbers, and has texts"):
+            xr.value(RIDGE, texts, *DATA[1:])
+    with pytest.raises(InputError, match="y must hold real numbers"):
+        xr.value(Ridge(), X, LABELS.astype(str), TEST, TEST_LABELS.astype(str))
+    with pytest.raises(InputError, match="X holds complex numbers"):
+        xr.value(RIDGE, X + 0j, *DATA[1:])
 
 
 def test_every_method_says_what_it_is() -> None:

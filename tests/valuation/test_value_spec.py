@@ -240,9 +240,23 @@ def test_what_a_spec_needs(cli: Cli, folder: Path) -> None:
     bare = {
         "game": {"kind": "training", "data": {"sklearn": "iris"}},
         "ask": [{"index": "SV"}],
-        "budget": {"evaluations": 9},
+        "budget": {"top": 2},
     }
-    refused(cli, 2, ["game.estimator: this key is needed", "game.scores: this"], "check", written(folder, bare))
+    wanted = ["game.estimator: this key is needed", "budget.evaluations: this"]
+    refused(cli, 2, wanted, "check", written(folder, bare))
+
+
+def test_a_stop_rule_needs_no_budget_of_a_method(cli: Cli, folder: Path) -> None:
+    ended = cli("check", written(folder, spec(*KNN) | {"budget": {"seconds": 60.0}}))
+    assert (ended.code, b"test points" in ended.out) == (0, True), ended.err
+
+
+def test_left_out_the_score_is_accuracy_or_r2(cli: Cli, folder: Path) -> None:
+    for bundle, score, estimator in (("iris", "accuracy", "RidgeClassifier"), ("diabetes", "r2", "Ridge")):
+        game = {"kind": "training", "estimator": f"sklearn.linear_model:{estimator}", "data": {"sklearn": bundle}}
+        game |= {"test": {"share": 0.9}}
+        asked = {"game": game, "ask": [{"index": "SV"}], "budget": {"evaluations": 2000}}
+        assert f"1 ({score})".encode() in cli("check", written(folder, asked)).out
 
 
 def test_check_computes_one_unit_and_a_piece(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

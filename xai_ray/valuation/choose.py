@@ -75,9 +75,9 @@ def choose_engine(
     make = None if refit else _ENGINES.get(_kind(estimator))
     if make is not None:
         return make(estimator, data, engine_need(estimator, data, refit=False).models if models is None else models)
-    _check_seeded(estimator)
     if not refit:
         _check_no_pipeline(estimator)
+    _check_seeded(estimator)
     return RefitEngine(estimator, data, probabilities=probabilities, order=order)
 
 
@@ -258,11 +258,26 @@ def _demand(estimator: Any, what: str, fine: bool) -> None:
     raise SpecError(f"no batched engine reproduces {given}; ask for refit=True, one fit a coalition")
 
 
+_DRAWS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "sklearn.LogisticRegression": ("solver", ("liblinear", "sag", "saga")),
+    "sklearn.Ridge": ("solver", ("sag", "saga")),
+    "sklearn.RidgeClassifier": ("solver", ("sag", "saga")),
+    "sklearn.SVC": ("probability", (True,)),
+    "sklearn.NuSVC": ("probability", (True,)),
+}
+"""Estimators that draw at random under these values of a parameter only; others draw wherever they have a `random_state`."""
+
+
 def _check_seeded(estimator: Any) -> None:
-    loose = [
-        k for k, v in estimator.get_params().items() if k.split("__")[-1] == "random_state" and not isinstance(v, int)
-    ]
-    if loose:
-        raise SpecError(
-            f"{type(estimator).__name__} may draw at random; set {loose[0]} to a whole number so that values repeat"
-        )
+    given = estimator.get_params()
+    for name, seed in given.items():
+        owner, _, last = name.rpartition("__")
+        if last == "random_state" and not isinstance(seed, int) and _draws(given.get(owner, estimator)):
+            raise SpecError(
+                f"{type(estimator).__name__} may draw at random; set {name} to a whole number so that values repeat"
+            )
+
+
+def _draws(estimator: Any) -> bool:
+    row = _DRAWS.get(_kind(estimator))
+    return row is None or estimator.get_params(deep=False).get(row[0]) in row[1]

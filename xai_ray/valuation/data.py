@@ -116,7 +116,13 @@ def _real(values: npt.ArrayLike, name: str) -> Floats:
     if hasattr(values, "toarray"):
         raise InputError(f"{name} is a sparse matrix; give {name}.toarray()")
     try:
-        array = np.array(values, dtype=np.float64, order="C")
+        given = np.asarray(values)
+        # numpy would read "12" as 12, and a column of codes as quantities, and drop imaginary parts.
+        if given.dtype.kind in "USO" and any(isinstance(entry, (str, bytes)) for entry in given.ravel().tolist()):
+            raise InputError(f"{name} must hold real numbers, and has texts; encode text columns first")
+        if np.iscomplexobj(given):
+            raise InputError(f"{name} holds complex numbers; give real and imaginary parts as columns")
+        array = np.array(given, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         if "inhomogeneous" in str(error):
             raise InputError(f"{name} has rows of different length; every point needs the same features") from error
