@@ -49,8 +49,8 @@ def arnoldi_influence(
     H is the Hessian of the mean training loss at the model's parameters, `loss(outputs, targets)` gives one number a sample and
     `chunk` samples are differentiated at a time. Eigenvectors are found to a relative `tolerance` in at most `steps` restarts; those
     with H + damping I not above 0 are left out. The start is a random direction, a function of `seed`. The standard errors are 0: they
-    know nothing of the directions left out. Memory beside the data: about 5 rank vectors of all D parameters. The model is read in evaluation
-    mode and not changed.
+    know nothing of the directions left out. Memory beside the data: about 5 rank vectors of all D parameters, in double precision. The
+    model is read in evaluation mode and not changed.
 
     `facts`: `eigenvalues` of H + damping I that were kept, descending, and `products` with H.
 

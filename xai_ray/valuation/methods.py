@@ -16,18 +16,14 @@ from xai_ray.valuation.making import (
     bootstraps,
     class_permutations,
     distributional,
-    gradient_passes,
-    in_run,
-    influence,
     leave_one_out,
     near_votes,
     neighbour_votes,
     one_pass_banzhaf,
-    tracin,
-    trak,
     transport,
     truncated,
 )
+from xai_ray.valuation.making_networks import gradient_passes, in_run, influence, tracin, trak
 from xai_ray.valuation.pieces import ValuationGame
 
 
