@@ -31,7 +31,6 @@ class BanzhafPieces:
 
     def sums(self, start: int, stop: int, between: Callable[[], None]) -> Sums:
         """Shape (n, 6, k)."""
-        between()
         game, numbers = self._game, np.arange(start, stop, dtype=np.int64)
         coalitions = drawn_coalitions(self._seed, numbers, game.n_players, self._p)
         scores = values_in_blocks(game, coalitions)

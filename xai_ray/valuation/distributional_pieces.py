@@ -35,7 +35,6 @@ class DistributionalPieces:
     def sums(self, start: int, stop: int, between: Callable[[], None]) -> Sums:
         """Shape (n, 3, k)."""
         game, numbers = self._game, np.arange(start, stop, dtype=np.int64)
-        between()
         everyone = np.ones(game.n_players, dtype=np.bool_)
         samples, present = contributions(game, everyone, self.cardinality, numbers, self._seed)
         means = RunningMeans(game.n_players * game.n_outputs)
