@@ -289,6 +289,15 @@ def test_rules_stop_the_new_pieces() -> None:
     assert found.std_errors.max() <= 0.004
 
 
+def test_another_chance_to_join_is_another_job() -> None:
+    found = valued("one_pass_banzhaf", estimator=RIDGE, budget=128, settings={"p": 0.3})
+    np.testing.assert_array_equal(found.ask("WBV", p=0.3).values, found.values)
+    with pytest.raises(NotEnoughSamples, match=r"holds WBV of p = 0\.3 .* so WBV of p = 0\.7 cannot"):
+        found.ask("WBV", p=0.7)
+    with pytest.raises(NotEnoughSamples, match="no scores of coalitions, so SV cannot"):
+        found.ask("SV")
+
+
 WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("trak", {"estimator": RIDGE}, SpecError, "torch network, got RidgeClassifier"),
     ("trak", {"estimator": replace(NETWORK, kind="regression")}, SpecError, "margins of classes"),

@@ -107,10 +107,11 @@ class PiecePool:
 
     def answer(self, question: Question, name: str = "auto") -> Estimate:
         """The mean over the pieces with its standard errors. Raises NotEnoughSamples, also for any other question."""
-        if question.index != self.question.index:
+        if (question.index, question.p) != (self.question.index, self.question.p):
+            own, other = (q.index if q.p is None else f"{q.index} of p = {q.p:g}" for q in (self.question, question))
             raise NotEnoughSamples(
-                f"this job holds {self.question.index} by {self.method!r}, no scores of coalitions, so {question.index} cannot be computed "
-                'from it; run a job of method "shapley" and ask that one'
+                f"this job holds {own} by {self.method!r}, no scores of coalitions, so {other} cannot be computed from it; run a job of "
+                'method "shapley" and ask that one'
             )
         values, errors, freedom = self.sums.answer()
         sets = tuple((player,) for player in range(self.design.n_players))
