@@ -13,20 +13,16 @@ import cloudpickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
 import xai_ray as xr
-from tests.valuation.test_training_game import GAMES
 from xai_ray.api import run_planned
 from xai_ray.build import closed_form_plan
 from xai_ray.coalitions import Pieces, Unit
 from xai_ray.engine import evaluate
 from xai_ray.engine.job import manifest_of
 from xai_ray.errors import BudgetTooSmall, NotEnoughSamples, SpecError, UnknownName, XaiRayError
-from xai_ray.estimators import PieceSums, Stop
-from xai_ray.estimators.product_moments import ProductMoments
+from xai_ray.estimators import Stop
 from xai_ray.stores import MemoryStore, Record
 from xai_ray.valuation import (
     Lissa,
@@ -42,7 +38,6 @@ from xai_ray.valuation import (
 )
 from xai_ray.valuation.asked import Asked
 from xai_ray.valuation.draws import Purpose, orders
-from xai_ray.valuation.left_out_pieces import LeftOutPieces, left_out_design
 from xai_ray.valuation.methods import valuation_game
 from xai_ray.valuation.network_runs import model_parts
 
@@ -181,40 +176,6 @@ def test_all_data_sets_of_nine_points(method: str, groups: Any) -> None:
     assert found.ends[0, 0] == pytest.approx(whole.empty_scores[0])
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_leave_one_out_has_the_bits_of_one_go_in_every_cut(name: str) -> None:
-    """The score of all is trained once a unit, and is the same in each."""
-    one = GAMES[name]()
-    plain = leave_one_out_values(one)
-    source, n = LeftOutPieces(one), one.n_players
-    ends = set()
-    for tiles in (1, 2):
-        design = replace(left_out_design(one), block=one.block * tiles)
-        sums = PieceSums(design)
-        for start in range(0, n, design.block):
-            stop = min(start + design.block, n)
-            found, said = source.sums(start, stop, lambda: None)
-            sums.add(start, stop, found.reshape(stop - start, -1), said)
-            ends.add(json.dumps(said["ends"]))
-        values, errors, freedom = sums.answer()
-        assert values.tobytes() == plain.values.tobytes()
-        assert (errors == 0).all()
-        assert freedom == np.inf
-    assert len(ends) == 1
-    np.testing.assert_array_equal(json.loads(ends.pop())[1], plain.facts["grand"])
-
-
-def test_leave_one_out_units() -> None:
-    """A unit trains at least four blocks, a job has about sixty-four units."""
-    one = GAMES["tree"]()
-    assert left_out_design(one).block == 16
-    large = replace(left_out_design(one), n_players=0)
-    assert large.players(3, 5) == range(3, 5)
-    held = PieceSums(left_out_design(one))
-    with pytest.raises(NotEnoughSamples, match=rf"0 of {one.n_players} parts .* resume"):
-        held.answer()
-
-
 JOBS: dict[str, tuple[dict[str, Any], int | None, int | None]] = {
     "loo": ({"estimator": RidgeClassifier(random_state=0), "refit": True}, None, None),
     "distributional": ({"estimator": RIDGE, "settings": {"cardinality": 9}}, 64, 112),
@@ -267,20 +228,6 @@ def test_two_workers_a_kill_and_an_extension_end_with_the_same_bytes(method: str
     assert run(method, asked, budget, store, TwoWorkers()) == whole
     if more is not None:
         assert run(method, asked, more, store, TwoWorkers()) == run(method, asked, more)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(2, 9), st.integers(0, 1000), st.sampled_from([0.0, 10.0]))
-def test_errors_of_a_product_are_those_of_the_jackknife(count: int, seed: int, level: float) -> None:
-    r = np.random.default_rng(seed)
-    a, b = r.normal(size=(2, count, 4)) + level
-    moments = ProductMoments.none((4,))
-    for pair in zip(a, b, strict=True):
-        moments = moments.add(*pair)
-    np.testing.assert_allclose(moments.first * moments.second, a.mean(axis=0) * b.mean(axis=0), rtol=1e-12, atol=1e-12)
-    without = np.array([np.delete(a, j, 0).mean(axis=0) * np.delete(b, j, 0).mean(axis=0) for j in range(count)])
-    wanted = np.sqrt(np.square(without - without.mean(axis=0)).sum(axis=0) * (count - 1) / count)
-    np.testing.assert_allclose(moments.jackknife_errors(), wanted, rtol=1e-7, atol=1e-9 * (1 + level))
 
 
 def test_rules_stop_the_new_pieces() -> None:
