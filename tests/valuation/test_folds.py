@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,12 +42,17 @@ def test_leave_one_out_has_the_bits_of_one_go_in_every_cut(name: str) -> None:
     np.testing.assert_array_equal(json.loads(ends.pop())[1], plain.facts["grand"])
 
 
-def test_leave_one_out_units() -> None:
-    """A unit trains at least four blocks, a job has about sixty-four units."""
+@pytest.mark.parametrize(("n", "tile", "block"), [(50, 1, 16), (300, 64, 256), (20_000, 64, 320), (20_000, 1, 313)])
+def test_a_unit_of_leave_one_out_is_worth_the_model_of_all(n: int, tile: int, block: int) -> None:
+    """Whole blocks of the game, at least four of them and sixteen models; about sixty-four units at most."""
+    design = left_out_design(SimpleNamespace(n_players=n, n_outputs=1, block=tile))  # pyright: ignore[reportArgumentType]
+    assert design.block == block
+    assert -(-n // block) <= 64
+    assert len(design.players(0, block)) == block
+
+
+def test_some_of_the_points_are_no_answer() -> None:
     one = GAMES["tree"]()
-    assert left_out_design(one).block == 16
-    large = replace(left_out_design(one), n_players=0)
-    assert large.players(3, 5) == range(3, 5)
     held = PieceSums(left_out_design(one))
     with pytest.raises(NotEnoughSamples, match=rf"0 of {one.n_players} parts .* resume"):
         held.answer()
