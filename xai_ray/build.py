@@ -55,9 +55,9 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
 
 def closed_form_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
     """The pieces of a closed form that a budget affords. Raises SpecError for rules that it cannot keep, BudgetTooSmall."""
-    if game.design.fold == "answer" and stop != Stop():
+    if game.design.undivided and stop != Stop():
         raise SpecError(
-            f"{where}{next(iter(stop.document()))}: method {game.method!r} is one computation, nothing stops it earlier"
+            f"{where}{next(iter(stop.document()))}: method {game.method!r} is computed as a whole, nothing stops it earlier"
         )
     ask = Ask(game.question, game.method)
     stop.check([ask], game.n_players, where)
@@ -155,17 +155,18 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
 
 def _describe_pieces(prepared: Prepared, game: ValuationGame) -> dict[str, Any]:
     """What `check` prints of a closed form. Times a unit where there are many of them."""
-    planned, design = prepared.plan, game.design
+    planned, design, row = prepared.plan, game.design, CLOSED_FORMS[game.method]
     units = -(-planned.draws // design.block)
+    kept = (1 if design.undivided else units) * game.n_players * design.width * 8
     facts: dict[str, Any] = {
         "job": manifest_for(prepared).job,
         "players": f"{game.n_players} ({_some(game.player_names)})",
         "outputs": f"{game.n_outputs} ({_some(game.output_names)})",
-        "method": f"{game.method}: {CLOSED_FORMS[game.method].what}",
-        **({"evaluations": f"{planned.evaluations} {game.piece}"} if game.piece else {}),
+        "method": f"{game.method}: {row.what}",
+        **({"evaluations": f"{planned.evaluations} {row.piece}"} if row.piece else {}),
         **({"stop": words} if (words := stop_of(prepared.spec).words()) else {}),
         "units": units,
-        "store": f"about {units * game.n_players * design.width * 8 / 2**20:.3g} MB",
+        "store": f"about {kept / 2**20:.3g} MB",
     }
     if units < 2:
         return facts

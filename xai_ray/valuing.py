@@ -22,7 +22,7 @@ from xai_ray.stores import Store
 from xai_ray.valuation.asked import Asked
 from xai_ray.valuation.memory import memory_bytes
 from xai_ray.valuation.methods import CLOSED_FORMS, valuation_game
-from xai_ray.valuation.own_score import OwnScore
+from xai_ray.valuation.own_score import OwnScore, several
 
 PAIRS = 100
 """Permutations, each with its reverse, that a call without a budget pays for."""
@@ -98,7 +98,8 @@ def value(
     those of `beta` (4 and 1 if left out) and `p` is that of `weighted_banzhaf`; `settings` are those of the closed forms and one-run
     methods, see `xai_ray.valuation.settings`. `score` is a name in `xai_ray.valuation.SCORES`, a function (truth, answers) -> number, an
     `OwnScore`, or several of these; left out it is accuracy or r2. `budget` counts trained models (left out: 100 permutations with their
-    reverses), or what the method is made of: bootstraps, test points, permutations. `refit` fits the estimator itself once a coalition.
+    reverses), or what the method is made of: bootstraps, test points, permutations, checkpoints. `refit` fits the
+    estimator itself once a coalition.
 
     `memory`, bytes or a text as "8 GB", is what a worker may take: batches of models are cut to fit, and what does not fit is refused, as
     are methods that have no batches to cut.
@@ -114,7 +115,7 @@ def value(
         raise UnknownName("method", method, METHODS)
     row = QUESTIONS.get(method)
     parameters = _parameters(method, row.defaults if row else (), {"alpha": alpha, "beta": beta, "p": p})
-    scores = _several(score)
+    scores = None if score is None else several(score)
     arrays, names = arrays_of(X, y, X_test, y_test)
     asked = Asked(
         method,
@@ -162,12 +163,6 @@ def value(
         recompute=recompute,
         watcher=watcher,
     )
-
-
-def _several(score: Any) -> tuple[Any, ...] | None:
-    if score is None:
-        return None
-    return (score,) if isinstance(score, (str, OwnScore)) or callable(score) else tuple(score)
 
 
 def _usual_budget(n: int) -> int:

@@ -61,7 +61,7 @@ def a_game(fold: str = "present", block: int = 8, pieces: int | None = None, sou
     design = Pieces(N, 2, fold, block, pieces)  # pyright: ignore[reportArgumentType]
     source = source or Samples(fold)
     names, outputs = tuple(f"point {i}" for i in range(N)), ("a", "b")
-    return ValuationGame("data_oob", Question("Data-OOB", order=1), names, outputs, "d" * 64, design, source, "bags")
+    return ValuationGame("data_oob", Question("Data-OOB", order=1), names, outputs, "d" * 64, design, source)
 
 
 def run(game: ValuationGame, budget: int, store: Any = None, engine: Any = "inline", stop: Stop = Stop()) -> Result:  # noqa: B008

@@ -47,6 +47,9 @@ def test_single_precision_and_its_seed() -> None:
     np.testing.assert_allclose(found.values, wide.values, atol=1e-3 * np.abs(wide.values).max())
     again = arnoldi_influence(narrow, loss, PAIR, HELD, **settings)
     assert np.array_equal(again.values, found.values)
+    other = arnoldi_influence(narrow, loss, PAIR, HELD, **settings, seed=7)
+    assert not np.array_equal(other.values, found.values)
+    np.testing.assert_allclose(other.values, found.values, atol=1e-3 * np.abs(wide.values).max())
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,7 @@ def test_single_precision_and_its_seed() -> None:
         ({"steps": 0}, SpecError, "steps is a whole number"),
         ({"rank": 500}, SpecError, "rank 500 is not below the 22 parameters"),
         ({"rank": 2, "seed": -1}, SpecError, "seed is a whole number"),
+        ({"rank": 2, "chunk": 0}, SpecError, "chunk is a whole number, at least 1; got 0"),
     ],
     ids=str,
 )

@@ -32,7 +32,7 @@ def table() -> xr.TableGame:
     return xr.TableGame(1e6 + np.random.default_rng(0).normal(size=1 << N))
 
 
-def test_enumeration_is_the_exact_index() -> None:
+def test_the_reference_of_these_tests_is_the_exact_index() -> None:
     np.testing.assert_allclose(enumerated(0.5), xr.explain(GAME, "BV", budget="exact", seed=0).values, atol=1e-9)
     exact = xr.explain(GAME, "WBV", p=0.3, budget="exact", seed=0).values
     np.testing.assert_allclose(enumerated(0.3), exact, atol=1e-9)

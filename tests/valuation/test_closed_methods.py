@@ -375,7 +375,7 @@ def test_leave_one_out_trains_nothing_for_nobody(monkeypatch: pytest.MonkeyPatch
 
     made = valuation_game(Asked("loo", RIDGE, *DATA), {})
     monkeypatch.setattr(TrainingGame, "values", counted)
-    ends = made.piece_sums(0, 1, lambda: None)[1]["ends"]
+    ends = made.piece_sums(0, N, lambda: None)[1]["ends"]
     assert calls == [-(-(N + 1) // game().block) * game().block]
     nobody = values_in_blocks(game(), np.array([[False] * N, [True] * N]))
     np.testing.assert_array_equal(ends, nobody)

@@ -164,6 +164,8 @@ def test_solvers_that_fail_say_so() -> None:
         torch_influence(model, loss, PAIR, HELD, damping=0.1, solver=Lissa(scale=0.01, depth=2000))
     with pytest.raises(SpecError, match="damping is a number"):
         torch_influence(model, loss, PAIR, HELD, damping=-1.0)
+    with pytest.raises(SpecError, match="chunk is a whole number, at least 1; got 0"):
+        torch_influence(model, loss, PAIR, HELD, damping=0.1, chunk=0)
 
 
 def test_tracin_equals_its_definition() -> None:
@@ -195,3 +197,5 @@ def test_tracin_refuses_other_checkpoints() -> None:
         )
     with pytest.raises(SpecError, match="2 learning rates for 1 checkpoints"):
         tracin_values(model, loss, PAIR, HELD, checkpoints=[state], learning_rates=[0.1, 0.1])
+    with pytest.raises(SpecError, match="chunk is a whole number"):
+        tracin_values(model, loss, PAIR, HELD, checkpoints=[state], learning_rates=[0.1], chunk=0)

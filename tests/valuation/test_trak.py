@@ -142,11 +142,55 @@ def test_signs_come_from_seed_and_place_alone() -> None:
     np.testing.assert_allclose(found.numpy(), vectors.numpy() @ signs / np.sqrt(70), rtol=1e-10)
 
 
+def test_signs_are_kept_as_the_gradients_are() -> None:
+    kept = SignProjection.of(300, 20, 5, 1)
+    vectors = torch.randn(3, 300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for kind in (torch.float64, torch.float32, torch.float64):
+        found = kept(vectors.to(kind))
+        assert found.dtype == kind
+        assert all(block.dtype == kind for _, block in kept._kept)
+        np.testing.assert_allclose(found, vectors.numpy() @ kept.signs(np.arange(300)) / np.sqrt(20), rtol=1e-4)
+    with pytest.raises(SpecError, match="fewer checkpoints"):
+        SignProjection.of(300, 20, 5, 1 << 16)
+
+
+class Embedded(nn.Module):
+    """Takes whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(6, 3), nn.Linear(3, C)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.table(x).sum(dim=1))
+
+
+def test_gradients_of_whole_numbers_lose_no_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept in the precision of the model, not of the inputs."""
+    torch.manual_seed(0)
+    model, r = Embedded().double(), np.random.default_rng(0)
+    data, held = ((r.integers(0, 6, (n, 4)), r.integers(0, C, n)) for n in (30, 10))
+    settings = {"checkpoints": [model.state_dict()], "dimensions": 8}
+    kept = trak_values(model, data, held, **settings)
+    monkeypatch.setattr(trak, "_HELD", 0)
+    np.testing.assert_allclose(kept.values, trak_values(model, data, held, **settings).values, rtol=1e-11, atol=1e-15)
+
+
+def test_labels_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, held = problem()
+    checked, plain = [], trak._check_logits
+    monkeypatch.setattr(trak, "_check_logits", lambda *given: checked.append(given) or plain(*given))
+    model = as_model(fitted(*data))
+    trak_values(model, data, held, checkpoints=[model.state_dict()] * 3, dimensions=8)
+    assert len(checked) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "words"),
     [
         ({"checkpoints": []}, SpecError, "at least one state dict"),
         ({"dimensions": 0}, SpecError, "dimensions is a whole number"),
+        ({"chunk": 0}, SpecError, "chunk is a whole number"),
         ({"ridge": -1.0}, SpecError, "ridge is a number of at least 0"),
         ({"ridge": 0.0}, SpecError, "ridge above 0"),
         ({"checkpoints": [nn.Linear(3, C).state_dict()]}, InputError, "checkpoint 0 is not a state dict"),

@@ -48,6 +48,10 @@ def network(optimiser="sgd"):
     from xai_ray.valuation import Network
     return Network(lambda: torch.nn.Linear(3, 2), epochs=3, learning_rate=0.2, batch=20, optimiser=optimiser)
 
+def numbers():
+    X, _, T, _ = rows()
+    return X, X[:, 0] + X[:, 1] ** 2, T, T[:, 0]
+
 class Slowly(Ridge):
     def fit(self, X, y):
         time.sleep(float(Path(__file__).with_name("seconds").read_text()))
@@ -75,6 +79,7 @@ def spec(method: str, estimator: str | None, budget: int | None = None, **more: 
     return document | more
 
 
+NUMBERS = {"kind": "training", "data": {"factory": "makes_points:numbers"}, "scores": ["neg_mean_squared_error"]}
 OOB = ("data_oob", "sklearn.linear_model:LogisticRegression")
 KNN = ("knn", "sklearn.neighbors:KNeighborsClassifier")
 
@@ -111,10 +116,16 @@ def test_a_spec_gives_what_the_call_gives(cli: Cli, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("method", "estimator"),
-    [("in_run", "makes_points:network"), ("lava", None), ("loo", "sklearn.linear_model:LogisticRegression")],
+    [
+        ("in_run", "makes_points:network"),
+        ("influence", "makes_points:network"),
+        ("lava", None),
+        ("loo", "sklearn.linear_model:LogisticRegression"),
+    ],
 )
 def test_one_run_methods_are_kept_like_any_other(cli: Cli, folder: Path, method: str, estimator: str | None) -> None:
-    path = written(folder, spec(method, estimator))
+    settings = {"inverse": "arnoldi", "rank": 3} if method == "influence" else {}
+    path = written(folder, spec(method, estimator, value={"settings": settings}))
     assert cli("check", path).code == 0
     first = cli("run", path, "--engine", "inline", "--out", "one")
     assert first.code == 0, first.err
@@ -165,6 +176,49 @@ def wait_for(child: subprocess.Popen[bytes], folder: Path, units: int) -> None:
         assert child.poll() is None, child.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def test_leave_one_out_is_killed_and_goes_on(cli: Cli, folder: Path) -> None:
+    """Four units, each of its own points; without all of them there is no answer."""
+    path = written(folder, spec("loo", "makes_points:Slowly", game=NUMBERS | {"parameters": {"random_state": 0}}))
+    assert cli("run", path, "--engine", "inline", "--store", "undisturbed", "--out", "whole").code == 0
+    (folder / "seconds").write_text("0.1")
+    with started(folder, "run", path, "--engine", "inline") as child:
+        wait_for(child, folder, 1)
+        child.send_signal(signal.SIGKILL)
+        child.wait(timeout=DEADLINE)
+    (row,) = cli("list", "--json").json
+    assert row["state"] == "killed"
+    assert 1 <= committed(folder) < 4
+    refused(cli, 2, ["of 60 parts are computed", "resume"], "result", row["job"], "--partial")
+    (folder / "seconds").write_text("0")
+    assert cli("resume", row["job"], "--engine", "inline", "--out", "resumed").code == 0
+    assert (folder / "resumed" / "result.json").read_bytes() == (folder / "whole" / "result.json").read_bytes()
+
+
+EXTENDED: dict[str, tuple[str, int, int]] = {
+    "trak": ("makes_points:network", 3, 5),
+    "distributional": ("sklearn.linear_model:Ridge", 48, 80),
+    "one_pass_banzhaf": ("sklearn.linear_model:Ridge", 128, 320),
+}
+
+
+@pytest.mark.parametrize("method", EXTENDED)
+def test_new_methods_are_checked_run_and_extended(cli: Cli, folder: Path, method: str) -> None:
+    estimator, first, last = EXTENDED[method]
+    game = {} if method == "trak" else NUMBERS | {"parameters": {"random_state": 0}}
+
+    def path(budget: int) -> Path:
+        return written(folder, spec(method, estimator, budget, game=game))
+
+    assert f"{first} " in cli("check", path(first)).text
+    assert cli("run", path(first), "--engine", "inline").code == 0
+    job = cli("list", "--json").json[0]["job"]
+    assert cli("extend", job, "--evaluations", str(last), "--engine", "inline", "--out", "extended").code == 0
+    assert cli("run", path(last), "--engine", "inline", "--store", "other", "--out", "whole").code == 0
+    assert (folder / "extended" / "result.json").read_bytes() == (folder / "whole" / "result.json").read_bytes()
+    assert cli("replay", job, "--unit", "1").json["same_bits"] is True
+    assert cli("report", job).code == 0
 
 
 def test_killed_again_and_again(cli: Cli, folder: Path) -> None:
@@ -222,6 +276,17 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     (spec("in_run", "makes_points:network", game={"parameters": {"optimiser": "adam"}}), ["optimiser='sgd'"]),
     (spec("in_run", "makes_points:network", 7), ["nothing to count"]),
     (spec("lava", OOB[1]), ["leave the estimator out"]),
+    (spec("loo", OOB[1], 20), ["computed as a whole", "leave the budget out"]),
+    (spec("trak", "makes_points:network", 8, value={"settings": {"fraction": 1.5}}), ["fraction = 1.5", "less than"]),
+    (spec("trak", "makes_points:network"), ["draws checkpoints without end", "evaluations = 20"]),
+    (spec("trak", OOB[1], 8), ["torch network, got LogisticRegression"]),
+    (spec("distributional", OOB[1], 64, value={"settings": {"cardinality": 61}}), ["cardinality = 61", "60 players"]),
+    (spec("one_pass_banzhaf", OOB[1], 640, value={"settings": {"p": 0}}), ["p = 0", "greater than 0"]),
+    (spec("influence", "makes_points:network", value={"settings": {"inverse": "lissa"}}), ["'lissa' needs scale"]),
+    (
+        spec("influence", "makes_points:network", value={"settings": {"inverse": "arnoldi", "rank": 8}}),
+        ["8 parameters"],
+    ),
     (spec("loo", None), ["NoneType is no scikit-learn estimator"]),
     (spec(*OOB, 100, compute={"batch": 4}), ["compute.batch"]),
 ]

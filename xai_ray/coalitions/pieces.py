@@ -5,17 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from xai_ray.coalitions.design import Draw
 from xai_ray.errors import SpecError
+from xai_ray.types import Floats
 
-Fold: TypeAlias = Literal["mean", "present", "share", "answer"]
+Fold: TypeAlias = Literal["mean", "present", "share", "contrast", "product", "answer", "own"]
 """What a unit holds for each of n players, and how that merges:
 
     mean     mean and sum of squared deviations over the unit's pieces
     present  the same over the pieces that say something of the player, and how many do
     share    how many pieces agree with the player, and how many say something of it: whole numbers, exact in any cut
+    contrast what `present` holds, of the pieces with the player and then of those without: the answer is the difference of the means
+    product  two numbers of its only piece: the answer is the product of their means
     answer   values and standard errors, from one piece that is the whole answer
+    own      values, of the unit's players alone: piece i is player i, and there is no answer before all of them
 """
+
+_PARTS: dict[Fold, int] = {"mean": 2, "present": 3, "share": 2, "contrast": 6, "product": 2, "answer": 2, "own": 1}
+"""Numbers that a unit holds for each player and output."""
+
+
+def share_errors(right: Floats, count: Floats) -> Floats:
+    """Of the Jeffreys posterior of a share, not 0 where all pieces agree: Brown, Cai, DasGupta (Statistical Science 2001)."""
+    return np.sqrt((right + 0.5) * (count - right + 0.5) / (count + 2.0)) / (count + 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,16 @@ class Pieces:
     @property
     def width(self) -> int:
         """Numbers that a unit holds for each player."""
-        return self.outputs * (3 if self.fold == "present" else 2)
+        return self.outputs * _PARTS[self.fold]
+
+    @property
+    def undivided(self) -> bool:
+        """Whether there is no answer before all pieces are in."""
+        return self.fold in ("answer", "own")
+
+    def players(self, start: int, stop: int) -> range:
+        """The players that the unit of pieces [start, stop) has numbers of."""
+        return range(start, stop) if self.fold == "own" else range(self.n_players)
 
     def evaluations(self, draws: int) -> int:
         """A piece counts as one."""

@@ -22,17 +22,18 @@ def piece_values(unit: Unit, game: Game, design: Pieces, between: Callable[[], N
     between()
     sums, said = cast(PieceGame, game).piece_sums(unit.start, unit.stop, between)
     parts = design.width // design.outputs
-    shape = (design.n_players, parts, design.outputs)
+    players = design.players(unit.start, unit.stop)
+    shape = (len(players), parts, design.outputs)
     if not isinstance(sums, np.ndarray) or sums.shape != shape or sums.dtype != np.float64:
         got = f"{sums.dtype} of shape {sums.shape}" if isinstance(sums, np.ndarray) else type(sums).__name__
         raise ModelOutputError(f"pieces [{unit.start}, {unit.stop}) gave {got}, expected float64 of shape {shape}")
     bad = np.argwhere(~np.isfinite(sums))
     if len(bad):
         raise NonFiniteValue(
-            f"pieces [{unit.start}, {unit.stop}): the value of {game.player_names[int(bad[0][0])]} is {sums[tuple(bad[0])]}; "
+            f"pieces [{unit.start}, {unit.stop}): the value of {game.player_names[players[int(bad[0][0])]]} is {sums[tuple(bad[0])]}; "
             "scale the features"
         )
-    return sums.reshape(design.n_players, design.width), said
+    return sums.reshape(len(players), design.width), said
 
 
 class PieceReader:

@@ -11,12 +11,13 @@ import numpy as np
 from xai_ray.coalitions.pieces import Pieces
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.piece_folds import FOLDS, Folded
 from xai_ray.indices import Question
 from xai_ray.types import Floats, Values
 
 
 class PieceSums:
-    """Sums over the first pieces of a design, one unit after the other. Memory: those of one unit."""
+    """Sums over the first pieces of a design, one unit after the other. Memory: those of one unit, of `product` four times as many."""
 
     def __init__(self, design: Pieces) -> None:
         self.design = design
@@ -25,26 +26,14 @@ class PieceSums:
         """What the newest unit says of itself."""
         self.told: dict[str, Any] = {}
         """What the units tell."""
-        shape = (design.n_players, design.outputs)
-        self._first: Floats = np.zeros(shape)
-        self._second: Floats = np.zeros(shape)
-        self._counts: Floats = np.zeros(shape)
+        self._folded: Folded = FOLDS[design.fold](design)
 
     def add(self, start: int, stop: int, values: Values, facts: dict[str, Any]) -> None:
         """The record of the next unit, pieces [start, stop), values (n, width)."""
         if start != self.draws:
             raise ValueError(f"unit [{start}, {stop}) does not follow piece {self.draws}")
-        n, k = self._first.shape
-        parts = values.reshape(n, -1, k)
-        match self.design.fold:
-            case "share":
-                self._first, self._counts = self._first + parts[:, 0], self._counts + parts[:, 1]
-            case "answer":
-                self._first, self._second = parts[:, 0].copy(), parts[:, 1].copy()
-            case "mean":
-                self._merge(parts[:, 0], parts[:, 1], np.full((n, k), float(stop - start)))
-            case "present":
-                self._merge(parts[:, 0], parts[:, 1], parts[:, 2])
+        rows = len(self.design.players(start, stop))
+        self._folded = self._folded.add(values.reshape(rows, -1, self.design.outputs), start, stop)
         self.draws, self.facts = stop, facts
         told = facts.get("told", {})
         # What is told of pieces are lists with an entry for each, or for each unit.
@@ -53,8 +42,7 @@ class PieceSums:
     def copy(self) -> PieceSums:
         """As it is now."""
         other = PieceSums(self.design)
-        other.draws, other.facts, other.told = self.draws, self.facts, self.told
-        other._first, other._second, other._counts = self._first, self._second, self._counts
+        other.draws, other.facts, other.told, other._folded = self.draws, self.facts, self.told, self._folded
         return other
 
     def answer(self) -> tuple[Floats, Floats, float]:
@@ -62,41 +50,25 @@ class PieceSums:
 
         Raises NotEnoughSamples where a player has too few pieces for a standard error.
         """
-        if self.design.fold == "answer":
-            return self._first, self._second, np.inf
-        least = int(self._counts.min())
-        if least < 2 and not self._whole:
-            player = int(self._counts.min(axis=1).argmin())
+        design = self.design
+        whole = design.pieces is not None and self.draws >= design.pieces
+        if design.undivided and not whole:
             raise NotEnoughSamples(
-                f"training point {player} has {least} of the {self.draws} pieces computed (bootstraps, test points, permutations) "
-                "and needs two for a standard error; extend the budget"
+                f"{self.draws} of {design.pieces} parts are computed, and there is no answer before all are; resume the job"
             )
-        if self.design.fold == "share":
-            share = self._first / self._counts
-            return share, _share_errors(self._first, self._counts), np.inf
-        if self._whole:
-            return self._first, np.zeros_like(self._first), np.inf
-        left = 1.0 if self.design.pieces is None else 1.0 - self.draws / self.design.pieces
-        errors = np.sqrt(self._second / (self._counts - 1) / self._counts * left)
-        return self._first, errors, float(least - 1)
-
-    @property
-    def _whole(self) -> bool:
-        return self.design.pieces is not None and self.draws >= self.design.pieces
-
-    def _merge(self, mean: Floats, spread: Floats, count: Floats) -> None:
-        # Chan, Golub and LeVeque (1983): large means lose no digits of the spread.
-        total = self._counts + count
-        gap = np.where(count > 0, mean - self._first, 0.0)
-        part = count / np.maximum(total, 1.0)
-        self._second = self._second + spread + gap * gap * self._counts * part
-        self._first = self._first + gap * part
-        self._counts = total
-
-
-def _share_errors(right: Floats, count: Floats) -> Floats:
-    """Of the Jeffreys posterior of a share, not 0 where all pieces agree: Brown, Cai, DasGupta (Statistical Science 2001)."""
-    return np.sqrt((right + 0.5) * (count - right + 0.5) / (count + 2.0)) / (count + 1.0)
+        counts = self._folded.counts()
+        least = 0 if counts is None else int(counts.min())
+        if counts is not None and least < 2 and not whole:
+            player = int(counts.min(axis=1).argmin())
+            raise NotEnoughSamples(
+                f"training point {player} has {least} of the {self.draws} pieces computed (bootstraps, test points, permutations, "
+                "coalitions with it or without) and needs two for a standard error; extend the budget"
+            )
+        # Of a sample of all pieces, what is left shrinks its errors to 0.
+        left = 1.0 if design.pieces is None else 1.0 - self.draws / design.pieces
+        values, errors = self._folded.answer(left)
+        certain = counts is None or whole or design.fold == "share"
+        return values, errors, np.inf if certain else float(least - 1)
 
 
 @dataclass(frozen=True)
@@ -127,7 +99,7 @@ class PiecePool:
     @property
     def complete(self) -> bool:
         """Whether there is nothing to look at on the way."""
-        return self.design.fold == "answer"
+        return self.design.undivided
 
     def prefix(self, draws: int) -> PiecePool:
         """The first draws."""
@@ -135,10 +107,11 @@ class PiecePool:
 
     def answer(self, question: Question, name: str = "auto") -> Estimate:
         """The mean over the pieces with its standard errors. Raises NotEnoughSamples, also for any other question."""
-        if question.index != self.question.index:
+        if (question.index, question.p) != (self.question.index, self.question.p):
+            own, other = (q.index if q.p is None else f"{q.index} of p = {q.p:g}" for q in (self.question, question))
             raise NotEnoughSamples(
-                f"this job holds {self.question.index} by {self.method!r}, no scores of coalitions, so {question.index} cannot be computed "
-                'from it; run a job of method "shapley" and ask that one'
+                f"this job holds {own} by {self.method!r}, no scores of coalitions, so {other} cannot be computed from it; run a job of "
+                'method "shapley" and ask that one'
             )
         values, errors, freedom = self.sums.answer()
         sets = tuple((player,) for player in range(self.design.n_players))

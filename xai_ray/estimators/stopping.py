@@ -151,7 +151,8 @@ def boundaries(design: Design, draws: int) -> Iterator[int]:
     after whole blocks of them.
     """
     if isinstance(design, Pieces):
-        yield from (block * design.block for block in design.boundaries() if block * design.block < draws)
+        if not design.undivided:
+            yield from (block * design.block for block in design.boundaries() if block * design.block < draws)
         yield draws
         return
     evaluations = 4.0 * design.n_players + 4

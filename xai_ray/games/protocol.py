@@ -82,7 +82,8 @@ class PieceGame(Game, Protocol):
     """
 
     def piece_sums(self, start: int, stop: int, between: Callable[[], None]) -> tuple[Floats, dict[str, Any]]:
-        """Pieces [start, stop), which lie in one block -> sums as the `fold` of the design has them, shape (n, parts, k), and what
-        there is to tell of them, a JSON object. `between` is called now and then; what it raises ends the call.
+        """Pieces [start, stop), which lie in one block -> sums as the `fold` of the design has them, shape (n, parts, k), of its
+        `players` where a unit has some of them alone, and what there is to tell of them, a JSON object. `between` is called now and
+        then; what it raises ends the call.
         """
         ...

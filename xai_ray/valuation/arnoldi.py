@@ -16,20 +16,16 @@ from torch import Tensor, nn
 from xai_ray.errors import SpecError, XaiRayError
 from xai_ray.types import Floats
 from xai_ray.valuation.draws import Purpose, positive, uniforms
-from xai_ray.valuation.inverse_hessian import sum_of_means
 from xai_ray.valuation.losses import (
     Loss,
     Pair,
     as_tensors,
     as_values,
-    chunks,
     evaluating,
-    flat,
-    gradient_dots,
-    hessian_product,
-    mean_gradient,
     trained,
-    unflat,
+    whole_gradient,
+    whole_gradient_dots,
+    whole_hessian_product,
 )
 from xai_ray.valuation.result import Valuation, without_sampling
 
@@ -53,8 +49,8 @@ def arnoldi_influence(
     H is the Hessian of the mean training loss at the model's parameters, `loss(outputs, targets)` gives one number a sample and
     `chunk` samples are differentiated at a time. Eigenvectors are found to a relative `tolerance` in at most `steps` restarts; those
     with H + damping I not above 0 are left out. The start is a random direction, a function of `seed`. The standard errors are 0: they
-    know nothing of the directions left out. Memory: at most 2 rank + 20 vectors of all D parameters. The model is read in evaluation
-    mode and not changed.
+    know nothing of the directions left out. Memory beside the data: about 5 rank vectors of all D parameters, in double precision. The
+    model is read in evaluation mode and not changed.
 
     `facts`: `eigenvalues` of H + damping I that were kept, descending, and `products` with H.
 
@@ -71,15 +67,12 @@ def arnoldi_influence(
     if positive("rank", rank) >= size:
         raise SpecError(f"rank {rank} is not below the {size} parameters; torch_influence solves with all directions")
     with evaluating(model):
-        slope = sum_of_means(held, chunk, lambda part: mean_gradient(model, loss, part, at))
+        slope = whole_gradient(model, loss, held, at, chunk)
 
         def product(vector: Tensor) -> Tensor:
             nonlocal products
             products += 1
-            direction = unflat(vector, at)
-            return sum_of_means(
-                train, chunk, lambda part: flat(list(hessian_product(model, loss, part, at, direction).values()))
-            )
+            return whole_hessian_product(model, loss, train, at, vector, chunk)
 
         start = uniforms(seed, Purpose.PROBES, np.zeros(1, dtype=np.int64), size)[0] - 0.5
         values, vectors = _leading(product, slope, start, rank, tolerance, steps)
@@ -92,17 +85,16 @@ def arnoldi_influence(
         kept = torch.from_numpy(np.ascontiguousarray(vectors.T[values > 0])).to(slope)
         values = values[values > 0]
         solved = ((kept @ slope) / torch.from_numpy(values).to(slope)) @ kept
-        dots = [gradient_dots(model, loss, part, at, solved) for _, part in chunks(train, chunk)]
+        dots = whole_gradient_dots(model, loss, train, at, solved, chunk)
     facts = {"damping": damping, "eigenvalues": values[::-1].copy(), "products": products}
     method = "influence by Arnoldi iteration: rise of the validation loss without the point"
-    return without_sampling(as_values(torch.cat(dots)) / len(train[0]), method, facts)
+    return without_sampling(as_values(dots) / len(train[0]), method, facts)
 
 
 def _leading(
     product: Callable[[Tensor], Tensor], like: Tensor, start: Floats, rank: int, tolerance: float, steps: int
 ) -> tuple[Floats, Floats]:
     """The `rank` largest eigenvalues, ascending, and their eigenvectors (D, rank)."""
-    # A failure in a product would reach people through Fortran.
     operator = LinearOperator(
         (len(start), len(start)),
         matvec=lambda vector: as_values(product(torch.from_numpy(vector.ravel().astype(np.float64)).to(like))),

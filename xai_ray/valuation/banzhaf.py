@@ -11,7 +11,7 @@ import numpy as np
 from xai_ray.errors import NotEnoughSamples, SpecError
 from xai_ray.games.protocol import Game
 from xai_ray.types import Coalitions, Floats, Ints
-from xai_ray.valuation.draws import Purpose, positive, uniforms, words
+from xai_ray.valuation.draws import Purpose, coins, positive, uniforms
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.whole_blocks import values_in_blocks
 
@@ -38,7 +38,7 @@ def banzhaf_values(game: Game, *, evaluations: int, p: float = 0.5, seed: int = 
     rows = max(1, _ENTRIES // n // game.block) * game.block
     centre, whole, inside = np.zeros(k), np.zeros(2 * k + 1), np.zeros((n, 2 * k + 1))
     for start in range(0, evaluations, rows):
-        coalitions = _drawn(seed, np.arange(start, min(start + rows, evaluations), dtype=np.int64), n, p)
+        coalitions = drawn_coalitions(seed, np.arange(start, min(start + rows, evaluations), dtype=np.int64), n, p)
         values = values_in_blocks(game, coalitions)
         if start == 0:
             # Squares of what is left lose no digits to a large mean.
@@ -61,12 +61,11 @@ def banzhaf_values(game: Game, *, evaluations: int, p: float = 0.5, seed: int = 
     )
 
 
-def _drawn(seed: int, items: Ints, n: int, p: float) -> Coalitions:
+def drawn_coalitions(seed: int, items: Ints, n: int, p: float) -> Coalitions:
     """A coalition for each item, shape (items, n)."""
     if p != 0.5:
         return uniforms(seed, Purpose.COALITIONS, items, n) < p
-    drawn = words(seed, Purpose.COALITIONS, items, -(-n // 64))
-    return np.unpackbits(drawn.astype("<u8").view(np.uint8), axis=1, count=n).astype(np.bool_)
+    return coins(seed, Purpose.COALITIONS, items, n).astype(np.bool_)
 
 
 def _sides(inside: Floats, outside: Floats, k: int) -> tuple[list[Floats], list[Floats]]:

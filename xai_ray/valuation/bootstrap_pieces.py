@@ -29,7 +29,6 @@ class BootstrapPieces:
         bags, n = self._bags, len(self._bags.data.rows)
         counted = isinstance(bags.data, LabelledData)
         means, right, seen = RunningMeans(n), np.zeros(n), np.zeros(n)
-        between()
         for points, present in bags.samples(start, stop):
             between()
             if counted:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from xai_ray.coalitions.pieces import share_errors
 from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples, SpecError, XaiRayError
 from xai_ray.types import Floats, Ints, Mask
 from xai_ray.valuation.choose import choose_engine, classifies
@@ -64,7 +65,7 @@ def data_oob_values(
             f"training point {int(few[0])} was left out of {int(means.counts[few[0]])} of {bootstraps} bootstraps ({len(few)} "
             "points of fewer than two); ask for more bootstraps or fewer draws"
         )
-    errors = _share_errors(means) if isinstance(data, LabelledData) else means.std_errors()
+    errors = _errors(means) if isinstance(data, LabelledData) else means.std_errors()
     unit = "accuracy" if isinstance(data, LabelledData) else "minus squared error"
     facts = {"bootstraps": bootstraps, "draws": bags.draws, "engine": bags.engine, "out_of_bag": means.counts}
     return Valuation(means.means(), errors, f"Data-OOB: {unit} out of bag", facts)
@@ -134,10 +135,9 @@ def _points(data: LabelledData | NumericData, predicted: Floats) -> Floats:
     return (predicted == data.labels).astype(np.float64)
 
 
-def _share_errors(means: RunningMeans) -> Floats:
+def _errors(means: RunningMeans) -> Floats:
     count = means.counts.astype(np.float64)
-    right = means.means() * count
-    return np.sqrt((right + 0.5) * (count - right + 0.5) / (count + 2.0)) / (count + 1.0)
+    return share_errors(means.means() * count, count)
 
 
 def bootstrap_counts(seed: int, numbers: Ints, n: int, draws: int) -> Ints:

@@ -16,7 +16,7 @@ from xai_ray.valuation.running_means import RunningMeans
 from xai_ray.valuation.training_game import TrainingGame
 from xai_ray.valuation.whole_blocks import values_in_blocks
 
-_DRAWS = 16
+DRAWS = 16
 """Orders walked at a time. Fixed, so that means are cut at the same places on every machine."""
 
 
@@ -49,16 +49,10 @@ def distributional_shapley(
         raise SpecError(f"cardinality {cardinality} is above the {len(members)} players of the pool")
     positive("draws", draws, least=2)
     means = RunningMeans(n * game.n_outputs)
-    for start in range(0, draws, _DRAWS):
-        numbers = np.arange(start, min(start + _DRAWS, draws), dtype=np.int64)
-        order = members[orders(seed, Purpose.ORDERS, numbers, len(members))[:, :cardinality]]
-        chains = game.chain_values(order, np.zeros(len(order), dtype=np.int64))
-        samples, present = _contributions(chains, order, n)
-        if len(others):
-            lengths = (uniforms(seed, Purpose.SIZES, numbers, 1)[:, 0] * cardinality).astype(np.int64)
-            samples[:, others] = _of_newcomers(game, order, lengths, others, chains)
-            present[:, others] = True
-        means.add(samples.reshape(len(order), -1), np.repeat(present, game.n_outputs, axis=1))
+    for start in range(0, draws, DRAWS):
+        numbers = np.arange(start, min(start + DRAWS, draws), dtype=np.int64)
+        samples, present = contributions(game, inside, cardinality, numbers, seed)
+        means.add(samples.reshape(len(numbers), -1), np.repeat(present, game.n_outputs, axis=1))
     few = means.counts[:: game.n_outputs]
     if few.min() < 2:
         raise NotEnoughSamples(
@@ -87,7 +81,20 @@ def _pool(given: npt.ArrayLike | None, n: int) -> Mask:
     return inside
 
 
-def _contributions(chains: Floats, order: Ints, n: int) -> tuple[Floats, Mask]:
+def contributions(game: TrainingGame, inside: Mask, cardinality: int, numbers: Ints, seed: int) -> tuple[Floats, Mask]:
+    """What each player adds in the draws `numbers` (p,), shape (p, n, k), and whether it takes part, (p, n); `inside` (n,) is the pool."""
+    members, others = np.flatnonzero(inside), np.flatnonzero(~inside)
+    order = members[orders(seed, Purpose.ORDERS, numbers, len(members))[:, :cardinality]]
+    chains = game.chain_values(order, np.zeros(len(order), dtype=np.int64))
+    samples, present = _of_members(chains, order, game.n_players)
+    if len(others):
+        lengths = (uniforms(seed, Purpose.SIZES, numbers, 1)[:, 0] * cardinality).astype(np.int64)
+        samples[:, others] = _of_newcomers(game, order, lengths, others, chains)
+        present[:, others] = True
+    return samples, present
+
+
+def _of_members(chains: Floats, order: Ints, n: int) -> tuple[Floats, Mask]:
     """What each player of each order (p, m) adds, (p, n, k), 0 for those not in it; and who is in it, (p, n)."""
     samples = np.zeros((len(order), n, chains.shape[2]))
     np.put_along_axis(samples, order[:, :, None], np.diff(chains, axis=1), axis=1)

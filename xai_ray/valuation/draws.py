@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.errors import SpecError
 from xai_ray.types import Floats, Ints, Words
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
 class Purpose(IntEnum):
@@ -24,6 +28,7 @@ class Purpose(IntEnum):
     SIZES = 9
     COALITIONS = 10
     PROJECTIONS = 11
+    HALVES = 12
     CURVES = 16
     TEST_POINTS = 20
 
@@ -38,6 +43,12 @@ def words(seed: int, purpose: Purpose, items: Ints, count: int, *, sub: int = 0)
 def uniforms(seed: int, purpose: Purpose, items: Ints, count: int, *, sub: int = 0) -> Floats:
     """Uniform on [0, 1) with 53 bits, shape (len(items), count)."""
     return (words(seed, purpose, items, count, sub=sub) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def coins(seed: int, purpose: Purpose, items: Ints, count: int, *, sub: int = 0) -> Bytes:
+    """Fair coins, 0 or 1, shape (len(items), count)."""
+    drawn = words(seed, purpose, items, -(-count // 64), sub=sub)
+    return np.unpackbits(drawn.astype("<u8").view(np.uint8), axis=1, count=count)
 
 
 def orders(seed: int, purpose: Purpose, items: Ints, n: int, *, sub: int = 0) -> Ints:

@@ -21,14 +21,11 @@ from xai_ray.valuation.losses import (
     Tensors,
     as_tensors,
     as_values,
-    chunks,
     evaluating,
-    flat,
-    gradient_dots,
-    hessian_product,
-    mean_gradient,
     trained,
-    unflat,
+    whole_gradient,
+    whole_gradient_dots,
+    whole_hessian_product,
 )
 from xai_ray.valuation.result import Valuation, without_sampling
 
@@ -80,38 +77,23 @@ def torch_influence(
     train, held = as_tensors(data, "data", model), as_tensors(validation, "validation", model)
     at, n = trained(model), len(train[0])
     with evaluating(model):
-        slope = sum_of_means(held, chunk, lambda part: mean_gradient(model, loss, part, at))
+        slope = whole_gradient(model, loss, held, at, chunk)
 
         def product(batch: Tensors, vector: Tensor) -> Tensor:
-            direction = unflat(vector, at)
-            bent = sum_of_means(
-                batch, chunk, lambda part: flat(list(hessian_product(model, loss, part, at, direction).values()))
-            )
-            return bent + damping * vector
+            return whole_hessian_product(model, loss, batch, at, vector, chunk) + damping * vector
 
         if isinstance(chosen, Lissa):
             solved, steps = _lissa(chosen, product, train, slope)
         else:
             found, steps = _solve(chosen, lambda vector: product(train, vector), slope)
             solved = found[None]
-        dots = torch.stack(
-            [
-                torch.cat([gradient_dots(model, loss, part, at, vector) for _, part in chunks(train, chunk)])
-                for vector in solved
-            ]
-        )
+        dots = torch.stack([whole_gradient_dots(model, loss, train, at, vector, chunk) for vector in solved])
     each = as_values(dots) / n
     method = f"influence by {type(chosen).__name__}: rise of the validation loss without the point"
     facts = {"damping": damping, "products": steps}
     if len(each) == 1:
         return without_sampling(each[0], method, facts)
     return Valuation(each.mean(axis=0), each.std(axis=0, ddof=1) / np.sqrt(len(each)), method, facts)
-
-
-def sum_of_means(batch: Tensors, chunk: int, mean: Callable[[Tensors], Tensor]) -> Tensor:
-    """A mean over all samples from means over chunks of them."""
-    parts = [mean(part) * (len(part[0]) / len(batch[0])) for _, part in chunks(batch, chunk)]
-    return torch.stack(parts).sum(dim=0)
 
 
 def _solve(settings: ConjugateGradients, product: Callable[[Tensor], Tensor], right: Tensor) -> tuple[Tensor, int]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, SpecError, UnknownName
 from xai_ray.games.protocol import Game
-from xai_ray.types import Floats
+from xai_ray.types import Floats, Values
 from xai_ray.valuation.data import NumericData, numeric
 from xai_ray.valuation.result import Valuation, without_sampling
 from xai_ray.valuation.ridge import check_alpha
@@ -28,15 +28,21 @@ def leave_one_out_values(game: Game) -> Valuation:
     if game.stochastic:
         raise SpecError("leave-one-out needs a game whose values do not depend on a draw")
     n = game.n_players
-    rows = max(game.block, _ENTRIES // n // game.block * game.block)
-    values = np.empty((n + 1, game.n_outputs))
-    for start in range(0, n + 1, rows):
-        left_out = np.arange(start, min(start + rows, n + 1))
-        # Row n leaves nobody out.
-        coalitions = left_out[:, None] != np.arange(n)
-        values[left_out] = values_in_blocks(game, coalitions)
+    values = scores_without(game, 0, n + 1)
     facts = {"evaluations": n + 1, "grand": values[n].tolist()}
     return without_sampling(values[n] - values[:n], "leave-one-out: score with the point less score without", facts)
+
+
+def scores_without(game: Game, start: int, stop: int, between: Callable[[], None] = lambda: None) -> Values:
+    """v(N \\ i) for the players i of [start, stop), and v(N) for i = n, shape (stop - start, k); `start` is the first of a block."""
+    n = game.n_players
+    rows = max(game.block, _ENTRIES // n // game.block * game.block)
+    found: list[Values] = []
+    for first in range(start, stop, rows):
+        between()
+        left_out = np.arange(first, min(first + rows, stop))
+        found.append(values_in_blocks(game, left_out[:, None] != np.arange(n)))
+    return np.concatenate(found)
 
 
 def ridge_leave_one_out(

@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from xai_ray.errors import InputError, ModelOutputError, SpecError
 from xai_ray.types import Floats
+from xai_ray.valuation.draws import positive
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs (b, ...), targets (b, ...)) -> the loss of each sample, shape (b,); in torch: reduction="none"."""
@@ -125,6 +126,34 @@ def gradient_dots(model: nn.Module, loss: Loss, batch: Tensors, at: dict[str, Te
     return torch.autograd.grad(flat(gradient) @ vector, weights)[0]
 
 
+def whole_gradient(model: nn.Module, loss: Loss, batch: Tensors, at: dict[str, Tensor], chunk: int) -> Tensor:
+    """`mean_gradient` of all samples, `chunk` of them at a time."""
+    return _sum_of_means(batch, chunk, lambda part: mean_gradient(model, loss, part, at))
+
+
+def whole_hessian_product(
+    model: nn.Module, loss: Loss, batch: Tensors, at: dict[str, Tensor], vector: Tensor, chunk: int
+) -> Tensor:
+    """Hessian of the mean loss of all samples times a vector (D,), `chunk` samples at a time."""
+    direction = unflat(vector, at)
+    return _sum_of_means(
+        batch, chunk, lambda part: flat(list(hessian_product(model, loss, part, at, direction).values()))
+    )
+
+
+def whole_gradient_dots(
+    model: nn.Module, loss: Loss, batch: Tensors, at: dict[str, Tensor], vector: Tensor, chunk: int
+) -> Tensor:
+    """`gradient_dots` of all samples, shape (n,), `chunk` of them at a time."""
+    return torch.cat([gradient_dots(model, loss, part, at, vector) for _, part in chunks(batch, chunk)])
+
+
+def _sum_of_means(batch: Tensors, chunk: int, mean: Callable[[Tensors], Tensor]) -> Tensor:
+    """A mean over all samples from means over chunks of them."""
+    parts = [mean(part) * (len(part[0]) / len(batch[0])) for _, part in chunks(batch, chunk)]
+    return torch.stack(parts).sum(dim=0)
+
+
 def flat(tensors: Sequence[Tensor]) -> Tensor:
     """One vector (D,)."""
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -137,7 +166,8 @@ def unflat(vector: Tensor, like: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def chunks(batch: Tensors, size: int) -> Iterator[tuple[slice, Tensors]]:
-    """Samples in order, `size` at a time."""
+    """Samples in order, `size` at a time. Raises SpecError for a size below 1."""
+    positive("chunk", size)
     for start in range(0, len(batch[0]), size):
         part = slice(start, min(start + size, len(batch[0])))
         yield part, (batch[0][part], batch[1][part])

@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from xai_ray.coalitions import Pieces
-from xai_ray.errors import SpecError, UnknownName
+from xai_ray.errors import SpecError
 from xai_ray.indices import Question
 from xai_ray.valuation import settings as s
 from xai_ray.valuation.asked import Asked
+from xai_ray.valuation.banzhaf_pieces import BanzhafPieces
 from xai_ray.valuation.bootstrap_pieces import BootstrapPieces, bootstrap_pieces
 from xai_ray.valuation.choose import choose_engine, classifies
-from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric, one_of_each
+from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric
 from xai_ray.valuation.data_oob import OutOfBag
+from xai_ray.valuation.distributional_pieces import DistributionalPieces
 from xai_ray.valuation.knn import NeighbourValues, ThresholdValues
+from xai_ray.valuation.left_out_pieces import LeftOutPieces, left_out_design
 from xai_ray.valuation.neighbour_pieces import NeighbourPieces, test_point_pieces
-from xai_ray.valuation.one_run import OneRun, left_out, logistic_influences, transported
+from xai_ray.valuation.one_run import OneRun, transported
 from xai_ray.valuation.permutation_pieces import CLASS_BLOCK, ClassWisePieces, TruncatedPieces
 from xai_ray.valuation.pieces import Source, ValuationGame
+from xai_ray.valuation.training_game import TrainingGame
 
 
 def neighbour_votes(asked: Asked, chosen: s.NeighbourSettings) -> ValuationGame:
@@ -28,7 +32,7 @@ def neighbour_votes(asked: Asked, chosen: s.NeighbourSettings) -> ValuationGame:
     source = NeighbourPieces(
         NeighbourValues(data, k, chosen.utility), asked.seed, 1 / len(data.classes) if soft else 0.0
     )
-    return _game(asked, "SV", ("right votes",), data, (chosen, k), test_point_pieces(data), source, "test points")
+    return game_of(asked, "SV", ("right votes",), data, (chosen, k), test_point_pieces(data), source)
 
 
 def near_votes(asked: Asked, chosen: s.Nothing) -> ValuationGame:
@@ -36,7 +40,7 @@ def near_votes(asked: Asked, chosen: s.Nothing) -> ValuationGame:
     radius = _plain_neighbours(asked, "RadiusNeighborsClassifier", "radius")
     data = asked.labelled()
     source = NeighbourPieces(ThresholdValues(data, float(radius)), asked.seed, 1 / len(data.classes))
-    return _game(asked, "SV", ("right votes",), data, (radius,), test_point_pieces(data), source, "test points")
+    return game_of(asked, "SV", ("right votes",), data, (radius,), test_point_pieces(data), source)
 
 
 def bootstraps(asked: Asked, chosen: s.BootstrapSettings) -> ValuationGame:
@@ -46,9 +50,7 @@ def bootstraps(asked: Asked, chosen: s.BootstrapSettings) -> ValuationGame:
     bags = OutOfBag(asked.estimator, data, draws=chosen.draws, seed=asked.seed, refit=asked.refit)
     output = "accuracy out of bag" if isinstance(data, LabelledData) else "minus squared error out of bag"
     design = bootstrap_pieces(bags)
-    return _game(
-        asked, "Data-OOB", (output,), data, (bags.draws, bags.engine), design, BootstrapPieces(bags), "bootstraps"
-    )
+    return game_of(asked, "Data-OOB", (output,), data, (bags.draws, bags.engine), design, BootstrapPieces(bags))
 
 
 def class_permutations(asked: Asked, chosen: s.Nothing) -> ValuationGame:
@@ -57,9 +59,7 @@ def class_permutations(asked: Asked, chosen: s.Nothing) -> ValuationGame:
     engine = choose_engine(asked.estimator, data, probabilities=False, refit=asked.refit)
     design = Pieces(len(data.rows), 1, "mean", CLASS_BLOCK)
     source = ClassWisePieces(engine, data, asked.seed)
-    return _game(
-        asked, "CS-Shapley", ("in class x exp(out of class)",), data, (engine.name,), design, source, "permutations"
-    )
+    return game_of(asked, "CS-Shapley", ("in class x exp(out of class)",), data, (engine.name,), design, source)
 
 
 def truncated(asked: Asked, chosen: s.TruncationSettings) -> ValuationGame:
@@ -67,103 +67,41 @@ def truncated(asked: Asked, chosen: s.TruncationSettings) -> ValuationGame:
     game = asked.game()
     source = TruncatedPieces(game, chosen, asked.seed)
     design = Pieces(game.n_players, game.n_outputs, "mean", source.block)
-    return _game(
-        asked,
-        "SV",
-        game.output_names,
-        None,
-        (chosen, game.digest),
-        design,
-        source,
-        "permutations",
-        game.player_names,
-    )
+    return _scored(asked, "SV", game, (chosen, game.digest), design, source)
 
 
-def gradient_passes(asked: Asked, chosen: s.Nothing) -> ValuationGame:
-    """G-Shapley."""
-    from xai_ray.valuation.network_runs import LANES, SCORES, GradientPieces, model_parts
+def distributional(asked: Asked, chosen: s.DistributionalSettings) -> ValuationGame:
+    """Distributional Shapley values."""
+    game = asked.game()
+    source = DistributionalPieces(game, chosen.cardinality, asked.seed)
+    return _scored(asked, "D-Shapley", game, (source.cardinality, game.digest), source.design, source)
 
-    network, data = asked.network(), asked.data()
-    usual = "accuracy" if isinstance(data, LabelledData) else "neg_mean_squared_error"
-    able = [name for name in SCORES if (name == "neg_mean_squared_error") != isinstance(data, LabelledData)]
-    scores = asked.scores or (usual,)
-    if len(scores) != 1 or scores[0] not in able:
-        if len(scores) == 1 and isinstance(scores[0], str):
-            raise UnknownName("score", scores[0], able, f"gradient_shapley of a {network.kind}")
-        raise SpecError(f"gradient_shapley takes one score by its name, of {', '.join(able)}")
-    score = str(scores[0])
-    design = Pieces(len(data.rows), 1, "mean", LANES)
-    more = model_parts(asked, data)
-    source = GradientPieces(asked, score)
-    return _game(asked, "G-Shapley", (score,), data, (score,), design, source, "permutations", more=more)
+
+def one_pass_banzhaf(asked: Asked, chosen: s.BanzhafSettings) -> ValuationGame:
+    """Data Banzhaf, or weighted, without keeping scores."""
+    game = asked.game()
+    source = BanzhafPieces(game, chosen.p, asked.seed)
+    tag = "BV" if chosen.p == 0.5 else "WBV"
+    return _scored(asked, tag, game, (chosen, game.digest), source.design, source, None if tag == "BV" else chosen.p)
 
 
 def leave_one_out(asked: Asked, chosen: s.Nothing) -> ValuationGame:
     """Leave-one-out by retraining."""
     game = asked.game()
-    design = Pieces(game.n_players, game.n_outputs, "answer", 1, 1)
-    run = OneRun(left_out, asked, chosen)
-    return _game(asked, "LOO", game.output_names, None, (game.digest,), design, run, "", game.player_names)
-
-
-def influence(asked: Asked, chosen: s.InfluenceSettings) -> ValuationGame:
-    """Influence functions of a logistic regression or a network."""
-    from sklearn.linear_model import LogisticRegression
-
-    if type(asked.estimator) is LogisticRegression:
-        data = asked.labelled()
-        choose_engine(asked.estimator, one_of_each(data), probabilities=False, refit=False)
-        if asked.estimator.get_params()["class_weight"] is not None:
-            raise SpecError('influence takes no class_weight; leave it out, or take method "loo"')
-        return _once(asked, "influence", "rise of the test log-loss", data, chosen, logistic_influences)
-    if hasattr(asked.estimator, "get_params"):
-        raise SpecError(
-            f"influence needs derivatives: give LogisticRegression or a Network, got {type(asked.estimator).__name__}; or take "
-            'method "loo"'
-        )
-    from xai_ray.valuation.network_runs import bent
-
-    return _network_run(asked, "influence", "rise of the test loss", chosen, bent)
-
-
-def in_run(asked: Asked, chosen: s.InRunSettings) -> ValuationGame:
-    """In-Run Data Shapley."""
-    asked.network()
-    from xai_ray.valuation.network_runs import in_run as run
-
-    return _network_run(asked, "In-Run", "fall of the test loss", chosen, run)
-
-
-def tracin(asked: Asked, chosen: s.TracinSettings) -> ValuationGame:
-    """TracInCP."""
-    asked.network()
-    from xai_ray.valuation.network_runs import traced
-
-    return _network_run(asked, "TracIn", "fall of the test loss", chosen, traced)
+    return _scored(asked, "LOO", game, (game.digest,), left_out_design(game), LeftOutPieces(game))
 
 
 def transport(asked: Asked, chosen: s.LavaSettings) -> ValuationGame:
     """LAVA."""
     if asked.estimator is not None:
         raise SpecError(f"lava trains nothing: leave the estimator out (None), got {type(asked.estimator).__name__}")
-    return _once(asked, "LAVA", "fall of the transport distance", asked.labelled(), chosen, transported)
+    return once(asked, "LAVA", "fall of the transport distance", asked.labelled(), chosen, transported)
 
 
-def _once(asked: Asked, tag: str, output: str, data: Any, chosen: Any, compute: Any, more: Any = ()) -> ValuationGame:
+def once(asked: Asked, tag: str, output: str, data: Any, chosen: Any, compute: Any, more: Any = ()) -> ValuationGame:
+    """A computation of one piece."""
     design = Pieces(len(data.rows), 1, "answer", 1, 1)
-    return _game(asked, tag, (output,), data, (chosen,), design, OneRun(compute, asked, chosen), "", more=more)
-
-
-def _network_run(asked: Asked, tag: str, output: str, chosen: Any, compute: Any) -> ValuationGame:
-    network, data = asked.network(), asked.data()
-    if network.batch is not None and network.batch > len(data.rows):
-        raise SpecError(
-            f"batch = {network.batch} of the network is larger than the {len(data.rows)} training points; give at most as many"
-        )
-    from xai_ray.valuation.network_runs import model_parts
-
-    return _once(asked, tag, output, data, chosen, compute, model_parts(asked, data))
+    return game_of(asked, tag, (output,), data, (chosen,), design, OneRun(compute, asked, chosen), more=more)
 
 
 def _plain_neighbours(asked: Asked, wanted: str, parameter: str) -> Any:
@@ -183,7 +121,7 @@ def _plain_neighbours(asked: Asked, wanted: str, parameter: str) -> Any:
     return p[parameter]
 
 
-def _game(
+def game_of(
     asked: Asked,
     tag: str,
     outputs: tuple[str, ...],
@@ -191,11 +129,25 @@ def _game(
     chosen: tuple[Any, ...],
     design: Pieces,
     source: Source,
-    piece: str,
     players: tuple[str, ...] | None = None,
     more: Any = (),
+    p: float | None = None,
 ) -> ValuationGame:
+    """Of points, or of `players`; `chosen` and `more` go into the digest beside what was asked."""
     names = asked.point_names(design.n_players) if players is None else players
     digest = asked.digest(data, chosen, more)
-    question = Question(tag, order=1)
-    return ValuationGame(asked.method, question, names, outputs, digest, design, source, piece, asked.threads)
+    question = Question(tag, order=1, p=p)
+    return ValuationGame(asked.method, question, names, outputs, digest, design, source, asked.threads)
+
+
+def _scored(
+    asked: Asked,
+    tag: str,
+    game: TrainingGame,
+    chosen: tuple[Any, ...],
+    design: Pieces,
+    source: Source,
+    p: float | None = None,
+) -> ValuationGame:
+    """Of players and scores of a game, whose digest is among what was chosen."""
+    return game_of(asked, tag, game.output_names, None, chosen, design, source, game.player_names, p=p)

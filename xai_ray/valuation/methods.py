@@ -15,16 +15,15 @@ from xai_ray.valuation.asked import Asked
 from xai_ray.valuation.making import (
     bootstraps,
     class_permutations,
-    gradient_passes,
-    in_run,
-    influence,
+    distributional,
     leave_one_out,
     near_votes,
     neighbour_votes,
-    tracin,
+    one_pass_banzhaf,
     transport,
     truncated,
 )
+from xai_ray.valuation.making_networks import gradient_passes, in_run, influence, tracin, trak
 from xai_ray.valuation.pieces import ValuationGame
 
 
@@ -80,6 +79,25 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
         512,
         ("scores", "groups", "refit", "empty", "memory"),
     ),
+    "distributional": ClosedForm(
+        "Shapley value in a random data set of so many points (Ghorbani, Kim, Zou 2020)",
+        "any estimator",
+        "permutations",
+        distributional,
+        s.DistributionalSettings,
+        512,
+        ("scores", "groups", "refit", "empty", "memory"),
+    ),
+    "one_pass_banzhaf": ClosedForm(
+        "Data Banzhaf (Wang, Jia 2023; weighted: Li, Yu 2023) whose scores are not kept: for very many points; `banzhaf` keeps them, "
+        "for other semivalues",
+        "any estimator",
+        "coalitions",
+        one_pass_banzhaf,
+        s.BanzhafSettings,
+        4096,
+        ("scores", "groups", "refit", "empty", "memory"),
+    ),
     "class_wise": ClosedForm(
         "value to the own class, discounted by the others (Schoch, Xu, Ji 2022)",
         "a classifier",
@@ -105,7 +123,7 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
     ),
     "influence": ClosedForm(
         "rise of the test loss without the point, by derivatives (Koh, Liang 2017)",
-        "LogisticRegression or Network",
+        "LogisticRegression, or Network, whose Hessian is inverted by conjugate gradients, LiSSA or Arnoldi iteration",
         "",
         influence,
         s.InfluenceSettings,
@@ -123,6 +141,14 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
         "",
         tracin,
         s.TracinSettings,
+    ),
+    "trak": ClosedForm(
+        "rise of the test margins by a kernel of projected gradients, over fits on random halves (Park et al. 2023)",
+        "Network that classifies",
+        "checkpoints",
+        trak,
+        s.TrakSettings,
+        20,
     ),
     "lava": ClosedForm(
         "fall of the distance of training and test rows by optimal transport (Just et al. 2023)",
@@ -165,8 +191,10 @@ def pieces_of(game: ValuationGame, budget: int | None) -> int:
     if budget is None:
         budget = row.usual if design.pieces is None else design.pieces
         assert budget is not None
-    elif not row.piece and budget != 1:
-        raise SpecError(f"method {game.method!r} is one computation, there is nothing to count: leave the budget out")
+    elif design.undivided and budget != design.pieces:
+        raise SpecError(
+            f"method {game.method!r} is computed as a whole, there is nothing to count: leave the budget out"
+        )
     elif isinstance(budget, bool) or not isinstance(budget, int):
         raise SpecError(f"budget counts {row.piece}, a whole number; got {budget!r}")
     draws = design.affordable(budget)

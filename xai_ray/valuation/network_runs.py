@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xai_ray.errors import SpecError
 from xai_ray.games.digest import described_model
+from xai_ray.valuation.arnoldi import arnoldi_influence
 from xai_ray.valuation.asked import Asked
 from xai_ray.valuation.data import LabelledData, NumericData
 from xai_ray.valuation.draws import Purpose, orders
 from xai_ray.valuation.g_shapley import Passes
 from xai_ray.valuation.in_run import batches, in_run_shapley
-from xai_ray.valuation.inverse_hessian import torch_influence
+from xai_ray.valuation.inverse_hessian import Lissa, torch_influence
 from xai_ray.valuation.losses import Loss, Pair, as_tensors, evaluating, sample_losses
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.networks import check_outputs, diverged_error, made
@@ -30,11 +30,13 @@ from xai_ray.valuation.tracin import tracin_values
 
 LANES = 16
 """Permutations of a unit of G-Shapley, on stacked parameters."""
+RANK = 50
+"""Eigenvectors of Arnoldi influence, unless told."""
 
 
 def in_run(asked: Asked, settings: InRunSettings) -> Valuation:
     """In-Run Data Shapley of the training that the network describes."""
-    network, setup = asked.network(), _Setup(asked)
+    network, setup = asked.network(), Setup(asked)
     batch, steps = _steps(network, setup.n)
     return in_run_shapley(
         setup.model,
@@ -51,10 +53,10 @@ def in_run(asked: Asked, settings: InRunSettings) -> Valuation:
 
 def traced(asked: Asked, settings: TracinSettings) -> Valuation:
     """TracIn over checkpoints of a training of the network; a checkpoint stands for the steps since the one before."""
-    network, setup = asked.network(), _Setup(asked)
+    network, setup = asked.network(), Setup(asked)
     count = min(settings.checkpoints, network.epochs)
     kept = np.linspace(0, network.epochs, count + 1).round().astype(int)[1:]
-    checkpoints = _trained(setup, network, asked.seed, set(kept.tolist()))
+    checkpoints = train(setup.model, setup.loss, setup.train, network, asked.seed, set(kept.tolist()))
     per_epoch = -(-setup.n // (network.batch or setup.n))
     # The gradient of a step's mean loss has a share of 1 / batch of each point's, and a point is in one step an epoch.
     epochs = np.diff(kept, prepend=0)
@@ -66,10 +68,25 @@ def traced(asked: Asked, settings: TracinSettings) -> Valuation:
 
 
 def bent(asked: Asked, settings: InfluenceSettings) -> Valuation:
-    """Influence at the end of a training of the network, by conjugate gradients."""
-    network, setup = asked.network(), _Setup(asked)
-    _trained(setup, network, asked.seed, set())
-    return torch_influence(setup.model, setup.loss, setup.train, setup.held, damping=settings.damping)
+    """Influence at the end of a training of the network."""
+    network, setup = asked.network(), Setup(asked)
+    train(setup.model, setup.loss, setup.train, network, asked.seed)
+    given = (setup.model, setup.loss, setup.train, setup.held)
+    match settings.inverse:
+        case "cg":
+            return torch_influence(*given, damping=settings.damping)
+        case "lissa":
+            assert settings.scale is not None
+            runs = Lissa(settings.scale, settings.depth or 1000, repeats=settings.repeats or 4, seed=asked.seed)
+            return torch_influence(*given, damping=settings.damping, solver=runs)
+        case "arnoldi":
+            rank = min(RANK, directions(asked) - 1) if settings.rank is None else settings.rank
+            return arnoldi_influence(*given, damping=settings.damping, rank=rank, seed=asked.seed)
+
+
+def directions(asked: Asked) -> int:
+    """Parameters that are trained."""
+    return sum(p.numel() for p in made(asked.network()).parameters() if p.requires_grad)
 
 
 def model_parts(asked: Asked, data: LabelledData | NumericData) -> list[Any]:
@@ -91,9 +108,8 @@ class GradientPieces:
 
     def sums(self, start: int, stop: int, between: Callable[[], None]) -> Sums:
         """Means and squared deviations over permutations, shape (n, 2, 1)."""
-        between()
         if self._passes is None:
-            setup = _Setup(self.asked)
+            setup = Setup(self.asked)
             tensors = (
                 as_tensors(p, name, setup.model) for p, name in ((setup.train, "data"), (setup.held, "validation"))
             )
@@ -117,7 +133,7 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 """Scores that are computed beside stacked parameters."""
 
 
-class _Setup:
+class Setup:
     """The initial network, its loss, and data in its precision."""
 
     def __init__(self, asked: Asked) -> None:
@@ -144,27 +160,36 @@ def _square(found: Tensor, truth: Tensor) -> Tensor:
 
 def _steps(network: Network, n: int) -> tuple[int, int]:
     batch = n if network.batch is None else network.batch
-    if batch > n:
-        raise SpecError(f"batch = {batch} of the network is larger than the {n} training points; give at most {n}")
     return batch, network.epochs * -(-n // batch)
 
 
-def _trained(setup: _Setup, network: Network, seed: int, kept: set[int]) -> list[dict[str, Tensor]]:
-    """Train the network of a setup in place, as In-Run does; its state after each of the epochs `kept`."""
-    batch, steps = _steps(network, setup.n)
+def train(
+    model: nn.Module,
+    loss: Loss,
+    data: Pair,
+    network: Network,
+    seed: int,
+    kept: Set[int] = frozenset(),
+    told: str = "all points",
+) -> list[dict[str, Tensor]]:
+    """Train the network's model in place on these data, as In-Run does; its state after each of the epochs `kept`.
+
+    Raises XaiRayError that names the points, `told`, where the loss is not finite.
+    """
+    x, y = as_tensors(data, "data", model)
+    batch, steps = _steps(network, len(x))
     per_epoch, found = steps // network.epochs, []
-    x, y = as_tensors(setup.train, "data", setup.model)
-    wanted = [p for p in setup.model.parameters() if p.requires_grad]
-    with evaluating(setup.model):
-        for step, members in enumerate(batches(seed, setup.n, batch, steps)):
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    with evaluating(model):
+        for step, members in enumerate(batches(seed, len(x), batch, steps)):
             mine = members.to(x.device)
-            loss = sample_losses(setup.model, setup.loss, (x[mine], y[mine])).mean()
-            if not torch.isfinite(loss):
-                raise diverged_error("all points", step, network)
-            slopes = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+            mean = sample_losses(model, loss, (x[mine], y[mine])).mean()
+            if not torch.isfinite(mean):
+                raise diverged_error(told, step, network)
+            slopes = torch.autograd.grad(mean, wanted, allow_unused=True, materialize_grads=True)
             with torch.no_grad():
                 for parameter, slope in zip(wanted, slopes, strict=True):
                     parameter -= network.learning_rate * slope
             if (step + 1) % per_epoch == 0 and (step + 1) // per_epoch in kept:
-                found.append(copy.deepcopy(setup.model.state_dict()))
+                found.append(copy.deepcopy(model.state_dict()))
     return found

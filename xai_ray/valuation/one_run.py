@@ -12,7 +12,6 @@ from xai_ray.types import Floats
 from xai_ray.valuation.asked import Asked
 from xai_ray.valuation.influence import logistic_influence
 from xai_ray.valuation.lava import lava_values
-from xai_ray.valuation.leave_one_out import leave_one_out_values
 from xai_ray.valuation.pieces import Sums
 from xai_ray.valuation.result import Valuation
 
@@ -32,17 +31,7 @@ class OneRun:
         """Values and standard errors, shape (n, 2, k)."""
         found = self.compute(self.asked, self.settings)
         values, errors = (a if a.ndim == 2 else a[:, None] for a in (found.values, found.std_errors))
-        facts = dict(found.facts)
-        said = {"ends": facts.pop("ends").tolist()} if "ends" in facts else {}
-        return np.stack([values, errors], axis=1), said | {"told": {key: _json(what) for key, what in facts.items()}}
-
-
-def left_out(asked: Asked, settings: Any) -> Valuation:
-    """Leave-one-out by retraining, with v of nobody and of all."""
-    game = asked.game()
-    found = leave_one_out_values(game)
-    ends = np.stack([game.empty_scores, np.asarray(found.facts["grand"])])
-    return _with(found, {"evaluations": found.facts["evaluations"], "ends": ends})
+        return np.stack([values, errors], axis=1), {"told": {key: _json(what) for key, what in found.facts.items()}}
 
 
 def logistic_influences(asked: Asked, settings: Any) -> Valuation:
@@ -57,7 +46,7 @@ def logistic_influences(asked: Asked, settings: Any) -> Valuation:
         intercept=bool(p["fit_intercept"]),
         newton=settings.newton,
     )
-    return _with(found, {})
+    return Valuation(found.values, found.std_errors, found.method)
 
 
 def transported(asked: Asked, settings: Any) -> Valuation:
@@ -70,10 +59,6 @@ def transported(asked: Asked, settings: Any) -> Valuation:
         label_weight=settings.label_weight,
         regularisation=settings.regularisation,
     )
-
-
-def _with(found: Valuation, facts: dict[str, Any]) -> Valuation:
-    return Valuation(found.values, found.std_errors, found.method, facts)
 
 
 def _json(what: Any) -> Any:

@@ -74,6 +74,11 @@ class OwnScore:
         return float(found)
 
 
+def several(scores: Any) -> tuple[Any, ...]:
+    """One score, by name, as a function or an `OwnScore`, or a sequence of them, as a tuple."""
+    return (scores,) if isinstance(scores, (str, OwnScore)) or callable(scores) else tuple(scores)
+
+
 def _code(code: CodeType) -> list[str | bytes]:
     """What a function does, without where its file lies."""
     inner = [part for constant in code.co_consts if isinstance(constant, CodeType) for part in _code(constant)]

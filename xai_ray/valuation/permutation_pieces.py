@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from xai_ray.types import Floats
 from xai_ray.valuation.class_wise import class_contributions
 from xai_ray.valuation.data import LabelledData
 from xai_ray.valuation.engine import TrainingEngine
@@ -59,11 +58,5 @@ class TruncatedPieces:
         chosen = self._settings
         walk = Walk(self._game, (start, stop), chosen.tolerance, chosen.patience, chosen.go_on, self._seed)
         walk.to_end(between)
-        mean = walk.sums / (stop - start)
-        spread = np.maximum(walk.squares - (stop - start) * mean * mean, 0.0)
         told = {"truncated_at": walk.truncated_at.tolist(), "skipped": [walk.skipped.tolist()]}
-        return _stacked(mean, spread), {"told": told, "ends": [walk.empty.tolist(), walk.grand.tolist()]}
-
-
-def _stacked(mean: Floats, spread: Floats) -> Floats:
-    return np.stack([mean, spread], axis=1)
+        return np.stack(walk.moments(), axis=1), {"told": told, "ends": [walk.empty.tolist(), walk.grand.tolist()]}

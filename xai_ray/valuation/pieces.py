@@ -38,8 +38,6 @@ class ValuationGame:
     digest: str
     design: Pieces
     source: Source
-    piece: str
-    """What a piece is called, in the plural."""
     threads: int = 1
     stochastic: bool = False
     view: None = None

@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xai_ray.errors import SpecError
 from xai_ray.types import Ints
-from xai_ray.valuation.draws import Purpose, words
+from xai_ray.valuation.draws import Purpose, coins
 
 _ENTRIES = 1 << 22
 """Signs made at a time."""
 _HELD = 1 << 26
-"""Signs kept (256 MB in single precision); a larger matrix is made again for every batch of gradients."""
+"""Signs kept (256 MB in single precision), where and as the gradients are; a larger matrix is made again for every batch of these."""
+_PROJECTIONS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +37,35 @@ class SignProjection:
 
     @classmethod
     def of(cls, length: int, width: int, seed: int, number: int) -> SignProjection:
-        """A projection; signs are made when first used."""
+        """A projection; signs are made when first used. Raises SpecError for a number that is too large."""
+        if not 0 <= number < _PROJECTIONS:
+            raise SpecError(
+                f"projection {number}: a seed has {_PROJECTIONS:,} of them; take fewer checkpoints, or another seed"
+            )
         return cls(length, width, seed, number, [])
 
     def __call__(self, vectors: Tensor) -> Tensor:
         """Rows (b, length) -> (b, width), in the precision and on the device of the rows; O(b length width)."""
         out = vectors.new_zeros(len(vectors), self.width)
-        for part, signs in self._blocks():
-            out += vectors[:, part] @ signs.to(vectors.device, vectors.dtype)
+        for part, signs in self._blocks(vectors):
+            out += vectors[:, part] @ signs
         return out / self.width**0.5
 
-    def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        if self._kept:
+    def _blocks(self, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        if self._kept and (self._kept[0][1].device, self._kept[0][1].dtype) == (like.device, like.dtype):
             yield from self._kept
             return
         keep, step = self.length * self.width <= _HELD, max(1, _ENTRIES // self.width)
         made: list[tuple[slice, Tensor]] = []
         for start in range(0, self.length, step):
             part = slice(start, min(start + step, self.length))
-            block = torch.from_numpy(self.signs(np.arange(part.start, part.stop, dtype=np.int64)))
+            block = torch.from_numpy(self.signs(np.arange(part.start, part.stop, dtype=np.int64))).to(like)
             if keep:
                 made.append((part, block))
             yield part, block
-        self._kept.extend(made)
+        self._kept[:] = made
 
     def signs(self, rows: Ints) -> np.ndarray:
         """These rows of P, shape (rows, width), single precision."""
-        drawn = words(self.seed, Purpose.PROJECTIONS, rows, -(-self.width // 64), sub=self.number)
-        bits = np.unpackbits(drawn.astype("<u8").view(np.uint8), axis=1, count=self.width)
+        bits = coins(self.seed, Purpose.PROJECTIONS, rows, self.width, sub=self.number)
         return bits.astype(np.float32) * np.float32(2) - np.float32(1)

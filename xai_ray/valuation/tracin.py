@@ -13,17 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.valuation.inverse_hessian import sum_of_means
 from xai_ray.valuation.losses import (
     Loss,
     Pair,
     as_tensors,
     as_values,
-    chunks,
     evaluating,
-    gradient_dots,
-    mean_gradient,
     trained,
+    whole_gradient,
+    whole_gradient_dots,
 )
 from xai_ray.valuation.result import Valuation, without_sampling
 
@@ -59,9 +57,8 @@ def tracin_values(
     with evaluating(own):
         for number, (checkpoint, rate) in enumerate(zip(checkpoints, learning_rates, strict=True)):
             at = trained(at_checkpoint(own, checkpoint, number))
-            slope = sum_of_means(held, chunk, lambda part, at=at: mean_gradient(own, loss, part, at))
-            for place, part in chunks(train, chunk):
-                values[place] += rate * gradient_dots(own, loss, part, at, slope).to("cpu", torch.float64)
+            slope = whole_gradient(own, loss, held, at, chunk)
+            values += rate * whole_gradient_dots(own, loss, train, at, slope, chunk).to("cpu", torch.float64)
     facts = {"checkpoints": len(checkpoints)}
     return without_sampling(as_values(values), "TracInCP: fall of the validation loss by steps on the point", facts)
 

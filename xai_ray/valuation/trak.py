@@ -60,35 +60,52 @@ def trak_values(
         positive("dimensions", dimensions)
     if not (np.isfinite(ridge) and ridge >= 0):
         raise SpecError(f"ridge is a number of at least 0, got {ridge}")
-    positive("chunk", chunk)
     train, held = as_tensors(data, "data", model), as_tensors(validation, "validation", model)
     own = copy.deepcopy(model)
+    _check_logits(own, {"data": train, "validation": held})
     kernels, doubts = np.empty((2, len(checkpoints), len(train[0])))
-    with evaluating(own):
-        for number, checkpoint in enumerate(checkpoints):
-            at = trained(at_checkpoint(own, checkpoint, number))
-            check_logits(own, train, "data")
-            check_logits(own, held, "validation")
-            size = sum(p.numel() for p in at.values())
-            projection = None if dimensions is None else SignProjection.of(size, dimensions, seed, number)
-            features = _features(own, at, projection, number)
-            kernels[number], doubts[number] = _one_checkpoint(features, train, held, ridge, chunk, number)
+    for number, checkpoint in enumerate(checkpoints):
+        at_checkpoint(own, checkpoint, number)
+        kernels[number], doubts[number] = kernel_and_doubts(
+            own, train, held, number=number, dimensions=dimensions, ridge=ridge, seed=seed, chunk=chunk
+        )
     values, errors = _jackknife(kernels, doubts)
     facts = {"checkpoints": len(checkpoints), "dimensions": dimensions, "ridge": ridge}
     return Valuation(values, errors, "TRAK: rise of the mean validation margin by the point", facts)
 
 
-def check_logits(model: nn.Module, batch: Tensors, name: str) -> None:
+def kernel_and_doubts(
+    model: nn.Module,
+    train: Tensors,
+    held: Tensors,
+    *,
+    number: int,
+    dimensions: int | None,
+    ridge: float,
+    seed: int,
+    chunk: int = 64,
+) -> tuple[Floats, Floats]:
+    """Of checkpoint `number`, the parameters of the model: Phi (Phi'Phi + lambda I)^-1 g and 1 - p of the training points, each (n,)."""
+    at = trained(model)
+    size = sum(p.numel() for p in at.values())
+    projection = None if dimensions is None else SignProjection.of(size, dimensions, seed, number)
+    with evaluating(model):
+        features = _features(model, at, projection, number)
+        return _one_checkpoint(features, train, held, ridge, chunk, number)
+
+
+def _check_logits(model: nn.Module, batches: Mapping[str, Tensors]) -> None:
     """Raise ModelOutputError or InputError unless the outputs are logits of the classes that the targets number."""
-    with torch.no_grad():
-        found = model(batch[0][:1])
+    with torch.no_grad(), evaluating(model):
+        found = model(batches["data"][0][:1])
     if found.ndim != 2 or found.shape[1] < 2:
         raise ModelOutputError(
             f"the model gave shape {tuple(found.shape)} for one sample; margins need logits of two classes or more, (1, C)"
         )
-    labels = batch[1]
-    if labels.ndim != 1 or labels.is_floating_point() or not bool(((labels >= 0) & (labels < found.shape[1])).all()):
-        raise InputError(f"{name} targets must be one class number a sample, from 0 to {found.shape[1] - 1}")
+    for name, (_, labels) in batches.items():
+        known = labels.ndim == 1 and not labels.is_floating_point()
+        if not known or not bool(((labels >= 0) & (labels < found.shape[1])).all()):
+            raise InputError(f"{name} targets must be one class number a sample, from 0 to {found.shape[1] - 1}")
 
 
 def _features(model: nn.Module, at: dict[str, Tensor], projection: SignProjection | None, checkpoint: int) -> _Features:
@@ -110,7 +127,7 @@ def _features(model: nn.Module, at: dict[str, Tensor], projection: SignProjectio
                 f"checkpoint {checkpoint}: the gradient of the margin of a sample (target {int(batch[1][int(bad[0])])}) is not "
                 "finite; scale the inputs or use another checkpoint"
             )
-        return (rows if projection is None else projection(rows)).to(torch.float64), doubt
+        return rows if projection is None else projection(rows), doubt
 
     return features
 
@@ -120,16 +137,18 @@ def _one_checkpoint(
 ) -> tuple[Floats, Floats]:
     """Phi (Phi'Phi + lambda I)^-1 g and 1 - p of the training points, each (n,)."""
     n = len(train[0])
-    slope = torch.stack([features(part)[0].sum(dim=0) for _, part in chunks(held, chunk)]).sum(dim=0) / len(held[0])
+    sums = [features(part)[0].to(torch.float64).sum(dim=0) for _, part in chunks(held, chunk)]
+    slope = torch.stack(sums).sum(dim=0) / len(held[0])
     gram = torch.zeros(len(slope), len(slope), dtype=torch.float64, device=slope.device)
     kept: list[Tensor] = []
     doubts = torch.zeros(n, dtype=torch.float64)
     for place, part in chunks(train, chunk):
         rows, doubt = features(part)
-        gram += rows.T @ rows
+        exact = rows.to(torch.float64)
+        gram += exact.T @ exact
         doubts[place] = doubt.to("cpu", torch.float64)
         if n * len(slope) <= _HELD:
-            kept.append(rows.to(torch.float32) if train[0].dtype != torch.float64 else rows)
+            kept.append(rows)
     gram.diagonal().add_(ridge * gram.diagonal().mean())
     factor, trouble = torch.linalg.cholesky_ex(gram)
     pivots = factor.diagonal()

@@ -13,7 +13,7 @@ import numpy as np
 
 from xai_ray.errors import SpecError
 from xai_ray.games.protocol import Game
-from xai_ray.types import Ints, Mask
+from xai_ray.types import Floats, Ints, Mask
 from xai_ray.valuation.draws import Purpose, orders, positive, uniforms
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.whole_blocks import values_in_blocks
@@ -146,11 +146,17 @@ class Walk:
                 setattr(self, name, getattr(self, name)[kept])
         return len(self.number) > 0
 
+    def moments(self) -> tuple[Floats, Floats]:
+        """Means over the permutations and sums of squared deviations, each (n, k)."""
+        count = self.stop - self.first
+        mean = self.sums / count
+        return mean, np.maximum(self.squares - count * mean * mean, 0.0)
+
     def valuation(self) -> Valuation:
         """The answer of all these permutations."""
         count = self.stop - self.first
-        values = self.sums / count
-        spread = np.maximum(self.squares - count * values * values, 0.0) / (count - 1)
+        values, deviations = self.moments()
+        spread = deviations / (count - 1)
         facts = {
             "permutations": count,
             "evaluations": self.evaluations,
