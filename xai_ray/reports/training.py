@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xai_ray.errors import SpecError
-from xai_ray.indices import INDICES
 from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.methods import Method, agreements, lowest_first, methods_of
 from xai_ray.reports.point_cards import Card, card_decimals, cards
@@ -52,7 +52,7 @@ class TrainingPart:
         start, end = (float(v) for v in result.ends[:, 0])
         order = lowest_first(values)
         n, score = len(result.players), result.outputs[0]
-        if estimate.question.index in INDICES:
+        if estimate.question.shares_score:
             said = f"Trained on all {n:,} {self.noun}, {score} is {end:.4g}; on none of them it is {start:.4g}."
             said = said.replace(" -", " −")
         else:
@@ -60,7 +60,7 @@ class TrainingPart:
             said = f"What {n:,} {self.noun} are worth by {estimate.question.index}, in units of {score}."
         if not len(order):
             return said
-        lowest, highest = self.cards()
+        lowest, highest = self.cards
         two = order[[0, -1]]
         digits = card_decimals(values[two], errors[two])
         worst = "most harmful" if values[order[0]] < 0 else "least useful"
@@ -72,8 +72,9 @@ class TrainingPart:
         ]
         return f"{said} The {'; the '.join(told)}."
 
+    @cached_property
     def cards(self) -> tuple[list[Card], list[Card]]:
-        """See `point_cards.cards`."""
+        """See `point_cards.cards`; pictures are encoded once."""
         return cards(self.result, self.shown, self.owner, self.labels)
 
     def flagged(self) -> Mask | None:
@@ -82,6 +83,7 @@ class TrainingPart:
             return None
         return np.bincount(self.owner, self.shown.flagged, len(self.result.players)) > 0
 
+    @cached_property
     def detections(self) -> dict[str, Detection]:
         """Of each complete method; nothing where no curve is defined."""
         bad = self.flagged()
@@ -109,7 +111,7 @@ class TrainingPart:
 
     def summary(self) -> list[dict[str, str]]:
         """A row a method for the table; cells that cannot be filled are empty."""
-        found = self.detections()
+        found = self.detections
         bad = self.flagged()
         share = 0.0 if bad is None else float(bad.mean())
         drops = _drops(self.curves)

@@ -50,26 +50,26 @@ class Laid:
 
 def laid(part: TrainingPart, drawn: Callable[[Axes], str]) -> Laid:
     """The part laid out; `drawn` turns axes into a data URL."""
-    lowest, highest = part.cards()
+    lowest, highest = part.cards
     whole = len(lowest) + len(highest) == len(part.result.players)
     heads = ("Lower half" if whole else "Lowest values", "Upper half" if whole else "Highest values")
-    found = part.detections()
+    found = part.detections
     seen = part.shown.texts is not None or part.shown.images is not None
     return Laid(
-        part.noun,
-        part.methods,
-        tuple(zip(heads, (lowest, highest), strict=True)),
-        part.shown.flagged is not None and bool(part.shown.flagged.any()),
-        part.labels is not None and (part.noun == "points" or seen),
-        seen,
-        part.noun == "points" and part.shown.images is not None and part.shown.texts is None,
-        [*_curves(part, drawn), *_detection(part, found, drawn)],
-        part.summary(),
-        _legend(part, found),
-        bool(found),
-        part.curves is not None,
-        part.agreements(),
-        part.notes(),
+        noun=part.noun,
+        methods=part.methods,
+        ends=tuple(zip(heads, (lowest, highest), strict=True)),
+        flags=part.shown.flagged is not None and bool(part.shown.flagged.any()),
+        labels=part.labels is not None and (part.noun == "points" or seen),
+        seen=seen,
+        pictures=part.noun == "points" and part.shown.images is not None and part.shown.texts is None,
+        figures=[*_curves(part, drawn), *_detection(part, found, drawn)],
+        summary=part.summary(),
+        legend=_legend(part, found),
+        auroc=bool(found),
+        drops=part.curves is not None,
+        agreements=part.agreements(),
+        notes=part.notes(),
     )
 
 

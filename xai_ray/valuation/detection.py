@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, SpecError
 from xai_ray.types import Floats, Ints, Mask
-from xai_ray.valuation.exhibits import truth_values
+from xai_ray.valuation.exhibits import flags_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,10 @@ def detection(values: npt.ArrayLike, bad: npt.ArrayLike) -> Detection:
     given = np.asarray(values, dtype=np.float64)
     if given.ndim != 1:
         raise InputError(f"values have shape {given.shape}; one valuation of n points has (n,)")
-    flags = checked_flags(bad, len(given), "bad")
+    flags = flags_of(bad, len(given), "bad")
+    if flags.all() or not flags.any():
+        which = "every point" if flags.all() else "no point"
+        raise InputError(f"bad marks {which}: a curve needs points of both kinds; leave bad out")
     gone = np.flatnonzero(~np.isfinite(given))
     if len(gone):
         raise InputError(f"point {int(gone[0])} has no value ({len(gone)} have none); extend the budget")
@@ -75,20 +78,6 @@ def detection(values: npt.ArrayLike, bad: npt.ArrayLike) -> Detection:
         float(f1_score(flags, lower_cluster(given), zero_division=0.0)),  # pyright: ignore[reportArgumentType]
         np.concatenate([[0], np.cumsum(flags[order])]).astype(np.int64),
     )
-
-
-def checked_flags(flags: npt.ArrayLike, n: int, name: str) -> Mask:
-    """Flags (n,) as a mask. Raises InputError where they are not n truth values, or mark no point or every point."""
-    given = np.asarray(flags)
-    if given.shape != (n,):
-        raise InputError(
-            f"{name} has shape {given.shape}; it says of each of the {n} points whether it is known to be bad"
-        )
-    given = truth_values(given, name)
-    if given.all() or not given.any():
-        which = "every point" if given.all() else "no point"
-        raise InputError(f"{name} marks {which}: a curve needs points of both kinds; leave {name} out")
-    return given
 
 
 def lower_cluster(values: Floats) -> Mask:

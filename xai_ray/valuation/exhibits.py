@@ -49,7 +49,7 @@ def exhibits(
         return Exhibits(
             None if texts is None else _texts(texts, n),
             None if images is None else _images(images, n),
-            None if flagged is None else _flags(flagged, n),
+            None if flagged is None else flags_of(flagged, n, "flagged"),
         )
     except InputError as error:
         raise InputError(f"{where}: {error}" if where else str(error)) from None
@@ -90,17 +90,13 @@ def _images(given: npt.ArrayLike, n: int) -> npt.NDArray[np.uint8]:
     return np.round(pixels.astype(np.float64) * 255.0).astype(np.uint8)
 
 
-def _flags(given: npt.ArrayLike, n: int) -> Mask:
+def flags_of(given: npt.ArrayLike, n: int, name: str) -> Mask:
+    """Flags of n points as a mask. Raises InputError for another number, and for anything but True and False, 1 and 0."""
     flags = np.asarray(given)
     if flags.shape != (n,):
         raise InputError(
-            f"flagged has shape {flags.shape}; it says of each of the {n} training points whether it is bad"
+            f"{name} has shape {flags.shape}; it says of each of the {n} points whether it is known to be bad"
         )
-    return truth_values(flags, "flagged")
-
-
-def truth_values(flags: npt.NDArray[Any], name: str) -> Mask:
-    """Flags as a mask. Raises InputError for anything but True and False, 1 and 0."""
     if flags.dtype == np.bool_:
         return flags
     boolean = flags.dtype.kind in "iuf" or (

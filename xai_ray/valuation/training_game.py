@@ -23,12 +23,11 @@ from xai_ray.valuation.memory import free_memory, planned_batch
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
 from xai_ray.valuation.scores import SCORES, Score
-from xai_ray.valuation.self_check import SelfCheck
 from xai_ray.valuation.threads import library_threads
 
 _ROWS = 512
-_REFITTED = ("scikit-learn, one fit a coalition", "torch networks, one at a time")
-"""Engines that are the estimator itself."""
+_TOLERANCE, _TESTS, _ROUNDING = 0.02, 2.5, 1e-9
+"""Of a self-check: a difference, the same in test points, and one that is rounding."""
 
 
 class TrainingGame:
@@ -67,8 +66,8 @@ class TrainingGame:
     ) -> None:
         """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
         algebra may move last bits, so they belong to the game. `exhibits` is what a report shows of the points. `self_check` is the
-        difference between engine and estimator from which on jobs warn, in units of the scores; True is the larger of 0.02 and 2.5 test
-        points, False checks nothing.
+        difference between engine and estimator from which on jobs warn, in units of the scores; True is that of `check_limits`, False
+        checks nothing.
         """
         self.exhibits = exhibits or Exhibits()
         self.output_names, self._scored, own = _known(scores, estimator)
@@ -105,7 +104,7 @@ class TrainingGame:
             refit=refit,
             models=planned_batch(self.need, memory, free_memory),
         )
-        self.check_tolerance = None if self.engine in _REFITTED else _tolerance(self_check, len(self._truth))
+        self._self_check = False if self._engine.itself else _tolerance(self_check)
         self.block = self._engine.tile
         self.chains = self._engine.chains
         self._empty = self._empty_values(empty)
@@ -196,25 +195,29 @@ class TrainingGame:
                 why = why or str(error)
         return out, why
 
+    def check_limits(self) -> tuple[Floats, Floats] | None:
+        """Differences between engine and estimator from which on a self-check warns, and those that are rounding, each (k,); None where
+        nothing is checked.
+
+        The larger of 0.02 and 2.5 test points, in units of `Score.unit` for a score that has one of its own: then the model of all points
+        is trained.
+        """
+        if self._self_check is False:
+            return None
+        unit = np.ones(self.n_outputs)
+        if any(row.unit is not None for row in self._scored):
+            everyone = np.ones((1, self.n_players), dtype=np.bool_)
+            reached = self.values(everyone, np.zeros(1, dtype=np.int64))[0]
+            for k, row in enumerate(self._scored):
+                unit[k] = 1.0 if row.unit is None else row.unit(self._truth, float(reached[k]), float(self._empty[k]))
+        usual = max(_TOLERANCE, _TESTS / len(self._truth)) * unit
+        tolerance = usual if self._self_check is True else np.full(self.n_outputs, float(self._self_check))
+        return tolerance, _ROUNDING * unit
+
     def self_check(self, coalitions: Coalitions) -> Floats:
         """Largest difference between the engine and the estimator itself on these coalitions, one a score, shape (k,)."""
         nothing = np.zeros(len(coalitions), dtype=np.int64)
         return np.nanmax(self.refit_differences(coalitions, self.values(coalitions, nothing))[0], axis=0, initial=0.0)
-
-    def sample_check(
-        self, coalitions: Coalitions, values: Values, *, seed: int, share: float = 0.01, least: int = 8, most: int = 200
-    ) -> SelfCheck:
-        """Refit a random `share` of a run's coalitions (c, n), `least` to `most` of them, beside its values (c, k); by the seed alone.
-
-        An estimator that stops early (scikit-learn's default tolerances) differs from the minimum that an engine finds: a test point
-        or two of accuracy. Raises InputError for values of another shape.
-        """
-        if values.shape != (len(coalitions), self.n_outputs):
-            raise InputError(f"values have shape {values.shape}; expected {(len(coalitions), self.n_outputs)}")
-        count = min(len(coalitions), most, max(least, round(share * len(coalitions))))
-        rows = np.sort(np.random.Generator(np.random.Philox(key=seed)).permutation(len(coalitions))[:count])
-        differences, why = self.refit_differences(coalitions[rows], values[rows])
-        return SelfCheck(self.output_names, rows.astype(np.int64), differences, why)
 
     def _scores(self, decisions: Floats) -> Values:
         out = np.stack([row.score(decisions, self._truth) for row in self._scored], axis=1)
@@ -269,12 +272,10 @@ def _known(
     return names, rows, [one.digest for one in asked if isinstance(one, OwnScore)]
 
 
-def _tolerance(given: bool | float, tests: int) -> float | None:
-    if isinstance(given, bool):
-        return max(0.02, 2.5 / tests) if given else None
-    if not (np.isfinite(given) and given >= 0):
+def _tolerance(given: bool | float) -> bool | float:
+    if not isinstance(given, bool) and not (np.isfinite(given) and given >= 0):
         raise SpecError(f"self_check is true, false, or the difference of scores from which on to warn; got {given!r}")
-    return float(given)
+    return given
 
 
 def told_estimator(estimator: Any) -> str:
