@@ -150,6 +150,7 @@ def test_methods_side_by_side(shapley: xr.Result, tmp_path: Path) -> None:
     values = {"Shapley": shapley.values, "Beta(4,1)": beta.values, "loo": loo.values, "KNN": knn, "influence": -knn}
     for name, v in values.items():
         assert rows[name]["auroc"] == f"{roc_auc_score(WRONG, -v):.3f}"
+        assert rows[name]["interval"] == "{:.3f} … {:.3f}".format(*detection(v, WRONG).auroc_interval)
     assert rows["loo"]["std_error"] == "exact"
     assert rows["KNN"]["std_error"] == ""
     assert len(part.agreements()) == 15
@@ -163,6 +164,8 @@ def test_methods_side_by_side(shapley: xr.Result, tmp_path: Path) -> None:
     page = Page(xr.value_report(shapley, tmp_path / "r.html", flagged=WRONG, beside=beside))
     assert "Shapley and influence" in page.words
     assert "AUROC" in page.words
+    assert f"by Shapley it is {rows['Shapley']['auroc']}, {rows['Shapley']['interval']}." in page.words
+    assert page.words.count(rows["loo"]["interval"]) == 1
 
 
 def test_a_constant_valuation_has_no_rank_correlation(shapley: xr.Result) -> None:
@@ -209,7 +212,8 @@ def test_pictures_draw_the_curves(shapley: xr.Result) -> None:
     np.testing.assert_allclose(lines["random: mean, range of 5"], curves.of("add", "random")[:, :, 0].mean(axis=0))
     found = detection(shapley.values, WRONG)
     drawn = xr.plots.roc({"Shapley": found}).lines[1]
-    assert drawn.get_label() == f"Shapley: AUROC {found.auroc:.3f}"
+    low, high = found.auroc_interval
+    assert drawn.get_label() == f"Shapley: AUROC {found.auroc:.3f} ({low:.2f}–{high:.2f})"
     np.testing.assert_array_equal(drawn.get_ydata(), found.true_positive_rate)
     share = np.asarray(xr.plots.inspected({"Shapley": found}).lines[2].get_ydata(), dtype=float)
     ranked = np.argsort(shapley.values, kind="stable")

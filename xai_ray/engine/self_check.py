@@ -88,8 +88,8 @@ def _noted(store: Store, job: str, total: int) -> tuple[list[list[float | None]]
 def document(
     differences: Floats, values: Values, names: list[str], total: int, limits: tuple[Floats, Floats], why: str
 ) -> dict[str, Any]:
-    """JSON object of differences of values (r, k), and limits as of `Checkable`: how many rows were checked, `of` how many, how many could not be
-    (and why), and for each output the largest difference, how many rows differ, and the tolerance; whether one is `beyond` it.
+    """JSON object of differences of values (r, k), and limits as of `Checkable`: how many rows were checked, `of` how many, how many
+    could not be (and why), and for each output the largest difference, how many rows differ, and the tolerance; whether one is `beyond` it.
     """
     tolerance, rounding = limits
     told = ~np.isnan(differences).any(axis=1)

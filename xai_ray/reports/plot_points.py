@@ -71,11 +71,11 @@ def inspected(found: Mapping[str, Detection], ax: Axes | None = None, noun: str 
 
 
 def roc(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "points") -> Axes:
-    """How far the lowest values are the known bad points: name of a method -> its detection. AUROC in the legend."""
+    """How far the lowest values are the known bad points: name of a method -> its detection. AUROC and its 95 % interval in the legend."""
     ax, _, _ = _axes_of(found, ax, 5.2, 4.6)
     ax.plot([0, 1], [0, 1], ":", color=FAINT, linewidth=1.2, label="by chance: 0.5")
-    told = ((name, f": AUROC {one.auroc:.3f}", one) for name, one in found.items())
-    _lines(ax, [(name, one.false_positive_rate, one.true_positive_rate, more) for name, more, one in told])
+    told = [(name, one, f": AUROC {one.auroc:.3f} ({_ends(one)})") for name, one in found.items()]
+    _lines(ax, [(name, one.false_positive_rate, one.true_positive_rate, more) for name, one, more in told])
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     for axis, words in (
         (ax.xaxis, f"share of the other {noun} inspected"),
@@ -99,6 +99,11 @@ def _lines(ax: Axes, drawn: Sequence[tuple[str, Floats, Floats, str]]) -> None:
     for place, (name, x, y, more) in enumerate(drawn):
         style, color = "-" if place < len(LINES) else "--", LINES[place % len(LINES)]
         ax.plot(x, y, style, color=color, linewidth=1.8, label=written(name, 24) + more)
+
+
+def _ends(found: Detection) -> str:
+    low, high = found.auroc_interval
+    return f"{low:.2f}–{high:.2f}"
 
 
 def _finished(ax: Axes) -> Axes:

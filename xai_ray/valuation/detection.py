@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, SpecError
 from xai_ray.types import Floats, Ints, Mask
+from xai_ray.valuation.delong import auroc_interval, auroc_std_error
 from xai_ray.valuation.exhibits import flags_of
 
 
@@ -26,6 +27,10 @@ class Detection:
     """Share of the bad points below the same thresholds, shape (t,)."""
     auroc: float
     """Area under that curve: the chance that a bad point has a lower value than a good one, ties one half."""
+    auroc_std_error: float
+    """Of DeLong et al., see `delong`; NaN with a single bad point or a single other one."""
+    auroc_interval: tuple[float, float]
+    """95 % interval of the AUROC on the logit scale, see `delong.auroc_interval`: what other points would give that are drawn alike."""
     f1: float
     """F1 of the lower of two clusters (exact 2-means of the values) as the bad points; 0 where all values are equal."""
     found: Ints
@@ -75,6 +80,8 @@ def detection(values: npt.ArrayLike, bad: npt.ArrayLike) -> Detection:
         np.asarray(false, dtype=np.float64),
         np.asarray(true, dtype=np.float64),
         float(roc_auc_score(flags, -given)),
+        auroc_std_error(given, flags),
+        auroc_interval(given, flags),
         float(f1_score(flags, lower_cluster(given), zero_division=0.0)),  # pyright: ignore[reportArgumentType]
         np.concatenate([[0], np.cumsum(flags[order])]).astype(np.int64),
     )

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName, XaiRayError
+from xai_ray.errors import InputError, NonFiniteValue, SpecError, XaiRayError
 from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
-from xai_ray.valuation.choose import choose_engine, classifies, engine_need, refit_engine
-from xai_ray.valuation.data import LabelledData, labelled, numeric
+from xai_ray.valuation.choose import choose_engine, engine_need, refit_engine
+from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric, sorted_labels
 from xai_ray.valuation.engine import decisions_in_tiles
 from xai_ray.valuation.exhibits import Exhibits
+from xai_ray.valuation.known_scores import known_scores
 from xai_ray.valuation.memory import free_memory, planned_batch
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
-from xai_ray.valuation.scores import SCORES, Score
 from xai_ray.valuation.threads import library_threads
 
 _ROWS = 512
@@ -70,16 +70,14 @@ class TrainingGame:
         checks nothing.
         """
         self.exhibits = exhibits or Exhibits()
-        self.output_names, self._scored, own = _known(scores, estimator)
+        self.output_names, self._scored, own = known_scores(scores, estimator)
         labels = self._scored[0].classifies
         self._data = labelled(X, y, X_test, y_test) if labels else numeric(X, y, X_test, y_test)
-        self._truth: Floats | Ints = (
-            self._data.test_labels if isinstance(self._data, LabelledData) else self._data.test_targets
-        )
-        classes = len(self._data.classes) if isinstance(self._data, LabelledData) else 1
-        for row in self._scored:
-            if row.check is not None:
-                row.check(self._truth, classes)
+        self._truth = self._checked_truth(self._data)
+        self._labels = sorted_labels(y, len(self._data.rows)) if labels else None
+        self._again = (scores, empty, refit, memory)
+        if self.exhibits.holdout is not None:
+            self._on(*self.exhibits.holdout)
         self._owner, names = players_of(groups, len(self._data.rows))
         self.n_players = len(names)
         self.n_outputs = len(self.output_names)
@@ -137,6 +135,55 @@ class TrainingGame:
     def memory_told(self) -> str:
         """What a worker takes, a line for people."""
         return self.need.told(self.block)
+
+    def judged_by(self, X: npt.ArrayLike, y: npt.ArrayLike) -> TrainingGame:
+        """The same training points, models and scores, on other test rows (h, d) and their targets (h,).
+
+        Raises InputError for rows of other features, targets that are missing, and a label that no training point has.
+        """
+        targets = self._on(X, y)
+        scores, empty, refit, memory = self._again
+        return TrainingGame(
+            self._estimator,
+            self._data.rows,
+            targets,
+            X,
+            y,
+            scores=scores,
+            groups=self._owner,
+            player_names=self.player_names,
+            empty=empty,
+            refit=refit,
+            threads=self.threads,
+            exhibits=replace(self.exhibits, holdout=None),
+            memory=memory,
+            self_check=False,
+        )
+
+    def _on(self, X: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[Any]:
+        """The training targets as they were given, once a holdout is found to fit them. Raises InputError."""
+        data = self._data
+        if isinstance(data, LabelledData) and self._labels is not None:
+            targets = self._labels[data.labels]
+            held = labelled(data.rows, targets, X, y, tests="holdout")
+        else:
+            assert not isinstance(data, LabelledData)
+            targets = data.targets
+            held = numeric(data.rows, targets, X, y, tests="holdout")
+        try:
+            self._checked_truth(held)
+        except InputError as error:
+            raise InputError(f"holdout: {error}") from None
+        return targets
+
+    def _checked_truth(self, data: LabelledData | NumericData) -> Floats | Ints:
+        """Labels or targets of test rows. Raises InputError for those that a score cannot judge by."""
+        labels = isinstance(data, LabelledData)
+        truth = data.test_labels if labels else data.test_targets
+        for row in self._scored:
+            if row.check is not None:
+                row.check(truth, len(data.classes) if labels else 1)
+        return truth
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Scores of c coalitions of players, shape (c, k). Raises NonFiniteValue, and XaiRayError when a fit fails."""
@@ -249,27 +296,6 @@ class TrainingGame:
                 f"{self.output_names[column]} of the model trained on players {members[:20].tolist()} ({len(members)} of them) is "
                 f"{values[row, column]}; scale the features or use a stronger penalty"
             )
-
-
-def _known(
-    scores: Sequence[str | OwnScore] | str | OwnScore, estimator: Any
-) -> tuple[tuple[str, ...], list[Score], list[str]]:
-    """Names, rows of the table of scores, and digests of the user's own ones."""
-    given = (scores,) if isinstance(scores, (str, OwnScore)) or callable(scores) else tuple(scores)
-    if not given:
-        raise SpecError(f"no score given; known: {', '.join(SCORES)}")
-    asked = [one if isinstance(one, (str, OwnScore)) else OwnScore(one) for one in given]
-    for name in asked:
-        if isinstance(name, str) and name not in SCORES:
-            raise UnknownName("score", name, SCORES)
-    names = tuple(one if isinstance(one, str) else one.title for one in asked)
-    if len(set(names)) < len(names):
-        raise SpecError(f"scores {', '.join(names)} repeat a name; give each OwnScore a name of its own")
-    kinds = {SCORES[one].classifies for one in asked if isinstance(one, str)} or {classifies(estimator)}
-    if len(kinds) > 1:
-        raise SpecError(f"scores {', '.join(names)} mix classification and regression; ask for them in two games")
-    rows = [SCORES[one] if isinstance(one, str) else one.row(True in kinds) for one in asked]
-    return names, rows, [one.digest for one in asked if isinstance(one, OwnScore)]
 
 
 def _tolerance(given: bool | float) -> bool | float:

@@ -93,7 +93,7 @@ def tumour_clinics(clinics: int = 10, careless: int = 2, points: int = 200, seed
     """Standardised measurements of tumours as if from clinics of different sizes; the last `careless` give every second label wrong.
 
     Returns X (points, 30), y, X_test (114, 30), y_test, groups, the clinic of each training row, texts, which give some measurements as
-    they were taken, and flagged (points,), the wrong labels. Raises InputError.
+    they were taken, flagged (points,), the wrong labels, and the rows that are left as X_holdout, y_holdout. Raises InputError.
     """
     data = tumour_data()
     if not (0 <= careless <= clinics and 2 <= clinics <= points <= len(data.train)):
@@ -102,7 +102,7 @@ def tumour_clinics(clinics: int = 10, careless: int = 2, points: int = 200, seed
             f"{len(data.train)} rows in all, and no more careless ones than clinics"
         )
     generator = np.random.default_rng(seed)
-    train = generator.permutation(data.train)[:points]
+    train, rest = np.split(generator.permutation(data.train), [points])
     mean, scale = data.rows[train].mean(axis=0), data.rows[train].std(axis=0)
     share = np.arange(clinics, 0, -1) / (clinics * (clinics + 1) / 2)
     owner = np.concatenate([np.arange(clinics), generator.choice(clinics, points - clinics, p=share)])
@@ -120,6 +120,8 @@ def tumour_clinics(clinics: int = 10, careless: int = 2, points: int = 200, seed
         "y": np.array(data.class_names)[labels],
         "X_test": (data.rows[data.test] - mean) / scale,
         "y_test": np.array(data.class_names)[data.labels[data.test]],
+        **({"X_holdout": (data.rows[rest] - mean) / scale} if len(rest) else {}),
+        **({"y_holdout": np.array(data.class_names)[data.labels[rest]]} if len(rest) else {}),
         "groups": groups,
         "texts": [
             ", ".join(f"{name} {row[place]:.4g}" for name, place in zip(told, places, strict=True))
