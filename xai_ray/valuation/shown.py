@@ -40,7 +40,7 @@ def shown_by(game: Any, holdout: tuple[Any, Any] | None = None) -> Shown | None:
         make = partial(game.judged_by, *pair) if pair else lambda: game
         return Shown(game.exhibits, game.owner, game.targets, make, _count(pair))
     if isinstance(game, ValuationGame) and (asked := game.asked) is not None:
-        seen = asked.exhibits or Exhibits()
+        seen = Exhibits() if asked.exhibits is None else asked.exhibits
         pair = holdout or seen.holdout
         lacks = asked.lacks_game(judged=pair is not None)
         return Shown(seen, asked.owner(), asked.targets(), partial(asked.game, pair), _count(pair), lacks)

@@ -69,7 +69,7 @@ class TrainingGame:
         difference between engine and estimator from which on jobs warn, in units of the scores; True is that of `check_limits`, False
         checks nothing.
         """
-        self.exhibits = exhibits or Exhibits()
+        self.exhibits = Exhibits() if exhibits is None else exhibits
         self.output_names, self._scored, own = known_scores(scores, estimator)
         labels = self._scored[0].classifies
         self._data = labelled(X, y, X_test, y_test) if labels else numeric(X, y, X_test, y_test)
