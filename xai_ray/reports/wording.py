@@ -99,6 +99,9 @@ def check_words(check: Mapping[str, Any]) -> list[str]:
     if not check["beyond"]:
         return [line]
     limits = check["tolerance"]
+    if not isinstance(limits, Mapping):
+        # Jobs of before had one tolerance for all outputs.
+        limits = dict.fromkeys(check["largest"], limits)
     beyond = [f"{limits[name]:.3g} ({name})" for name, gap in check["largest"].items() if gap > limits[name]]
     return [
         line,

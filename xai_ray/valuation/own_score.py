@@ -38,7 +38,7 @@ class OwnScore:
             lambda truth, classes: self._guess(truth, classes if classifies else 0),
             classifies=classifies,
             probabilities=classifies and self.takes == "probabilities",
-            unit=lambda truth, *ends: self._unit(truth, *ends, classifies),
+            unit=lambda truth, reached, nobody: self._unit(truth, reached, nobody, classifies),
         )
 
     @property
