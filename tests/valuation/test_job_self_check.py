@@ -20,6 +20,7 @@ from xai_ray.coalitions.rows import coalitions_of_rows
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.engine.self_check import checked_rows
 from xai_ray.errors import SpecError
+from xai_ray.reports.wording import check_words
 from xai_ray.stores import ArrowFileStore, MemoryStore
 from xai_ray.types import Coalitions, Values
 from xai_ray.valuation import OwnScore, TrainingGame
@@ -204,6 +205,12 @@ def test_a_run_warns_aloud(cli: Cli, tmp_path: Path) -> None:
         done = cli("run", "s.json", "--engine", "inline", "--store", f"again-{loose}")
         assert "WARNING" not in done.err + done.text
         assert ("self-check: 8 of" in done.text) == (loose == 0.9)
+
+
+def test_jobs_of_one_tolerance_for_all_scores_are_told() -> None:
+    check = {"refitted": 8, "of": 90, "largest": {"a": 0.1, "b": 0.0}, "differ": {"a": 1, "b": 0}, "beyond": True}
+    for tolerance in (0.02, {"a": 0.02, "b": 0.5}):
+        assert "differs by more than 0.02 (a):" in check_words(check | {"tolerance": tolerance})[1]
 
 
 def test_logistic_regression_converged_is_within_the_tolerance() -> None:
