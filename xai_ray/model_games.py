@@ -21,23 +21,23 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
     """Build the game. Raises InputError and SpecError that name the key."""
     if compute.memory is not None:
         raise SpecError("compute.memory is for training games; a model has compute.batch")
-    made = _trusted_file(game.model, base) if isinstance(game.model, s.ModelFile) else _factory(game.model, base)
+    zoo = _trusted_file(game.model, base) if isinstance(game.model, s.ModelFile) else _factory(game.model, base)
     found = read_input(game.input, base)
-    x, picture = _model_input(found, made)
+    x, picture = _model_input(found, zoo)
     behaviour = _behaviour(game.behaviour)
     built = games.ModelGame(
-        made.model,
+        zoo.model,
         x,
-        players=_players(game.players, found, made, picture, base),
-        removal=_removal(game.removal, made, seed, base),
+        players=_players(game.players, found, zoo, picture, base),
+        removal=_removal(game.removal, zoo, seed, base),
         behaviour=behaviour,
-        outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
+        outputs="raw" if game.behaviour.kind == "raw" else zoo.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
-        tokenizer=made.tokenizer if found.text is not None else None,
+        tokenizer=zoo.tokenizer if found.text is not None else None,
         batch=compute.batch,
         threads=compute.threads,
         device="auto",
-        output_names=made.class_names or None,
+        output_names=zoo.class_names or None,
         picture=picture,
     )
     if game.behaviour.names:
@@ -117,29 +117,29 @@ def _trusted_file(model: s.ModelFile, base: Path) -> ZooModel:
     return ZooModel(loaded, model.outputs or "logits")
 
 
-def _model_input(found: ReadInput, made: ZooModel) -> tuple[Any, Any]:
+def _model_input(found: ReadInput, zoo: ZooModel) -> tuple[Any, Any]:
     """The model's input, and for images the picture that people see."""
     if found.picture is not None:
-        if made.preprocess is not None:
-            shown = made.picture(found.picture) if made.picture is not None else None
-            return made.preprocess(found.picture), shown
+        if zoo.preprocess is not None:
+            shown = zoo.picture(found.picture) if zoo.picture is not None else None
+            return zoo.preprocess(found.picture), shown
         return np.ascontiguousarray(found.picture.transpose(2, 0, 1)).astype(np.float32) / 255.0, found.picture
     if found.text is not None:
-        if made.tokenizer is None:
+        if zoo.tokenizer is None:
             raise SpecError(
                 "game.input is a text, but the model came without a tokenizer; its factory must return a ZooModel with one"
             )
         return found.text, None
     if found.row is not None:
         columns = found.columns or ()
-        if made.columns and len(made.columns) != len(found.row):
+        if zoo.columns and len(zoo.columns) != len(found.row):
             raise InputError(
-                f"game.input has {len(found.row)} columns, the model takes {len(made.columns)} ({', '.join(made.columns[:4])}, ...)"
+                f"game.input has {len(found.row)} columns, the model takes {len(zoo.columns)} ({', '.join(zoo.columns[:4])}, ...)"
             )
-        if made.columns and columns and tuple(columns) != tuple(made.columns):
-            wrong = next((i for i, (a, b) in enumerate(zip(columns, made.columns, strict=True)) if a != b), 0)
+        if zoo.columns and columns and tuple(columns) != tuple(zoo.columns):
+            wrong = next((i for i, (a, b) in enumerate(zip(columns, zoo.columns, strict=True)) if a != b), 0)
             raise InputError(
-                f"game.input: column {wrong} is {columns[wrong]!r}, the model takes {made.columns[wrong]!r} there; "
+                f"game.input: column {wrong} is {columns[wrong]!r}, the model takes {zoo.columns[wrong]!r} there; "
                 "order the columns as the model does"
             )
         bad = np.flatnonzero(~np.isfinite(np.asarray(found.row, dtype=np.float64)))
@@ -150,8 +150,8 @@ def _model_input(found: ReadInput, made: ZooModel) -> tuple[Any, Any]:
     return found.array, None
 
 
-def _players(players: Any, found: ReadInput, made: ZooModel, picture: Any, base: Path) -> Any:
-    columns = found.columns or made.columns or None
+def _players(players: Any, found: ReadInput, zoo: ZooModel, picture: Any, base: Path) -> Any:
+    columns = found.columns or zoo.columns or None
     match players:
         case s.Patches():
             return games.Patches(*players.grid)
@@ -192,31 +192,31 @@ def _labels(players: s.Regions, picture: Any, base: Path) -> Any:
     return np.asarray(slic(picture, n_segments=players.slic, start_label=0), dtype=np.int64)
 
 
-def _removal(removal: Any, made: ZooModel, seed: int, base: Path) -> Removal:
+def _removal(removal: Any, zoo: ZooModel, seed: int, base: Path) -> Removal:
     match removal:
         case s.Zeros():
             return games.Zeros()
         case s.Constant():
             return games.Constant(removal.value)
         case s.Mean():
-            return games.Mean(None if removal.background is None else _rows(removal.background, made, base))
+            return games.Mean(None if removal.background is None else _rows(removal.background, zoo, base))
         case s.Blur():
             return games.Blur(removal.sigma)
         case s.MaskToken():
             return games.MaskToken()
         case s.Marginal():
-            return games.Marginal(_rows(removal.background, made, base), removal.samples, seed)
+            return games.Marginal(_rows(removal.background, zoo, base), removal.samples, seed)
         case _:
-            rows = _rows(removal.background, made, base)
+            rows = _rows(removal.background, zoo, base)
             return games.Uniform(rows.min(axis=0), rows.max(axis=0), removal.samples, seed)
 
 
-def _rows(background: s.Background, made: ZooModel, base: Path) -> Any:
-    if background.table is None and background.sklearn is None and made.background is not None:
-        return made.background
+def _rows(background: s.Background, zoo: ZooModel, base: Path) -> Any:
+    if background.table is None and background.sklearn is None and zoo.background is not None:
+        return zoo.background
     rows, columns = read_background(background, base)
-    if made.columns and len(made.columns) != len(columns):
-        raise InputError(f"game.removal.background has {len(columns)} columns, the model takes {len(made.columns)}")
+    if zoo.columns and len(zoo.columns) != len(columns):
+        raise InputError(f"game.removal.background has {len(columns)} columns, the model takes {len(zoo.columns)}")
     return rows
 
 

@@ -19,7 +19,7 @@ from xai_ray.valuation import Exhibits, exhibits
 
 Array = npt.NDArray[Any]
 
-_NAMES = ("X", "y", "X_test", "y_test", "groups", "names", "texts", "images", "flagged")
+_NAMES = ("X", "y", "X_test", "y_test", "groups", "names", "texts", "images", "flagged", "X_holdout", "y_holdout")
 """What a factory may return by name."""
 
 
@@ -44,12 +44,18 @@ class Rows:
     """Picture of each training row, shape (n, height, width) or (n, height, width, 3), or None."""
     flagged: Any = None
     """Whether each training row is known to be bad, shape (n,), or None."""
+    X_holdout: Any = None
+    """Rows that take no part in the valuation, for the curves of reports, shape (h, d), or None."""
+    y_holdout: Any = None
 
     def exhibits(self) -> Exhibits:
-        """What people see of the training rows, checked. Raises InputError."""
-        if self.texts is None and self.images is None and self.flagged is None:
+        """What people see of the training rows, and rows held out for curves, checked. Raises InputError."""
+        holdout = None if self.X_holdout is None and self.y_holdout is None else (self.X_holdout, self.y_holdout)
+        if self.texts is None and self.images is None and self.flagged is None and holdout is None:
             return Exhibits()
-        return exhibits(len(self.X), texts=self.texts, images=self.images, flagged=self.flagged, where="game.data")
+        return exhibits(
+            len(self.X), texts=self.texts, images=self.images, flagged=self.flagged, holdout=holdout, where="game.data"
+        )
 
 
 def read_rows(game: s.TrainingGameSpec, base: Path, tests: bool = True) -> Rows:
@@ -76,25 +82,41 @@ def read_rows(game: s.TrainingGameSpec, base: Path, tests: bool = True) -> Rows:
             raise SpecError(
                 "game.test holds a share of the rows out, but the data come with test rows; leave one of them out"
             )
-        return held_out(rows, game.test.share, game.test.seed)
-    if tests and (rows.X_test is None or rows.y_test is None):
+        rows = held_out(rows, game.test.share, game.test.seed)
+    elif tests and (rows.X_test is None or rows.y_test is None):
         raise SpecError(
             "game.test: the data come without test rows; give test = { share = 0.5, seed = 0 }"
             + (' or test = { table = "test.csv" }' if isinstance(game.data, s.LabelledTable) else "")
         )
-    return rows
+    return _with_holdout(rows, game)
 
 
-def held_out(rows: Rows, share: float, seed: int) -> Rows:
-    """Move a share of the rows, drawn by the seed and at least one, to the test rows; both keep their order."""
+def _with_holdout(rows: Rows, game: s.TrainingGameSpec) -> Rows:
+    """With rows for the curves of reports where the spec asks for them."""
+    if isinstance(game.holdout, s.TableOfTests) and not isinstance(game.data, s.LabelledTable):
+        raise SpecError("game.holdout: a table goes with data from a table; give holdout = { share = 0.2, seed = 0 }")
+    if not isinstance(game.holdout, s.HeldOut):
+        return rows
+    if rows.X_holdout is not None:
+        raise SpecError(
+            "game.holdout takes a share of the rows, but the data come with X_holdout; leave one of them out"
+        )
+    kept = held_out(rows, game.holdout.share, game.holdout.seed, "game.holdout")
+    return replace(kept, X_test=rows.X_test, y_test=rows.y_test, X_holdout=kept.X_test, y_holdout=kept.y_test)
+
+
+def held_out(rows: Rows, share: float, seed: int, where: str = "game.test") -> Rows:
+    """Move a share of the rows, drawn by the seed and at least one, to the test rows; both keep their order. What is drawn for another
+    key of the spec is another draw.
+    """
     X, y = np.asarray(rows.X), np.asarray(rows.y)
     n = len(X)
     count = max(1, round(share * n))
     if count >= n:
-        raise SpecError(f"game.test.share = {share} of {n} rows leaves none for training")
+        raise SpecError(f"{where}.share = {share} of {n} rows leaves none for training")
     if len(y) != n:
         raise InputError(f"y has {len(y)} entries for {n} rows of its features")
-    words = random_words(seed, Stream.HELD_OUT, 0, np.arange(n, dtype=np.int64), 1)[:, 0]
+    words = random_words(seed, Stream.HELD_OUT, int(where != "game.test"), np.arange(n, dtype=np.int64), 1)[:, 0]
     test = np.zeros(n, dtype=np.bool_)
     test[np.argsort(words, kind="stable")[:count]] = True
     # Points keep the numbers that they have in the data.
@@ -121,16 +143,22 @@ def _table(data: s.LabelledTable, game: s.TrainingGameSpec, base: Path) -> Rows:
     groups = None if game.groups is None else _column(path, game.groups, "game.groups")
     texts = None if data.text is None else _column(path, data.text, "game.data.text")
     flagged = None if data.flagged is None else _column(path, data.flagged, "game.data.flagged")
-    if not isinstance(game.test, s.TableOfTests):
-        return Rows(X, y, groups=groups, texts=texts, flagged=flagged)
-    X_test, y_test, _ = _features(base / game.test.table, data, None, columns)
-    return Rows(X, y, X_test, y_test, groups, texts=texts, flagged=flagged)
+    found = Rows(X, y, groups=groups, texts=texts, flagged=flagged)
+    if isinstance(game.test, s.TableOfTests):
+        tested, truth, _ = _features(base / game.test.table, data, None, columns, "game.test")
+        found = replace(found, X_test=tested, y_test=truth)
+    if isinstance(game.holdout, s.TableOfTests):
+        held, told, _ = _features(base / game.holdout.table, data, None, columns, "game.holdout")
+        found = replace(found, X_holdout=held, y_holdout=told)
+    return found
 
 
 def _features(
-    path: Path, data: s.LabelledTable, groups: str | None, wanted: tuple[str, ...] | None = None
+    path: Path, data: s.LabelledTable, groups: str | None, wanted: tuple[str, ...] | None = None, where: str = ""
 ) -> tuple[Array, Array, tuple[str, ...]]:
-    """Features (r, d), targets (r,) and the names of the features; `wanted` are those that there must be."""
+    """Features (r, d), targets (r,) and the names of the features; `wanted` are those that there must be in the table of the key
+    `where`.
+    """
     y = _column(path, data.target, "game.data.target")
     shown = (name for name in (data.text, data.flagged, groups) if name is not None)
     drop = dict.fromkeys((data.target, *data.drop, *shown))
@@ -139,7 +167,7 @@ def _features(
         missing = [name for name in wanted if name not in names]
         if missing:
             raise InputError(
-                f"game.test: {path} has no column {missing[0]!r}; test rows need the columns of the training rows"
+                f"{where}: {path} has no column {missing[0]!r}; its rows need the columns of the training rows"
             )
         drop = dict.fromkeys(name for name in names if name not in wanted)
     rows, columns = read_table(path, tuple(drop))
@@ -182,7 +210,7 @@ def _arrays(path: Path, groups: str | None) -> Rows:
         found.get("X_test"),
         found.get("y_test"),
         None if groups is None else found[groups],
-        *(found.get(name) for name in ("names", "texts", "images", "flagged")),
+        *(found.get(name) for name in ("names", "texts", "images", "flagged", "X_holdout", "y_holdout")),
     )
 
 

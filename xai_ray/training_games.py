@@ -31,7 +31,14 @@ def valued_game(game: TrainingGameSpec, value: ValueSpec, compute: Compute, seed
     if value.method not in CLOSED_FORMS:
         raise UnknownName("method", value.method, CLOSED_FORMS, "value.method")
     tests = CLOSED_FORMS[value.method].tests
-    return _built(game, lambda: valuation_game(_asked(value.method, game, compute, seed, base, tests), value.settings))
+
+    def make() -> ValuationGame:
+        asked = _asked(value.method, game, compute, seed, base, tests)
+        if asked.exhibits is not None and asked.exhibits.holdout is not None:
+            asked.check_holdout(asked.exhibits.holdout)
+        return valuation_game(asked, value.settings)
+
+    return _built(game, make)
 
 
 def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, base: Path, tests: bool = True) -> Asked:

@@ -11,7 +11,7 @@ from xai_ray.game_spec import IMPORT_PATH, Frozen
 
 class Arrays(Frozen):
     """An .npz file with the arrays `X`, `y`, and `X_test`, `y_test` unless rows are held out; `names`, `texts`, `images` and `flagged`
-    of the training rows if there are.
+    of the training rows if there are, and `X_holdout`, `y_holdout` for the curves of reports.
     """
 
     arrays: str
@@ -40,7 +40,8 @@ class DataFactory(Frozen):
     """A function `package.module:function` that returns (X, y, X_test, y_test), (X, y) where rows are held out, or these by name.
 
     By name it may return `groups` and `names` of the training rows too, and what reports show of them: `texts` (n,), `images`
-    (n, height, width) or (n, height, width, 3), and `flagged` (n,), True for rows that are known to be bad.
+    (n, height, width) or (n, height, width, 3), and `flagged` (n,), True for rows that are known to be bad; and for their
+    curves `X_holdout` (h, d) and `y_holdout` (h,), rows that take no part in the valuation.
     """
 
     factory: str = Field(pattern=IMPORT_PATH)
@@ -95,6 +96,8 @@ class TrainingGameSpec(Frozen):
     parameters: dict[str, Any] = Field(default={})
     data: TrainingData
     test: TestData | None = None
+    holdout: TestData | None = None
+    """Rows that take no part in the valuation: reports score the models of their curves on these. A share is taken after that of `test`."""
     scores: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Left out, accuracy, or r2 of a regression."""
     groups: str | None = None

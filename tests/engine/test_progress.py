@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ def test_agreement_is_spearmans_with_the_nearest_half() -> None:
     assert rank_agreement(given(now[:2], 100), [given(half[:2], 50)]) is None
     assert rank_agreement(given(now, 100), [given(np.zeros(20), 50)]) is None
     assert rank_agreement(given(np.where(now > 1, np.nan, now), 100), [given(half, 50)]) is None
+    others = replace(given(half, 50), coalitions=tuple((i, i + 1) for i in range(20)))
+    assert rank_agreement(given(now, 100), [others]) is None
     two = np.stack([now, -now], axis=1)
     assert rank_agreement(given(two, 100), [given(np.stack([now, now], axis=1), 50)]) == pytest.approx(-1.0)
 
@@ -71,6 +74,15 @@ class Marked:
 
     def judged(self, verdicts: Sequence[Verdict]) -> None:
         pass
+
+
+def test_a_short_run_ranks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranked = list[int]()
+    monkeypatch.setattr(looked, "rank_agreement", lambda now, earlier: ranked.append(now.evaluations))
+    store, watcher = MemoryStore(), Marked()
+    explain(Counting(10), budget=900, store=store, estimator="permutation", watcher=watcher)
+    assert len(watcher.seen) > 1
+    assert ranked == []
 
 
 def test_a_long_run_notes_its_estimates_and_a_short_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 import xai_ray as xr
@@ -20,9 +20,10 @@ from xai_ray.coalitions.rows import coalitions_of_rows
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.engine.self_check import checked_rows
 from xai_ray.errors import SpecError
+from xai_ray.reports.wording import check_words
 from xai_ray.stores import ArrowFileStore, MemoryStore
 from xai_ray.types import Coalitions, Values
-from xai_ray.valuation import TrainingGame
+from xai_ray.valuation import OwnScore, TrainingGame
 
 __all__ = ["cli"]
 
@@ -106,6 +107,51 @@ def test_a_check_that_is_killed_goes_on_where_it_was(lives: int, tmp_path: Path)
     assert open_result(found.job, store).to_document() == whole
 
 
+def test_rows_that_an_overtaken_run_noted_too_count_once(tmp_path: Path) -> None:
+    whole = explain(watched(), "SV", budget=3_000, estimator="levelled").to_document()
+    store, game = ArrowFileStore(tmp_path), watched()
+    game.lives = 17
+    with pytest.raises(Killed):
+        explain(game, "SV", budget=3_000, estimator="levelled", store=store)
+    job = next(iter(store.jobs()))
+    noted = [event for event in store.events(job) if event["event"] == "self-check"]
+    assert [event["first"] for event in noted] == [0, 8]
+    for event in noted[::-1]:
+        store.append(job, event)
+    again = watched()
+    found = explain(again, "SV", budget=3_000, estimator="levelled", store=store)
+    assert found.to_document() == whole
+    assert again.refits == 30 - 16
+
+
+class Off(TrainingGame):
+    """Its estimator's scores are off by `gap`."""
+
+    gap = 0.0
+
+    def refit_values(self, coalitions: Coalitions) -> Values:
+        return super().refit_values(coalitions) - self.gap
+
+
+def mean_gap(truth: Any, answers: Any) -> float:
+    return -float(np.abs(truth - answers).mean())
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (1e7, 0.0), (0.01, 0.0), (1.0, 1e7)])
+@pytest.mark.parametrize("score", ["r2", "neg_mean_squared_error", OwnScore(mean_gap)])
+def test_the_tolerance_goes_with_the_units_of_the_targets(score: Any, scale: float, offset: float) -> None:
+    y, truth = X[:, 0] * scale + offset, TEST[:, 0] * scale + offset
+    spread = {"r2": 1.0, "neg_mean_squared_error": float(np.var(truth))}
+    unit = spread[score] if isinstance(score, str) else float(np.abs(truth - truth.mean()).mean())
+    for share, beyond in ((0.0, False), (0.02, False), (0.2, True)):
+        game = Off(Ridge(alpha=1e-3), X, y, TEST, truth, scores=(score,))
+        game.gap = share * unit
+        check = explain(game, "SV", budget=300, estimator="levelled").provenance["self_check"]
+        assert check["beyond"] is beyond
+        if share or not offset:
+            assert check["differ"][game.output_names[0]] == (check["refitted"] if share else 0)
+
+
 def test_a_longer_job_is_checked_anew() -> None:
     store = MemoryStore()
     for budget in (3_000, 6_000):
@@ -159,6 +205,12 @@ def test_a_run_warns_aloud(cli: Cli, tmp_path: Path) -> None:
         done = cli("run", "s.json", "--engine", "inline", "--store", f"again-{loose}")
         assert "WARNING" not in done.err + done.text
         assert ("self-check: 8 of" in done.text) == (loose == 0.9)
+
+
+def test_jobs_of_one_tolerance_for_all_scores_are_told() -> None:
+    check = {"refitted": 8, "of": 90, "largest": {"a": 0.1, "b": 0.0}, "differ": {"a": 1, "b": 0}, "beyond": True}
+    for tolerance in (0.02, {"a": 0.02, "b": 0.5}):
+        assert "differs by more than 0.02 (a):" in check_words(check | {"tolerance": tolerance})[1]
 
 
 def test_logistic_regression_converged_is_within_the_tolerance() -> None:

@@ -206,27 +206,6 @@ def test_pipelines_are_refused_unless_refit() -> None:
     assert game.values(row, nothing(1))[0, 0] == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_sample_of_a_run_is_refitted() -> None:
-    game = TrainingGame(TIGHT, *PAIR, scores=("accuracy", "neg_log_loss"))
-    rows = coalitions_of(N, rows=1500, smallest=1)
-    values = game.values(rows, nothing(len(rows)))
-    found = game.sample_check(rows, values, seed=3)
-    assert len(found.rows) == round(0.01 * len(rows))
-    assert found.largest.max() < 1e-7
-    assert np.array_equal(found.rows, game.sample_check(rows, values, seed=3).rows)
-    assert not np.array_equal(found.rows, game.sample_check(rows, values, seed=4).rows)
-    assert len(game.sample_check(rows[:100], values[:100], seed=0).rows) == 8
-    assert len(game.sample_check(rows[:5], values[:5], seed=0).rows) == 5
-    wrong = values.copy()
-    wrong[found.rows[2], 0] += 0.25
-    noticed = game.sample_check(rows, wrong, seed=3)
-    assert noticed.largest[0] == pytest.approx(0.25)
-    assert "accuracy 0.25 (differs in 1), neg_log_loss" in noticed.told()
-    assert noticed.told().startswith(f"self-check: {len(found.rows)} coalitions refitted")
-    with pytest.raises(InputError, match="values have shape"):
-        game.sample_check(rows, values[:-1], seed=0)
-
-
 def test_a_fit_that_does_not_converge_names_its_coalition(monkeypatch) -> None:
     game = TrainingGame(TIGHT, *PAIR, scores=("accuracy",))
     monkeypatch.setattr("xai_ray.valuation.newton._STEPS", 1)
@@ -264,3 +243,8 @@ def test_exact_values_are_efficient_and_permutations_agree(estimator) -> None:
         assert result.values.ravel()[0] == pytest.approx(result.values.ravel()[7], abs=1e-12)
     sampled = explain(game, index="SV", estimator="permutation", budget=150, seed=0, engine="inline")
     assert (np.abs(sampled.values - result.values) <= 5 * sampled.std_errors + 1e-9).all()
+
+
+def test_left_out_the_score_is_that_of_the_estimator() -> None:
+    assert TrainingGame(RidgeClassifier(), *PAIR).output_names == ("accuracy",)
+    assert TrainingGame(Ridge(), *NUMBER).output_names == ("r2",)

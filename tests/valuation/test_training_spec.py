@@ -359,6 +359,8 @@ def test_shifted_digits_are_pictures_moved_by_a_pixel() -> None:
         wrong = "was" in data["names"][i]
         assert wrong == (data["y"][i] != plain.target[number])
     assert sum("was" in name for name in data["names"]) == 270
+    assert np.array_equal(data["images"].reshape(-1, 64), data["X"])
+    assert data["flagged"].tolist() == ["was" in name for name in data["names"]]
     # No test picture is among the training pictures, moved or not.
     trained = {int(name.split()[1]) for name in data["names"]}
     assert len(trained) == 1_397

@@ -43,7 +43,7 @@ def test_texts_stand_beside_their_values_and_are_escaped(shapley: xr.Result, tmp
 
 def test_every_card_has_its_value_interval_label_and_flag(shapley: xr.Result) -> None:
     part = part_of(shapley, shown=exhibits(N, texts=TEXTS, flagged=WRONG))
-    lowest, highest = part.cards()
+    lowest, highest = part.cards
     order = np.argsort(shapley.values, kind="stable")
     low, high = shapley.estimates[0].intervals()
     for card, i in [*zip(lowest, order[:12], strict=True), *zip(highest, order[::-1][:12], strict=True)]:
@@ -69,6 +69,13 @@ def test_images_are_those_of_the_points(shapley: xr.Result, tmp_path: Path, shap
         np.testing.assert_array_equal(image, pixels[i])
 
 
+def test_pictures_are_encoded_once(shapley: xr.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = list[int]()
+    monkeypatch.setattr("xai_ray.reports.point_cards.picture", lambda pixels: encoded.append(1) or "data:,")
+    xr.value_report(shapley, tmp_path / "r.html", images=np.zeros((N, 4, 4)))
+    assert len(encoded) == 24
+
+
 def test_large_images_are_made_smaller(shapley: xr.Result, tmp_path: Path) -> None:
     page = Page(xr.value_report(shapley, tmp_path / "r.html", images=np.zeros((N, 400, 200), dtype=np.uint8)))
     assert {image.size for image in page.drawn()} == {(80, 160)}
@@ -76,7 +83,7 @@ def test_large_images_are_made_smaller(shapley: xr.Result, tmp_path: Path) -> No
 
 def test_few_points_are_shown_once(tmp_path: Path) -> None:
     few = xr.value(RIDGE, X[:7], LABELS[:7], *DATA[2:], method="exact")
-    lowest, highest = part_of(few).cards()
+    lowest, highest = part_of(few).cards
     assert sorted(card.name for card in lowest + highest) == [f"point {i}" for i in range(7)]
     assert "Lower half" in Page(xr.value_report(few, tmp_path / "r.html")).words
 
@@ -87,7 +94,7 @@ def test_groups_show_some_of_their_points(tmp_path: Path) -> None:
     one = WRONG & (owner == "ward 1")
     part = part_of(found, shown=exhibits(N, texts=TEXTS, flagged=one))
     assert part.noun == "groups"
-    for card in [*part.cards()[0], *part.cards()[1]]:
+    for card in [*part.cards[0], *part.cards[1]]:
         mine = [i for i in range(N) if owner[i] == card.name]
         assert card.size == len(mine) == 10
         assert card.flagged == one[mine].sum()
@@ -143,6 +150,7 @@ def test_methods_side_by_side(shapley: xr.Result, tmp_path: Path) -> None:
     values = {"Shapley": shapley.values, "Beta(4,1)": beta.values, "loo": loo.values, "KNN": knn, "influence": -knn}
     for name, v in values.items():
         assert rows[name]["auroc"] == f"{roc_auc_score(WRONG, -v):.3f}"
+        assert rows[name]["interval"] == "{:.3f} … {:.3f}".format(*detection(v, WRONG).auroc_interval)
     assert rows["loo"]["std_error"] == "exact"
     assert rows["KNN"]["std_error"] == ""
     assert len(part.agreements()) == 15
@@ -156,6 +164,8 @@ def test_methods_side_by_side(shapley: xr.Result, tmp_path: Path) -> None:
     page = Page(xr.value_report(shapley, tmp_path / "r.html", flagged=WRONG, beside=beside))
     assert "Shapley and influence" in page.words
     assert "AUROC" in page.words
+    assert f"by Shapley it is {rows['Shapley']['auroc']}, {rows['Shapley']['interval']}." in page.words
+    assert page.words.count(rows["loo"]["interval"]) == 1
 
 
 def test_a_constant_valuation_has_no_rank_correlation(shapley: xr.Result) -> None:
@@ -183,7 +193,7 @@ def test_a_point_without_a_value_is_said_and_not_compared(shapley: xr.Result, tm
         xr.value_report(partial, tmp_path / "r.html", flagged=WRONG, curves=2, beside={"whole": estimate.values})
     )
     assert "Shapley has no value for 1 of 30 points yet, so it is not compared; extend the budget" in page.words
-    assert "point 4" not in [card.name for end in part_of(partial).cards() for card in end]
+    assert "point 4" not in [card.name for end in part_of(partial).cards for card in end]
     assert len(part_of(partial, beside={"whole": estimate.values}).agreements()) == 0
     part = part_of(partial, shown=exhibits(N, flagged=WRONG), beside={"whole": estimate.values}, curves=2)
     first, second = part.summary()[:2]
@@ -202,7 +212,8 @@ def test_pictures_draw_the_curves(shapley: xr.Result) -> None:
     np.testing.assert_allclose(lines["random: mean, range of 5"], curves.of("add", "random")[:, :, 0].mean(axis=0))
     found = detection(shapley.values, WRONG)
     drawn = xr.plots.roc({"Shapley": found}).lines[1]
-    assert drawn.get_label() == f"Shapley: AUROC {found.auroc:.3f}"
+    low, high = found.auroc_interval
+    assert drawn.get_label() == f"Shapley: AUROC {found.auroc:.3f} ({low:.2f}–{high:.2f})"
     np.testing.assert_array_equal(drawn.get_ydata(), found.true_positive_rate)
     share = np.asarray(xr.plots.inspected({"Shapley": found}).lines[2].get_ydata(), dtype=float)
     ranked = np.argsort(shapley.values, kind="stable")

@@ -42,8 +42,7 @@ class Looked:
     def estimated(self, estimates: Sequence[Estimate]) -> None:
         """Passed on, and noted unless something was noted just before."""
         self.inner.estimated(estimates)
-        first = estimates[0]
-        agreement = rank_agreement(first, self._seen)
+        first, earlier = estimates[0], list(self._seen)
         self._seen.append(first)
         if self.clock() - self._noted < _EVERY:
             return
@@ -51,7 +50,7 @@ class Looked:
         error = first.largest_std_error
         facts = {
             "evaluations": first.evaluations,
-            "agreement": agreement,
+            "agreement": rank_agreement(first, earlier),
             "std_error": error if error < 1e300 else None,
         }
         self.store.append(self.job, {"event": LOOKED, "at": time.time(), **facts})

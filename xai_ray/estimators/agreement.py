@@ -24,17 +24,17 @@ _SETS = 3
 def rank_agreement(estimate: Estimate, earlier: Iterable[Estimate]) -> float | None:
     """The smallest correlation over contexts and outputs, from -1 to 1. `earlier` are estimates of the same question.
 
-    None where none of them is from a third to two thirds of the evaluations, there are fewer than three sets, values are missing, or
-    all values of one of the two are equal.
+    None where none of them is from a third to two thirds of the evaluations, there are fewer than three sets, the two have values of
+    different sets, values are missing, or all values of one of the two are equal.
     """
     halves = [e for e in earlier if _LEAST <= e.evaluations / max(1, estimate.evaluations) <= _MOST]
     if not halves or len(estimate.coalitions) < _SETS:
         return None
     half = min(halves, key=lambda e: abs(e.evaluations / estimate.evaluations - 0.5))
-    if half.values.shape != estimate.values.shape:
+    if half.values.shape != estimate.values.shape or half.coalitions != estimate.coalitions:
         return None
     c = len(estimate.coalitions)
-    found = _spearman(half.values.reshape(c, -1), estimate.values.reshape(c, -1)).min()
+    found = rank_correlation(half.values.reshape(c, -1), estimate.values.reshape(c, -1)).min()
     return float(found) if np.isfinite(found) else None
 
 
@@ -43,8 +43,8 @@ def agreement_words(agreement: float | None) -> str:
     return "" if agreement is None else f"ranks agree {agreement:.2f} with half of it (noise {NOISE:g})"
 
 
-def _spearman(one: Floats, two: Floats) -> Floats:
-    """Of columns (c, r), shape (r,); NaN where a value is missing or all are equal."""
+def rank_correlation(one: Floats, two: Floats) -> Floats:
+    """Spearman's, of columns (c, r), shape (r,), ties by their mean rank; NaN where a value is missing or all are equal."""
     a, b = (np.where(np.isfinite(x).all(axis=0), rankdata(x, axis=0), np.nan) for x in (one, two))
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     scale = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))

@@ -130,8 +130,7 @@ _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
 
 def count_sets(question: Question, n: int) -> int:
     """How many non-empty sets a resolved question has values for; 1 where it is answered by one number."""
-    if question.index not in INDICES:
-        # A value of data points that is no index of a game.
+    if not question.shares_score:
         return n
     scope = INDICES[question.index].sets
     if scope in ("none", "group"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xai_ray.indices.grouping import Group
+from xai_ray.indices.table import INDICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,8 @@ class Question:
     """Coalition structure of the Owen value, whose groups may be grouped in turn; a set A (one group) of the multivariate interaction."""
     split: str | None = None
     """How v is split for AND and OR interactions: "sparse", or None for the even split (resolving "even" gives None)."""
+
+    @property
+    def shares_score(self) -> bool:
+        """Whether it asks an index of a game; not so a value of data points by a method of its own, whose sum means nothing."""
+        return self.index in INDICES

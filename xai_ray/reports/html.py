@@ -217,7 +217,7 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         out.append(("end", "; ".join(ended)))
     checked = [line.partition(": ") for line in check_words(result.provenance.get("self_check") or {})]
     out += [(name, said) for name, _, said in checked]
-    shares = result.estimates[0].question.index in INDICES
+    shares = result.estimates[0].question.shares_score
     for k, name in enumerate(result.outputs[:5] if shares else ()):
         none, everyone = (f"{float(v):.6g}" for v in result.ends[:, k])
         out.append((f"v(∅), v(N) of {name}", f"{none}, {everyone}"))

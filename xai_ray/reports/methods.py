@@ -9,9 +9,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from xai_ray.errors import InputError
+from xai_ray.estimators.agreement import rank_correlation
 from xai_ray.indices.question import Question
 from xai_ray.reports.rows import is_first_order
 from xai_ray.types import Floats, Ints
@@ -91,8 +91,7 @@ def agreements(methods: Sequence[Method]) -> list[Agreement]:
     for one, other in combinations([m for m in methods if m.complete], 2):
         n = len(one.values)
         count = max(1, round(ENDS * n))
-        flat = np.ptp(one.values) == 0 or np.ptp(other.values) == 0
-        rho = float("nan") if flat else float(spearmanr(one.values, other.values).statistic)  # pyright: ignore
+        rho = float(rank_correlation(one.values[:, None], other.values[:, None])[0])
         low, high = (_overlap(one.values * sign, other.values * sign, count) for sign in (1.0, -1.0))
         out.append(Agreement((one.name, other.name), rho, count, low, high))
     return out

@@ -59,51 +59,23 @@ def point_curve(
 
 def inspected(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "points") -> Axes:
     """Share of the known bad points found as points are inspected, lowest values first: name of a method -> its detection."""
-    if not found:
-        raise InputError("no detection to draw; see xai_ray.valuation.detection")
-    ax = new_axes(6.2, 4.2) if ax is None else ax
-    first = next(iter(found.values()))
-    n = len(first.found) - 1
-    ax.plot([0, first.bad / n, 1], [0, 1, 1], "--", color=FAINT, linewidth=1.2, label="perfect")
+    ax, n, bad = _axes_of(found, ax, 6.2, 4.2)
+    ax.plot([0, bad / n, 1], [0, 1, 1], "--", color=FAINT, linewidth=1.2, label="perfect")
     ax.plot([0, 1], [0, 1], ":", color=FAINT, linewidth=1.2, label="by chance")
-    for place, (name, one) in enumerate(found.items()):
-        style = "-" if place < len(LINES) else "--"
-        ax.plot(
-            np.arange(n + 1) / n,
-            one.found / one.bad,
-            style,
-            color=LINES[place % len(LINES)],
-            linewidth=1.8,
-            label=written(name, 24),
-        )
+    _lines(ax, [(name, np.arange(n + 1) / n, one.found / one.bad, "") for name, one in found.items()])
     _percent(ax, f"{noun} inspected, lowest values first", n)
     ax.set_ylim(-0.02, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_ylabel(f"known bad {noun} found, of {first.bad:,}", fontsize=9)
-    ax.grid(color="#e4e4e4", linewidth=0.6)
-    ax.set_axisbelow(True)
-    bare(ax)
-    ax.legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
-    return ax
+    ax.set_ylabel(f"known bad {noun} found, of {bad:,}", fontsize=9)
+    return _finished(ax)
 
 
 def roc(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "points") -> Axes:
-    """How far the lowest values are the known bad points: name of a method -> its detection. AUROC in the legend."""
-    if not found:
-        raise InputError("no detection to draw; see xai_ray.valuation.detection")
-    ax = new_axes(5.2, 4.6) if ax is None else ax
+    """How far the lowest values are the known bad points: name of a method -> its detection. AUROC and its 95 % interval in the legend."""
+    ax, _, _ = _axes_of(found, ax, 5.2, 4.6)
     ax.plot([0, 1], [0, 1], ":", color=FAINT, linewidth=1.2, label="by chance: 0.5")
-    for place, (name, one) in enumerate(found.items()):
-        style = "-" if place < len(LINES) else "--"
-        label = f"{written(name, 24)}: AUROC {one.auroc:.3f}"
-        ax.plot(
-            one.false_positive_rate,
-            one.true_positive_rate,
-            style,
-            color=LINES[place % len(LINES)],
-            linewidth=1.8,
-            label=label,
-        )
+    told = [(name, one, f": AUROC {one.auroc:.3f} ({_ends(one)})") for name, one in found.items()]
+    _lines(ax, [(name, one.false_positive_rate, one.true_positive_rate, more) for name, one, more in told])
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     for axis, words in (
         (ax.xaxis, f"share of the other {noun} inspected"),
@@ -111,6 +83,30 @@ def roc(found: Mapping[str, Detection], ax: Axes | None = None, noun: str = "poi
     ):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axis.set_label_text(words, fontsize=9)
+    return _finished(ax)
+
+
+def _axes_of(found: Mapping[str, Detection], ax: Axes | None, width: float, height: float) -> tuple[Axes, int, int]:
+    """Axes, points, and known bad ones. Raises InputError where there is nothing to draw."""
+    if not found:
+        raise InputError("no detection to draw; see xai_ray.valuation.detection")
+    first = next(iter(found.values()))
+    return new_axes(width, height) if ax is None else ax, len(first.found) - 1, first.bad
+
+
+def _lines(ax: Axes, drawn: Sequence[tuple[str, Floats, Floats, str]]) -> None:
+    """A line a method: its name, x, y, and what the legend adds to the name."""
+    for place, (name, x, y, more) in enumerate(drawn):
+        style, color = "-" if place < len(LINES) else "--", LINES[place % len(LINES)]
+        ax.plot(x, y, style, color=color, linewidth=1.8, label=written(name, 24) + more)
+
+
+def _ends(found: Detection) -> str:
+    low, high = found.auroc_interval
+    return f"{low:.2f}–{high:.2f}"
+
+
+def _finished(ax: Axes) -> Axes:
     ax.grid(color="#e4e4e4", linewidth=0.6)
     ax.set_axisbelow(True)
     bare(ax)

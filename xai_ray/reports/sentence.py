@@ -28,7 +28,7 @@ def headline(result: Result) -> str:
     if flat.contexts is not None:
         what = [f"{name} at m = {flat.context(r)}" for name, r in zip(what, chosen, strict=True)]
     much = [_amount(float(flat.values[r, 0]), float(flat.std_errors[r, 0]), digits) for r in chosen]
-    if estimate.question.index not in INDICES:
+    if not estimate.question.shares_score:
         # A value of data points that is no share of a score.
         second = f", followed by {what[1]}, {much[1]}" if len(chosen) > 1 else ""
         sentence = f"The largest {estimate.question.index} value of {result.outputs[0]} is that of {what[0]}, {much[0]}{second}."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xai_ray.errors import SpecError
-from xai_ray.indices import INDICES
 from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.methods import Method, agreements, lowest_first, methods_of
 from xai_ray.reports.point_cards import Card, card_decimals, cards
@@ -44,6 +44,8 @@ class TrainingPart:
     labels: Sequence[Any] | None
     curves: PointCurves | None
     """Of the complete methods, in their order."""
+    judges: int = 0
+    """Rows held out of the valuation that curves were scored on; 0 where these are the job's test points."""
 
     def headline(self) -> str:
         """What all points give, and the two ends of the ranking, with standard errors."""
@@ -52,7 +54,7 @@ class TrainingPart:
         start, end = (float(v) for v in result.ends[:, 0])
         order = lowest_first(values)
         n, score = len(result.players), result.outputs[0]
-        if estimate.question.index in INDICES:
+        if estimate.question.shares_score:
             said = f"Trained on all {n:,} {self.noun}, {score} is {end:.4g}; on none of them it is {start:.4g}."
             said = said.replace(" -", " −")
         else:
@@ -60,7 +62,7 @@ class TrainingPart:
             said = f"What {n:,} {self.noun} are worth by {estimate.question.index}, in units of {score}."
         if not len(order):
             return said
-        lowest, highest = self.cards()
+        lowest, highest = self.cards
         two = order[[0, -1]]
         digits = card_decimals(values[two], errors[two])
         worst = "most harmful" if values[order[0]] < 0 else "least useful"
@@ -72,8 +74,9 @@ class TrainingPart:
         ]
         return f"{said} The {'; the '.join(told)}."
 
+    @cached_property
     def cards(self) -> tuple[list[Card], list[Card]]:
-        """See `point_cards.cards`."""
+        """See `point_cards.cards`; pictures are encoded once."""
         return cards(self.result, self.shown, self.owner, self.labels)
 
     def flagged(self) -> Mask | None:
@@ -82,6 +85,7 @@ class TrainingPart:
             return None
         return np.bincount(self.owner, self.shown.flagged, len(self.result.players)) > 0
 
+    @cached_property
     def detections(self) -> dict[str, Detection]:
         """Of each complete method; nothing where no curve is defined."""
         bad = self.flagged()
@@ -109,7 +113,7 @@ class TrainingPart:
 
     def summary(self) -> list[dict[str, str]]:
         """A row a method for the table; cells that cannot be filled are empty."""
-        found = self.detections()
+        found = self.detections
         bad = self.flagged()
         share = 0.0 if bad is None else float(bad.mean())
         drops = _drops(self.curves)
@@ -124,6 +128,7 @@ class TrainingPart:
             if (one := found.get(m.name)) is not None:
                 row |= {
                     "auroc": f"{one.auroc:.3f}",
+                    "interval": auroc_ends(one),
                     "precision": f"{one.precision_at(share):.0%}",
                     "f1": f"{one.f1:.2f}",
                 }
@@ -161,14 +166,16 @@ def training_part(
     seed: int = 0,
     shown: Exhibits | None = None,
     beside: Mapping[str, Any] | None = None,
+    holdout: tuple[Any, Any] | None = None,
 ) -> TrainingPart | None:
-    """The part of a report, None for a result without one value a player. `curves` random orders, 0 for no curves: they train models.
+    """The part of a report, None for a result without one value a player. `curves` random orders, 0 for no curves: they train models,
+    which are scored on the `holdout` (rows, targets), else on that of the job's data, else on the job's test points.
 
     Raises SpecError for curves of what trains no models, InputError for what is `beside` of other players, and what training raises.
     """
-    at_hand, n = shown_by(result.game), len(result.players)
+    at_hand, n = shown_by(result.game, holdout), len(result.players)
     if curves:
-        check_curves(curves, result)
+        check_curves(curves, result, holdout)
     methods = tuple(methods_of(result, beside))
     if not has(result, "first_order"):
         return None
@@ -179,16 +186,16 @@ def training_part(
     if at_hand is not None:
         noun = "points" if len(at_hand.owner) == n else "groups"
         seen = shown or at_hand.exhibits
-        return TrainingPart(result, methods, seen, noun, at_hand.owner, _short(at_hand.targets), found)
+        return TrainingPart(result, methods, seen, noun, at_hand.owner, _short(at_hand.targets), found, at_hand.judges)
     noun = "points" if shown or _points_alone(result) else "players"
     return TrainingPart(result, methods, shown or Exhibits(), noun, np.arange(n, dtype=np.int64), None, found)
 
 
-def check_curves(curves: int, result: Result) -> None:
+def check_curves(curves: int, result: Result, holdout: tuple[Any, Any] | None = None) -> None:
     """Raises SpecError for a number of random orders that is none, or a result of which no models can be trained."""
     if not 0 <= curves <= MOST_ORDERS or int(curves) != curves:
         raise SpecError(f"curves = {curves}: a number of random orders, 1 to {MOST_ORDERS}, or 0 for no curves")
-    at_hand, spec = shown_by(result.game), _game_of_spec(result)
+    at_hand, spec = shown_by(result.game, holdout), _game_of_spec(result)
     if at_hand is not None and not at_hand.lacks:
         return
     ask = "leave curves out"
@@ -261,6 +268,12 @@ def _error(method: Method) -> str:
     middle = float(np.nanmedian(method.std_errors))
     one = np.array([middle])
     return "exact" if middle == 0 else number(middle, decimals(one, one), sign=False)
+
+
+def auroc_ends(found: Detection) -> str:
+    """The 95 % interval of an AUROC."""
+    low, high = found.auroc_interval
+    return f"{low:.3f} … {high:.3f}"
 
 
 def _signed(value: float) -> str:

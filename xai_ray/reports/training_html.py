@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from xai_ray.reports.plot_points import SHOWN, inspected, point_curve, roc
 from xai_ray.reports.point_cards import Card
-from xai_ray.reports.training import TrainingPart
+from xai_ray.reports.training import TrainingPart, auroc_ends
 from xai_ray.valuation.detection import Detection
 
 
@@ -50,26 +50,26 @@ class Laid:
 
 def laid(part: TrainingPart, drawn: Callable[[Axes], str]) -> Laid:
     """The part laid out; `drawn` turns axes into a data URL."""
-    lowest, highest = part.cards()
+    lowest, highest = part.cards
     whole = len(lowest) + len(highest) == len(part.result.players)
     heads = ("Lower half" if whole else "Lowest values", "Upper half" if whole else "Highest values")
-    found = part.detections()
+    found = part.detections
     seen = part.shown.texts is not None or part.shown.images is not None
     return Laid(
-        part.noun,
-        part.methods,
-        tuple(zip(heads, (lowest, highest), strict=True)),
-        part.shown.flagged is not None and bool(part.shown.flagged.any()),
-        part.labels is not None and (part.noun == "points" or seen),
-        seen,
-        part.noun == "points" and part.shown.images is not None and part.shown.texts is None,
-        [*_curves(part, drawn), *_detection(part, found, drawn)],
-        part.summary(),
-        _legend(part, found),
-        bool(found),
-        part.curves is not None,
-        part.agreements(),
-        part.notes(),
+        noun=part.noun,
+        methods=part.methods,
+        ends=tuple(zip(heads, (lowest, highest), strict=True)),
+        flags=part.shown.flagged is not None and bool(part.shown.flagged.any()),
+        labels=part.labels is not None and (part.noun == "points" or seen),
+        seen=seen,
+        pictures=part.noun == "points" and part.shown.images is not None and part.shown.texts is None,
+        figures=[*_curves(part, drawn), *_detection(part, found, drawn)],
+        summary=part.summary(),
+        legend=_legend(part, found),
+        auroc=bool(found),
+        drops=part.curves is not None,
+        agreements=part.agreements(),
+        notes=part.notes(),
     )
 
 
@@ -78,7 +78,7 @@ def _curves(part: TrainingPart, drawn: Callable[[Axes], str]) -> list[Figure]:
         return []
     names, noun = [m.name for m in part.methods if m.complete], part.noun
     score = part.curves.scores[0]
-    told = f"Scores ({score}) are on the job's test points, which most methods value points by. All curves: {part.curves.models:,} models."
+    told = f"Scores ({score}) are on {judged(part)}. All curves: {part.curves.models:,} models."
     left = len(names) - SHOWN
     more = f" {left} more method{'s' * (left > 1)} in the table." if left > 0 else ""
     return [
@@ -93,6 +93,13 @@ def _curves(part: TrainingPart, drawn: Callable[[Axes], str]) -> list[Figure]:
             f"Good values: a fast rise when the highest come first. {told}{more}",
         ),
     ]
+
+
+def judged(part: TrainingPart) -> str:
+    """What the models of the curves are scored on, in words."""
+    if part.judges:
+        return f"{part.judges:,} rows that took no part in the valuation"
+    return "the job's own test points, which most methods value points by, so that they flatter the values"
 
 
 def _detection(part: TrainingPart, found: dict[str, Detection], drawn: Callable[[Axes], str]) -> list[Figure]:
@@ -114,7 +121,8 @@ def _detection(part: TrainingPart, found: dict[str, Detection], drawn: Callable[
         Figure(
             "The same as ROC",
             drawn(roc(found, noun=part.noun)),
-            "AUROC is the chance that a known bad one has a lower value than another, ties one half: 1 is perfect, 0.5 a guess.",
+            "AUROC is the chance that a known bad one has a lower value than another, ties one half: 1 is perfect, 0.5 a guess. "
+            f"In brackets its 95 % interval; by {name} it is {first.auroc:.3f}, {auroc_ends(first)}.",
         ),
     ]
 
@@ -124,11 +132,13 @@ def _legend(part: TrainingPart, found: dict[str, Detection]) -> str:
     if found:
         bad = next(iter(found.values())).bad
         out.append(
-            f"Precision: known bad ones among the {bad:,} lowest values. F1: of the lower of two clusters of values."
+            "Intervals of AUROC (DeLong et al. 1988) speak of other points drawn alike; methods share the points, so that a difference "
+            f"of two is known better than either. Precision: known bad ones among the {bad:,} lowest values. F1: of the lower of two "
+            "clusters of values."
         )
     if part.curves is not None:
         out.append(
             f"Drop: weighted fall of {part.curves.scores[0]} as {part.noun} are removed, early ones counting most (Schoch et al. 2022), in "
-            f"{len(part.curves.counts) - 1} steps; large is good for the highest first, small for the lowest first."
+            f"{len(part.curves.counts) - 1} steps, on {judged(part)}; large is good for the highest first, small for the lowest first."
         )
     return " ".join(out)

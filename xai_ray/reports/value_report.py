@@ -31,6 +31,7 @@ def value_report(
     images: npt.ArrayLike | None = None,
     flagged: npt.ArrayLike | None = None,
     beside: Mapping[str, Any] | None = None,
+    holdout: tuple[Any, Any] | None = None,
     game: TrainingGame | None = None,
 ) -> Path:
     """Write the HTML report of a valuation and return its path.
@@ -38,7 +39,9 @@ def value_report(
     `curves` is the number of random orders, 1 to 100, beside which points are removed and added by their values, drawn by `seed`; 0
     trains no models. `texts` (n,), `images` (n, height, width) or (n, height, width, 3) and `flagged` (n,), True for points known to
     be bad, are of the training points in their order: arrays, lists, pandas or Arrow columns. `beside` are other valuations of the
-    same players: name -> Result, Valuation or (n,) array. `game` is that of the result, for one that was opened from a store.
+    same players: name -> Result, Valuation or (n,) array. `holdout` is (X, y), rows (h, d) with the features of the training rows in
+    their order, and their targets, which took no part in the valuation: curves are scored on these, else on the holdout that came with
+    the job's data, else on the job's test points. `game` is that of the result, for one that was opened from a store.
 
     Raises InputError for what does not fit the points, SpecError for curves that cannot be trained, DigestMismatch for the game of
     another result, StoreError when the file cannot be written.
@@ -48,7 +51,11 @@ def value_report(
     at_hand = shown_by(result.game)
     points = len(result.players) if at_hand is None else len(at_hand.owner)
     shown = at_hand.exhibits if at_hand is not None else Exhibits()
-    given = exhibits(points, texts=texts, images=images, flagged=flagged)
+    given = exhibits(points, texts=texts, images=images, flagged=flagged, holdout=holdout)
+    if given.holdout is not None and not curves:
+        raise SpecError(
+            "holdout is what the models of curves are scored on; ask for curves, as curves=10, or leave it out"
+        )
     part = training_part(
         result,
         curves=curves,
@@ -59,6 +66,7 @@ def value_report(
             shown.flagged if given.flagged is None else given.flagged,
         ),
         beside=beside,
+        holdout=given.holdout,
     )
     if part is None:
         raise SpecError(

@@ -98,9 +98,14 @@ def check_words(check: Mapping[str, Any]) -> list[str]:
         line += f"; {check['unfitted']} more it cannot fit ({check['why']})"
     if not check["beyond"]:
         return [line]
+    limits = check["tolerance"]
+    if not isinstance(limits, Mapping):
+        # Jobs of before had one tolerance for all outputs.
+        limits = dict.fromkeys(check["largest"], limits)
+    beyond = [f"{limits[name]:.3g} ({name})" for name, gap in check["largest"].items() if gap > limits[name]]
     return [
         line,
-        f"WARNING: the self-check differs by more than {check['tolerance']:.3g}: these values are of models that the estimator does not "
+        f"WARNING: the self-check differs by more than {', '.join(beyond)}: these values are of models that the estimator does not "
         "fit. Let it converge (tol, max_iter), scale the features, or ask for refit = true",
     ]
 

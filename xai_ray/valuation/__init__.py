@@ -24,7 +24,6 @@ from xai_ray.valuation.own_score import OwnScore
 from xai_ray.valuation.point_curves import PointCurves, curve_counts, point_curves, weighted_drop
 from xai_ray.valuation.result import Valuation
 from xai_ray.valuation.scores import SCORES
-from xai_ray.valuation.self_check import SelfCheck
 from xai_ray.valuation.training_game import TrainingGame
 from xai_ray.valuation.truncated import truncated_shapley
 
@@ -57,7 +56,6 @@ __all__ = [
     "Network",
     "OwnScore",
     "PointCurves",
-    "SelfCheck",
     "TrainingGame",
     "Valuation",
     "banzhaf_values",

@@ -56,16 +56,25 @@ class Asked:
         """As the problem that the estimator solves. Raises InputError."""
         return self.labelled() if classifies(self.estimator) else numeric(self.X, self.y, *self._tests())
 
-    def game(self) -> TrainingGame:
-        """The game of the scores of models trained on coalitions. Raises as `TrainingGame`."""
-        scores = self.scores or (("accuracy",) if classifies(self.estimator) else ("r2",))
+    def check_holdout(self, holdout: tuple[Any, Any]) -> None:
+        """Raises InputError for rows and targets that models of the training rows cannot be scored on."""
+        check = labelled if self.estimator is None or classifies(self.estimator) else numeric
+        check(self.X, self.y, *holdout, tests="holdout")
+
+    def game(self, holdout: tuple[Any, Any] | None = None) -> TrainingGame:
+        """The game of the scores of models trained on coalitions, on the test rows or on a holdout (rows, targets). Raises as
+        `TrainingGame`.
+        """
+        if holdout is not None:
+            self.check_holdout(holdout)
+        tests = self._tests() if holdout is None else holdout
         names = None if self.groups is not None else self.names
         return TrainingGame(
             self.estimator,
             self.X,
             self.y,
-            *self._tests(),
-            scores=scores,
+            *tests,
+            scores=self.scores,
             groups=self.groups,
             player_names=names,
             empty=self.empty,
@@ -76,11 +85,11 @@ class Asked:
             self_check=self.self_check,
         )
 
-    def lacks_game(self) -> str:
-        """Why a method without one has no game of scores for a report; "" where there may be one."""
+    def lacks_game(self, judged: bool = False) -> str:
+        """Why a method without one has no game of scores for a report; "" where there may be one. `judged`: there is a holdout."""
         if self.estimator is None:
             return f"{self.method} has no estimator to train"
-        if self.X_test is None:
+        if self.X_test is None and not judged:
             return "there are no test rows to judge models by"
         n = len(self.y)
         return f"they are for at most {MOST_SHOWN:,} points, here are {n:,}" if n > MOST_SHOWN else ""

@@ -41,10 +41,14 @@ class NumericData:
     """Shape (m,)."""
 
 
-def labelled(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: npt.ArrayLike) -> LabelledData:
-    """Check shapes, values and labels. Raises InputError; a test label that no training point has is one."""
-    rows, test_rows = _features(X, X_test)
-    labels, test_labels = _column(y, len(rows), "y"), _column(y_test, len(test_rows), "y_test")
+def labelled(
+    X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: npt.ArrayLike, tests: str = "test"
+) -> LabelledData:
+    """Check shapes, values and labels. Raises InputError; a test label that no training point has is one. `tests` is what messages call
+    the test rows.
+    """
+    rows, test_rows = _features(X, X_test, tests)
+    labels, test_labels = _column(y, len(rows), "y"), _column(y_test, len(test_rows), f"y_{tests}")
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:
         raise InputError(
@@ -54,19 +58,26 @@ def labelled(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: 
     unseen = names[places] != test_labels
     if unseen.any():
         raise InputError(
-            f"y_test has the label {test_labels[unseen][0].item()!r} (test row {int(np.flatnonzero(unseen)[0])}), which no "
-            "training point has; drop those test rows or add training points of that class"
+            f"y_{tests} has the label {test_labels[unseen][0].item()!r} ({tests} row {int(np.flatnonzero(unseen)[0])}), which no "
+            f"training point has; drop those {tests} rows or add training points of that class"
         )
     return LabelledData(
         rows, numbers.astype(np.int64), test_rows, places.astype(np.int64), tuple(str(name) for name in names)
     )
 
 
-def numeric(X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: npt.ArrayLike) -> NumericData:
-    """Check shapes and values of a regression problem. Raises InputError."""
-    rows, test_rows = _features(X, X_test)
-    targets = _real(_column(y, len(rows), "y"), "y")
-    return NumericData(rows, targets, test_rows, _real(_column(y_test, len(test_rows), "y_test"), "y_test"))
+def numeric(
+    X: npt.ArrayLike, y: npt.ArrayLike, X_test: npt.ArrayLike, y_test: npt.ArrayLike, tests: str = "test"
+) -> NumericData:
+    """Check shapes and values of a regression problem, as `labelled`. Raises InputError."""
+    rows, test_rows = _features(X, X_test, tests)
+    targets, called = _real(_column(y, len(rows), "y"), "y"), f"y_{tests}"
+    return NumericData(rows, targets, test_rows, _real(_column(y_test, len(test_rows), called), called))
+
+
+def sorted_labels(y: npt.ArrayLike, n: int) -> np.ndarray:
+    """The labels of n points as they were given, each once: class c is the c-th. Raises InputError."""
+    return np.unique(_column(y, n, "y"))
 
 
 def one_of_each(data: LabelledData | NumericData) -> LabelledData | NumericData:
@@ -77,14 +88,15 @@ def one_of_each(data: LabelledData | NumericData) -> LabelledData | NumericData:
     return LabelledData(data.rows[few], data.labels[few], data.rows[:1], data.labels[:1], data.classes)
 
 
-def _features(X: npt.ArrayLike, X_test: npt.ArrayLike) -> tuple[Floats, Floats]:
-    rows, test_rows = _real(X, "X"), _real(X_test, "X_test")
-    for name, array in (("X", rows), ("X_test", test_rows)):
+def _features(X: npt.ArrayLike, X_test: npt.ArrayLike, tests: str) -> tuple[Floats, Floats]:
+    called = f"X_{tests}"
+    rows, test_rows = _real(X, "X"), _real(X_test, called)
+    for name, array in (("X", rows), (called, test_rows)):
         if array.ndim != 2 or 0 in array.shape:
             raise InputError(f"{name} has shape {array.shape}; it must be (rows, features), at least one of each")
     if rows.shape[1] != test_rows.shape[1]:
         raise InputError(
-            f"X has {rows.shape[1]} features and X_test {test_rows.shape[1]}; they must be the same columns"
+            f"X has {rows.shape[1]} features and {called} {test_rows.shape[1]}; they must be the same columns"
         )
     return rows, test_rows
 

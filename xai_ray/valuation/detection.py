@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, SpecError
 from xai_ray.types import Floats, Ints, Mask
-from xai_ray.valuation.exhibits import truth_values
+from xai_ray.valuation.delong import auroc_interval, auroc_std_error
+from xai_ray.valuation.exhibits import flags_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class Detection:
     """Share of the bad points below the same thresholds, shape (t,)."""
     auroc: float
     """Area under that curve: the chance that a bad point has a lower value than a good one, ties one half."""
+    auroc_std_error: float
+    """Of DeLong et al., see `delong`; NaN with a single bad point or a single other one."""
+    auroc_interval: tuple[float, float]
+    """95 % interval of the AUROC on the logit scale, see `delong.auroc_interval`: what other points would give that are drawn alike."""
     f1: float
     """F1 of the lower of two clusters (exact 2-means of the values) as the bad points; 0 where all values are equal."""
     found: Ints
@@ -62,7 +67,10 @@ def detection(values: npt.ArrayLike, bad: npt.ArrayLike) -> Detection:
     given = np.asarray(values, dtype=np.float64)
     if given.ndim != 1:
         raise InputError(f"values have shape {given.shape}; one valuation of n points has (n,)")
-    flags = checked_flags(bad, len(given), "bad")
+    flags = flags_of(bad, len(given), "bad")
+    if flags.all() or not flags.any():
+        which = "every point" if flags.all() else "no point"
+        raise InputError(f"bad marks {which}: a curve needs points of both kinds; leave bad out")
     gone = np.flatnonzero(~np.isfinite(given))
     if len(gone):
         raise InputError(f"point {int(gone[0])} has no value ({len(gone)} have none); extend the budget")
@@ -72,23 +80,11 @@ def detection(values: npt.ArrayLike, bad: npt.ArrayLike) -> Detection:
         np.asarray(false, dtype=np.float64),
         np.asarray(true, dtype=np.float64),
         float(roc_auc_score(flags, -given)),
+        auroc_std_error(given, flags),
+        auroc_interval(given, flags),
         float(f1_score(flags, lower_cluster(given), zero_division=0.0)),  # pyright: ignore[reportArgumentType]
         np.concatenate([[0], np.cumsum(flags[order])]).astype(np.int64),
     )
-
-
-def checked_flags(flags: npt.ArrayLike, n: int, name: str) -> Mask:
-    """Flags (n,) as a mask. Raises InputError where they are not n truth values, or mark no point or every point."""
-    given = np.asarray(flags)
-    if given.shape != (n,):
-        raise InputError(
-            f"{name} has shape {given.shape}; it says of each of the {n} points whether it is known to be bad"
-        )
-    given = truth_values(given, name)
-    if given.all() or not given.any():
-        which = "every point" if given.all() else "no point"
-        raise InputError(f"{name} marks {which}: a curve needs points of both kinds; leave {name} out")
-    return given
 
 
 def lower_cluster(values: Floats) -> Mask:

@@ -22,6 +22,8 @@ class TrainingEngine(Protocol):
     """Coalitions of one call of `decisions`."""
     chains: bool
     """Whether the prefixes of an order cost less than the same coalitions one by one."""
+    itself: bool
+    """Whether it is the estimator itself, trained once a coalition: there is nothing else to check it by."""
 
     def decisions(self, coalitions: Coalitions) -> Floats:
         """`tile` coalitions of points (tile, n) -> (tile, m, C), see `scores`. Empty rows may hold anything finite."""
@@ -39,6 +41,7 @@ class LogisticEngine:
 
     name = "logistic regression by batched Newton steps"
     chains = True
+    itself = False
 
     def __init__(self, fits: LogisticFits, test_rows: Floats) -> None:
         self._fits, self.tile = fits, fits.tile
@@ -71,6 +74,7 @@ class SoftmaxEngine:
 
     name = "softmax regression by batched Newton steps"
     chains = False
+    itself = False
 
     def __init__(self, fits: SoftmaxFits, test_rows: Floats) -> None:
         self._fits, self.tile = fits, fits.tile
@@ -96,6 +100,8 @@ class RidgeEngine:
     """Regression (labels None), or targets of -1 and 1: one for two classes, one a class for more. A coalition of one class
     predicts it everywhere.
     """
+
+    itself = False
 
     def __init__(self, fits: RidgeFits | LinearRidgeFits, labels: Ints | None, classes: int, tile: int) -> None:
         self.name = "ridge, prefixes from Cholesky factors"

@@ -91,7 +91,7 @@ def kernel_ridge_need(sizes: Sizes, models: int, entries: int) -> Need:
         sizes.data,
         ("kernel matrix", _WORD * n * (n + m)),
         ("factor of a permutation", _WORD * n * (3 * n + 3 * (m + q + 1))),
-        ("predictions", _WORD * 4 * min(entries, n * m * (q + 1)) + n * sizes.decided // max(1, n)),
+        ("predictions", _WORD * 4 * min(entries, n * m * (q + 1)) + sizes.decided),
     )
     # A batch is solved while no permutation is.
     each = _WORD * (2 * n * n + 3 * n * (q + 1)) + sizes.decided

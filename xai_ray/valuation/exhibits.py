@@ -1,4 +1,4 @@
-"""What people see of training points beside their values: texts or pictures, and which points are known to be bad."""
+"""What a report has of training points beside their values: texts or pictures, known bad ones, and rows held out for curves."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ class Exhibits:
     """Shape (n, height, width) or (n, height, width, 3)."""
     flagged: Mask | None = None
     """Points that are known to be bad (a wrong label, say), shape (n,)."""
+    holdout: tuple[Any, Any] | None = None
+    """Rows (h, d) and targets (h,) that took no part in the valuation, unchecked: what the models of curves are scored on."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Workers train models; only the process that reports needs pictures.
         return Exhibits, ()
 
     def __bool__(self) -> bool:
-        """Whether there is anything to see."""
+        """Whether there is anything to see of the points."""
         return any(part is not None for part in (self.texts, self.images, self.flagged))
 
 
@@ -38,18 +40,22 @@ def exhibits(
     texts: Any = None,
     images: npt.ArrayLike | None = None,
     flagged: npt.ArrayLike | None = None,
+    holdout: Any = None,
     where: str = "",
 ) -> Exhibits:
     """Exhibits of n points from arrays, lists, pandas or Arrow columns, checked.
 
     `texts` (n,) are strings; `images` (n, height, width) or (n, height, width, 3) are uint8, or floats from 0 to 1; `flagged` (n,) is
-    True or False, or 1 and 0. Raises InputError, whose message begins with `where`.
+    True or False, or 1 and 0; `holdout` is (X, y), which the game of the points checks.
+
+    Raises InputError, whose message begins with `where`.
     """
     try:
         return Exhibits(
             None if texts is None else _texts(texts, n),
             None if images is None else _images(images, n),
-            None if flagged is None else _flags(flagged, n),
+            None if flagged is None else flags_of(flagged, n, "flagged"),
+            None if holdout is None else _pair(holdout),
         )
     except InputError as error:
         raise InputError(f"{where}: {error}" if where else str(error)) from None
@@ -90,17 +96,21 @@ def _images(given: npt.ArrayLike, n: int) -> npt.NDArray[np.uint8]:
     return np.round(pixels.astype(np.float64) * 255.0).astype(np.uint8)
 
 
-def _flags(given: npt.ArrayLike, n: int) -> Mask:
+def _pair(given: Any) -> tuple[Any, Any]:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise InputError(f"holdout is (X, y), rows and their targets; got {type(given).__name__}")
+    if given[0] is None or given[1] is None:
+        raise InputError("one of X_holdout and y_holdout is missing; rows held out for curves need both")
+    return given[0], given[1]
+
+
+def flags_of(given: npt.ArrayLike, n: int, name: str) -> Mask:
+    """Flags of n points as a mask. Raises InputError for another number, and for anything but True and False, 1 and 0."""
     flags = np.asarray(given)
     if flags.shape != (n,):
         raise InputError(
-            f"flagged has shape {flags.shape}; it says of each of the {n} training points whether it is bad"
+            f"{name} has shape {flags.shape}; it says of each of the {n} points whether it is known to be bad"
         )
-    return truth_values(flags, "flagged")
-
-
-def truth_values(flags: npt.NDArray[Any], name: str) -> Mask:
-    """Flags as a mask. Raises InputError for anything but True and False, 1 and 0."""
     if flags.dtype == np.bool_:
         return flags
     boolean = flags.dtype.kind in "iuf" or (

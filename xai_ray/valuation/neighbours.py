@@ -18,6 +18,7 @@ class NeighbourEngine:
 
     name = "nearest neighbours from one sort"
     chains = False
+    itself = False
 
     def __init__(self, data: LabelledData, k: int, tile: int) -> None:
         if k < 1:

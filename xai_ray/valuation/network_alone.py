@@ -24,6 +24,7 @@ class LoneNetworkEngine:
     name = "torch networks, one at a time"
     tile = 1
     chains = False
+    itself = True
 
     def __init__(self, network: Network, data: LabelledData | NumericData) -> None:
         self._network, self._classes = network, len(data.classes) if isinstance(data, LabelledData) else 0

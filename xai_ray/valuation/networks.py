@@ -32,6 +32,8 @@ _ENTRY_BY_ENTRY = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.Le
 class NetworkEngine:
     """A coalition of one class predicts it everywhere, without training."""
 
+    itself = False
+
     def __init__(self, network: Network, data: LabelledData | NumericData) -> None:
         self.tile, self.chains = network.models, network.batch is None
         self._network, self._labels = network, data.labels if isinstance(data, LabelledData) else None

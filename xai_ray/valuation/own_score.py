@@ -14,6 +14,9 @@ from xai_ray.games.digest import fingerprint, printed
 from xai_ray.types import Floats, Ints
 from xai_ray.valuation.scores import Score, predictions, probabilities
 
+_LEAST = 0.01
+"""Of two scores: what differences are judged beside where the two hardly differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class OwnScore:
@@ -35,6 +38,7 @@ class OwnScore:
             lambda truth, classes: self._guess(truth, classes if classifies else 0),
             classifies=classifies,
             probabilities=classifies and self.takes == "probabilities",
+            unit=lambda truth, reached, nobody: self._unit(truth, reached, nobody, classifies),
         )
 
     @property
@@ -61,6 +65,11 @@ class OwnScore:
         if self.takes == "probabilities":
             return self._one(truth, np.full((len(truth), classes), 1.0 / classes))
         return float(np.mean([self._one(truth, np.full(len(truth), c)) for c in range(classes)]))
+
+    def _unit(self, truth: Floats | Ints, reached: float, nobody: float, classifies: bool) -> float:
+        """How far the model of all points is from a guess: that of nobody, or of a regression the mean target, whatever its offset."""
+        guess = nobody if classifies else self._one(truth, np.full(len(truth), float(np.mean(truth))))
+        return max(abs(reached - guess), _LEAST * max(abs(reached), abs(guess))) or 1.0
 
     def _one(self, truth: Floats | Ints, answers: Floats | Ints) -> float:
         try:

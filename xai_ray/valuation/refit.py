@@ -21,6 +21,7 @@ class RefitEngine:
     name = "scikit-learn, one fit a coalition"
     tile = 1
     chains = False
+    itself = True
 
     def __init__(
         self, estimator: Any, data: LabelledData | NumericData, *, probabilities: bool, order: bool = False

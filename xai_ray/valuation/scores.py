@@ -36,6 +36,8 @@ class Score:
     """Whether it needs probabilities, not only the classes predicted."""
     order: bool = False
     """Whether it needs how a classifier ranks the test points: by probabilities, or by its decision function."""
+    unit: Callable[[Floats | Ints, float, float], float] | None = None
+    """(truth, v(N), v(nobody)) -> a large difference of two scores, for one with units of its own; None: 1 is one."""
     check: Callable[[Floats | Ints, int], None] | None = None
     """(truth, C): raises InputError for test points that this score cannot judge by."""
 
@@ -159,6 +161,7 @@ SCORES: dict[str, Score] = {
         lambda decisions, truth: -_squared_error(decisions, truth),
         lambda truth, classes: -float(np.mean(np.square(truth))),
         classifies=False,
+        unit=lambda truth, reached, nobody: float(np.var(truth)) or float(np.mean(np.square(truth))) or 1.0,
     ),
 }
 """Name -> score. `f1` is that of the second of two sorted labels, `f1_macro` the mean over the classes that the test points or the

@@ -12,23 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xai_ray.errors import InputError, NonFiniteValue, SpecError, UnknownName, XaiRayError
+from xai_ray.errors import InputError, NonFiniteValue, SpecError, XaiRayError
 from xai_ray.games.digest import described, fingerprint, printed
 from xai_ray.types import Coalitions, Floats, Ints, Values
-from xai_ray.valuation.choose import choose_engine, classifies, engine_need, refit_engine
-from xai_ray.valuation.data import LabelledData, labelled, numeric
+from xai_ray.valuation.choose import choose_engine, engine_need, refit_engine
+from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric, sorted_labels
 from xai_ray.valuation.engine import decisions_in_tiles
 from xai_ray.valuation.exhibits import Exhibits
+from xai_ray.valuation.known_scores import known_scores
 from xai_ray.valuation.memory import free_memory, planned_batch
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
-from xai_ray.valuation.scores import SCORES, Score
-from xai_ray.valuation.self_check import SelfCheck
 from xai_ray.valuation.threads import library_threads
 
 _ROWS = 512
-_REFITTED = ("scikit-learn, one fit a coalition", "torch networks, one at a time")
-"""Engines that are the estimator itself."""
+_TOLERANCE, _TESTS, _ROUNDING = 0.02, 2.5, 1e-9
+"""Of a self-check: a difference, the same in test points, and one that is rounding."""
 
 
 class TrainingGame:
@@ -55,7 +54,7 @@ class TrainingGame:
         X_test: npt.ArrayLike,
         y_test: npt.ArrayLike,
         *,
-        scores: Sequence[str | OwnScore],
+        scores: Sequence[str | OwnScore] | None = None,
         groups: npt.ArrayLike | None = None,
         player_names: Sequence[str] | None = None,
         empty: Sequence[float] | None = None,
@@ -67,20 +66,18 @@ class TrainingGame:
     ) -> None:
         """`groups` names the group of each training point, shape (n,); groups are players in sorted order. `threads` of the linear
         algebra may move last bits, so they belong to the game. `exhibits` is what a report shows of the points. `self_check` is the
-        difference between engine and estimator from which on jobs warn, in units of the scores; True is the larger of 0.02 and 2.5 test
-        points, False checks nothing.
+        difference between engine and estimator from which on jobs warn, in units of the scores; True is that of `check_limits`, False
+        checks nothing.
         """
-        self.exhibits = exhibits or Exhibits()
-        self.output_names, self._scored, own = _known(scores, estimator)
+        self.exhibits = Exhibits() if exhibits is None else exhibits
+        self.output_names, self._scored, own = known_scores(scores, estimator)
         labels = self._scored[0].classifies
         self._data = labelled(X, y, X_test, y_test) if labels else numeric(X, y, X_test, y_test)
-        self._truth: Floats | Ints = (
-            self._data.test_labels if isinstance(self._data, LabelledData) else self._data.test_targets
-        )
-        classes = len(self._data.classes) if isinstance(self._data, LabelledData) else 1
-        for row in self._scored:
-            if row.check is not None:
-                row.check(self._truth, classes)
+        self._truth = self._checked_truth(self._data)
+        self._labels = sorted_labels(y, len(self._data.rows)) if labels else None
+        self._again = (scores, empty, refit, memory)
+        if self.exhibits.holdout is not None:
+            self._on(*self.exhibits.holdout)
         self._owner, names = players_of(groups, len(self._data.rows))
         self.n_players = len(names)
         self.n_outputs = len(self.output_names)
@@ -105,7 +102,7 @@ class TrainingGame:
             refit=refit,
             models=planned_batch(self.need, memory, free_memory),
         )
-        self.check_tolerance = None if self.engine in _REFITTED else _tolerance(self_check, len(self._truth))
+        self._self_check = False if self._engine.itself else _tolerance(self_check)
         self.block = self._engine.tile
         self.chains = self._engine.chains
         self._empty = self._empty_values(empty)
@@ -138,6 +135,55 @@ class TrainingGame:
     def memory_told(self) -> str:
         """What a worker takes, a line for people."""
         return self.need.told(self.block)
+
+    def judged_by(self, X: npt.ArrayLike, y: npt.ArrayLike) -> TrainingGame:
+        """The same training points, models and scores, on other test rows (h, d) and their targets (h,).
+
+        Raises InputError for rows of other features, targets that are missing, and a label that no training point has.
+        """
+        targets = self._on(X, y)
+        scores, empty, refit, memory = self._again
+        return TrainingGame(
+            self._estimator,
+            self._data.rows,
+            targets,
+            X,
+            y,
+            scores=scores,
+            groups=self._owner,
+            player_names=self.player_names,
+            empty=empty,
+            refit=refit,
+            threads=self.threads,
+            exhibits=replace(self.exhibits, holdout=None),
+            memory=memory,
+            self_check=False,
+        )
+
+    def _on(self, X: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[Any]:
+        """The training targets as they were given, once a holdout is found to fit them. Raises InputError."""
+        data = self._data
+        if isinstance(data, LabelledData) and self._labels is not None:
+            targets = self._labels[data.labels]
+            held = labelled(data.rows, targets, X, y, tests="holdout")
+        else:
+            assert not isinstance(data, LabelledData)
+            targets = data.targets
+            held = numeric(data.rows, targets, X, y, tests="holdout")
+        try:
+            self._checked_truth(held)
+        except InputError as error:
+            raise InputError(f"holdout: {error}") from None
+        return targets
+
+    def _checked_truth(self, data: LabelledData | NumericData) -> Floats | Ints:
+        """Labels or targets of test rows. Raises InputError for those that a score cannot judge by."""
+        labels = isinstance(data, LabelledData)
+        truth = data.test_labels if labels else data.test_targets
+        for row in self._scored:
+            if row.check is not None:
+                row.check(truth, len(data.classes) if labels else 1)
+        return truth
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Scores of c coalitions of players, shape (c, k). Raises NonFiniteValue, and XaiRayError when a fit fails."""
@@ -196,25 +242,29 @@ class TrainingGame:
                 why = why or str(error)
         return out, why
 
+    def check_limits(self) -> tuple[Floats, Floats] | None:
+        """Differences between engine and estimator from which on a self-check warns, and those that are rounding, each (k,); None where
+        nothing is checked.
+
+        The larger of 0.02 and 2.5 test points, in units of `Score.unit` for a score that has one of its own: then the model of all points
+        is trained.
+        """
+        if self._self_check is False:
+            return None
+        unit = np.ones(self.n_outputs)
+        if any(row.unit is not None for row in self._scored):
+            everyone = np.ones((1, self.n_players), dtype=np.bool_)
+            reached = self.values(everyone, np.zeros(1, dtype=np.int64))[0]
+            for k, row in enumerate(self._scored):
+                unit[k] = 1.0 if row.unit is None else row.unit(self._truth, float(reached[k]), float(self._empty[k]))
+        usual = max(_TOLERANCE, _TESTS / len(self._truth)) * unit
+        tolerance = usual if self._self_check is True else np.full(self.n_outputs, float(self._self_check))
+        return tolerance, _ROUNDING * unit
+
     def self_check(self, coalitions: Coalitions) -> Floats:
         """Largest difference between the engine and the estimator itself on these coalitions, one a score, shape (k,)."""
         nothing = np.zeros(len(coalitions), dtype=np.int64)
         return np.nanmax(self.refit_differences(coalitions, self.values(coalitions, nothing))[0], axis=0, initial=0.0)
-
-    def sample_check(
-        self, coalitions: Coalitions, values: Values, *, seed: int, share: float = 0.01, least: int = 8, most: int = 200
-    ) -> SelfCheck:
-        """Refit a random `share` of a run's coalitions (c, n), `least` to `most` of them, beside its values (c, k); by the seed alone.
-
-        An estimator that stops early (scikit-learn's default tolerances) differs from the minimum that an engine finds: a test point
-        or two of accuracy. Raises InputError for values of another shape.
-        """
-        if values.shape != (len(coalitions), self.n_outputs):
-            raise InputError(f"values have shape {values.shape}; expected {(len(coalitions), self.n_outputs)}")
-        count = min(len(coalitions), most, max(least, round(share * len(coalitions))))
-        rows = np.sort(np.random.Generator(np.random.Philox(key=seed)).permutation(len(coalitions))[:count])
-        differences, why = self.refit_differences(coalitions[rows], values[rows])
-        return SelfCheck(self.output_names, rows.astype(np.int64), differences, why)
 
     def _scores(self, decisions: Floats) -> Values:
         out = np.stack([row.score(decisions, self._truth) for row in self._scored], axis=1)
@@ -248,33 +298,10 @@ class TrainingGame:
             )
 
 
-def _known(
-    scores: Sequence[str | OwnScore] | str | OwnScore, estimator: Any
-) -> tuple[tuple[str, ...], list[Score], list[str]]:
-    """Names, rows of the table of scores, and digests of the user's own ones."""
-    given = (scores,) if isinstance(scores, (str, OwnScore)) or callable(scores) else tuple(scores)
-    if not given:
-        raise SpecError(f"no score given; known: {', '.join(SCORES)}")
-    asked = [one if isinstance(one, (str, OwnScore)) else OwnScore(one) for one in given]
-    for name in asked:
-        if isinstance(name, str) and name not in SCORES:
-            raise UnknownName("score", name, SCORES)
-    names = tuple(one if isinstance(one, str) else one.title for one in asked)
-    if len(set(names)) < len(names):
-        raise SpecError(f"scores {', '.join(names)} repeat a name; give each OwnScore a name of its own")
-    kinds = {SCORES[one].classifies for one in asked if isinstance(one, str)} or {classifies(estimator)}
-    if len(kinds) > 1:
-        raise SpecError(f"scores {', '.join(names)} mix classification and regression; ask for them in two games")
-    rows = [SCORES[one] if isinstance(one, str) else one.row(True in kinds) for one in asked]
-    return names, rows, [one.digest for one in asked if isinstance(one, OwnScore)]
-
-
-def _tolerance(given: bool | float, tests: int) -> float | None:
-    if isinstance(given, bool):
-        return max(0.02, 2.5 / tests) if given else None
-    if not (np.isfinite(given) and given >= 0):
+def _tolerance(given: bool | float) -> bool | float:
+    if not isinstance(given, bool) and not (np.isfinite(given) and given >= 0):
         raise SpecError(f"self_check is true, false, or the difference of scores from which on to warn; got {given!r}")
-    return float(given)
+    return given
 
 
 def told_estimator(estimator: Any) -> str:
