@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from xai_ray.coalitions import Design, Pieces, Unit
+from xai_ray.coalitions import Design, Pieces, RowBlocks, Unit
 from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
@@ -27,7 +27,7 @@ from xai_ray.engine.self_check import self_check
 from xai_ray.engine.units import Units, segments_of, unit_draws
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
-from xai_ray.estimators import Ask, Estimate, PiecePool, Pool, Stop
+from xai_ray.estimators import AnyPool, Ask, Estimate, Pool, Stop
 from xai_ray.estimators.device_setting import check_estimator_device
 from xai_ray.games.protocol import Game
 from xai_ray.stores import Manifest, Record, Store
@@ -58,7 +58,7 @@ class Finished:
     """What a run ended with."""
 
     manifest: Manifest
-    pool: Pool | PiecePool
+    pool: AnyPool
     estimates: tuple[Estimate, ...]
     convergence: tuple[Estimate, ...]
     ending: dict[str, Any]
@@ -167,7 +167,7 @@ class Run:
             f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
         )
 
-    def _checked(self, design: Design, pool: Pool | PiecePool, cancel: _CancelFlag) -> dict[str, Any] | None:
+    def _checked(self, design: Design, pool: AnyPool, cancel: _CancelFlag) -> dict[str, Any] | None:
         if not isinstance(pool, Pool):
             return None
         return self_check(self.game, design, pool.values, self.store, self.manifest, cancel.check)
@@ -189,7 +189,7 @@ class Run:
         units = Units(segments, self.draws)
         committed = self.store.committed(job)
         there = [u for u in units if u in committed] if committed else []
-        if (self.store.remote or isinstance(design, Pieces)) and not self.recompute:
+        if (self.store.remote or isinstance(design, (Pieces, RowBlocks))) and not self.recompute:
             for unit in there:
                 progress.commit(unit)
         else:
@@ -318,7 +318,7 @@ class Run:
         self.store.append(self.manifest.job, {"event": state, **outcome})
 
     def _finish(
-        self, design: Design, progress: Rounds, added: int, pool: Pool | PiecePool, found: dict[str, Any] | None
+        self, design: Design, progress: Rounds, added: int, pool: AnyPool, found: dict[str, Any] | None
     ) -> Finished:
         draws = progress.stop_at or self.draws
         estimates = progress.estimates(draws)
