@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xai_ray.estimators import Estimate as Estimate
     from xai_ray.estimators import mean_strength as mean_strength
     from xai_ray.explaining_rows import explain_rows as explain_rows
+    from xai_ray.explaining_rows import open_rows as open_rows
     from xai_ray.games import AirportGame as AirportGame
     from xai_ray.games import Blur as Blur
     from xai_ray.games import ColumnGroups as ColumnGroups
@@ -114,6 +115,7 @@ _PLACES: dict[str, str] = {
     "RowsResult": "xai_ray.reports.rows_result",
     "explain": "xai_ray.api",
     "explain_rows": "xai_ray.explaining_rows",
+    "open_rows": "xai_ray.explaining_rows",
     "open_result": "xai_ray.api",
     "open_store": "xai_ray.stores",
     "TrainingGame": "xai_ray.valuation",

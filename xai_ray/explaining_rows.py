@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from math import prod
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from xai_ray.api import engine_of
+from xai_ray.api import open_result, run_planned
 from xai_ray.engine import Engine
-from xai_ray.engine.job import Finished, Run, manifest_of
-from xai_ray.engine.row_units import RowTask
-from xai_ray.engine.watching import Silent, Watcher
+from xai_ray.engine.job import manifest_of
+from xai_ray.engine.watching import Watcher
 from xai_ray.errors import SpecError
-from xai_ray.estimators import Ask, Plan, RowPool, Stop
-from xai_ray.estimators.row_plan import plan_rows
+from xai_ray.estimators import Ask, Stop
 from xai_ray.games.rows import RowsGame
 from xai_ray.indices import Question
 from xai_ray.reports.rows_result import RowsResult
-from xai_ray.stores import Manifest, MemoryStore, Store, open_store
+from xai_ray.row_jobs import dataset_of, planned_rows
+from xai_ray.stores import Store
 
 
 def explain_rows(
@@ -76,91 +72,17 @@ def explain_rows(
         )
         asks = [Ask(question, estimator)]
     stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
-    planned = planned_rows(game, asks, None if budget == "exact" else budget, seed, stop)
-    document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed}
-    task = RowTask(game, planned.asks, stop)
-    place = store if store is not None else MemoryStore()
-    run = rows_run(
-        rows_manifest(name, task, planned, document),
-        task,
-        planned.draws,
-        open_store(place) if isinstance(place, str) else place,
-        engine_of(engine),
-        watcher or Silent(),
-        recompute,
-    )
-    began = time.perf_counter()
-    finished = run.execute()
-    return rows_result(finished, game, seconds=time.perf_counter() - began, engine=type(run.engine).__name__)
+    task, planned = planned_rows(game, asks, None if budget == "exact" else budget, seed, stop)
+    document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed, **dataset_of(task)}
+    manifest = manifest_of(name, task, planned, document)
+    found = run_planned(manifest, task, planned, stop, engine, store, recompute, watcher).rows
+    assert found is not None
+    return found
 
 
-def planned_rows(
-    game: RowsGame, asks: Sequence[Ask], evaluations: int | None, seed: int, stop: Stop, where: str = ""
-) -> Plan:
-    """The plan of a dataset job. `where` begins the names of the stop rules in errors."""
-    planned = plan_rows(
-        asks,
-        game.n_players,
-        game.n_rows,
-        evaluations,
-        seed,
-        stochastic=game.stochastic,
-        numbers=game.fillings * prod(game.rows.shape[1:]),
-    )
-    stop.check(planned.asks, game.n_players, where)
-    return planned
-
-
-def rows_manifest(name: str, task: RowTask, planned: Plan, document: dict[str, Any]) -> Manifest:
-    """The manifest of a dataset job."""
-    game = task.rows
-    said = {"rows": game.n_rows, "rows_digest": game.rows_digest, "classes": list(game.class_names)}
-    return manifest_of(name, task, planned, {**document, "dataset": said})
-
-
-def rows_run(
-    manifest: Manifest, task: RowTask, draws: int, place: Store, engine: Engine, watcher: Watcher, recompute: bool
-) -> Run:
-    """A run of a dataset job: its precisions are kept by the workers, row by row; only the clock is the run's."""
-    return Run(
-        manifest=manifest,
-        game=task,
-        asks=task.asks,
-        draws=draws,
-        store=place,
-        engine=engine,
-        stop=Stop(seconds=task.stop.seconds),
-        watcher=watcher,
-        recompute=recompute,
-    )
-
-
-def rows_result(finished: Finished, game: RowsGame | None = None, **facts: Any) -> RowsResult:
-    """What a person reads."""
-    document, pool = finished.manifest.document, finished.pool
-    assert isinstance(pool, RowPool)
-    return RowsResult(
-        job=finished.manifest.job,
-        digest=finished.manifest.digest,
-        players=tuple(document["players"]),
-        outputs=tuple(document["outputs"]),
-        pool=pool,
-        asks=pool.asks,
-        classes=tuple(document["dataset"]["classes"]),
-        row_ids=None if game is None else game.row_ids,
-        provenance={
-            "identity": document["identity"],
-            "versions": document["versions"],
-            "stop": finished.ending,
-            "notes": list(finished.notes),
-            **facts,
-        },
-        data=None if game is None else game.rows,
-    )
-
-
-def write(result: RowsResult, directory: str | Path) -> Path:
-    """Write `result.arrow` into a folder."""
-    from xai_ray.reports.rows_arrow import write_rows
-
-    return write_rows(result, Path(directory) / "result.arrow")
+def open_rows(job: str, store: Store | str, *, partial: bool = False) -> RowsResult:
+    """The rows of a stored dataset job; with `partial`, those that are finished. Raises StoreError, SpecError for another kind of job."""
+    found = open_result(job, store, partial=partial).rows
+    if found is None:
+        raise SpecError(f"job {job} explains one input, not rows of a dataset; open_result has it")
+    return found

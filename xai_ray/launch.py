@@ -137,14 +137,20 @@ def continued(
     """A run of a stored job with this game. Raises DigestMismatch if it is another one than the job began with."""
     from xai_ray.api import asks_of
     from xai_ray.engine.job import Run, design_of, versions
+    from xai_ray.coalitions import RowBlocks
     from xai_ray.estimators import Stop
+    from xai_ray.row_jobs import job_game
 
+    stop = Stop.of(budget)
+    game = job_game(manifest, game, stop)
     check_same_game(manifest, game)
     if manifest.document["versions"] != versions() and note:
         say(f"note: the job began with {manifest.document['versions']}, here is {versions()}; last bits may differ")
-    asks, design, stop = asks_of(manifest), design_of(manifest), Stop.of(budget)
+    asks, design = asks_of(manifest), design_of(manifest)
     stop.check(asks, game.n_players, "budget.")
     count = 1 << design.n_players if budget["evaluations"] == "exact" else budget["evaluations"]
+    if isinstance(design, RowBlocks):
+        count = design.evaluations(design.rows)
     return Run(
         manifest=manifest,
         game=game,
@@ -221,6 +227,9 @@ def spec_of(manifest: Manifest) -> tuple[Spec, Path]:
 
 def check_same_game(stored: Manifest, game: Game) -> None:
     """Raise DigestMismatch when the spec of a job no longer builds the game that the job began with."""
+    from xai_ray.row_jobs import check_same_rows
+
+    check_same_rows(stored, game)
     if stored.document["identity"]["game"] != game.digest:
         raise DigestMismatch(
             f"job {stored.job}: its spec now builds another game (the input, the model's weights or the code that makes them changed "
@@ -244,6 +253,10 @@ def last_budget(store: Store, job: str) -> dict[str, Any]:
 def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, Any]:
     """The budget of a job that is given `evaluations` in all. Raises SpecError where there is nothing to extend."""
     document = store.manifest(job).document
+    if document["identity"]["design"]["kind"] == "rows":
+        raise SpecError(
+            f"job {job} explains rows of a dataset, whose budget a row is part of the job; run the spec with a larger budget as a new job"
+        )
     exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
     had = last_budget(store, job)["evaluations"]
     if exact and not unspent(store, job):

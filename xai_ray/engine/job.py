@@ -22,12 +22,12 @@ from xai_ray.engine.identity import FORMAT, manifest_of, versions
 from xai_ray.engine.looked import Looked
 from xai_ray.engine.protocol import Engine
 from xai_ray.engine.reading import committed_prefix, convergence, design_of, pools_of, read_pool
-from xai_ray.engine.rounds import Rounds
+from xai_ray.engine.rounds import Ending, Rounds
 from xai_ray.engine.self_check import self_check
 from xai_ray.engine.units import Units, segments_of, unit_draws
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
-from xai_ray.estimators import AnyPool, Ask, Estimate, Pool, Stop
+from xai_ray.estimators import AnyPool, Ask, Estimate, Pool, RowPool, Stop
 from xai_ray.estimators.device_setting import check_estimator_device
 from xai_ray.games.protocol import Game
 from xai_ray.stores import Manifest, Record, Store
@@ -175,7 +175,9 @@ class Run:
     def _rounds(self, design: Design, began: float) -> Rounds:
         # Where workers commit by themselves, values pass through here at boundaries only.
         read = pools_of(self.store, self.manifest)
-        return Rounds(design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began, read)
+        # Of a dataset job the workers keep the precisions, row by row; only the clock is looked at here.
+        stop = Stop(seconds=self.stop.seconds) if isinstance(design, RowBlocks) else self.stop
+        return Rounds(design, self.draws, self.asks, stop, self.watcher, lambda: self.clock() - began, read)
 
     def _pending(self, design: Design, progress: Rounds) -> Units:
         """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""
@@ -325,6 +327,8 @@ class Run:
         # Those that are missing raise what they lack.
         estimates = (*estimates, *(pool.answer(a.question, a.estimator) for a in self.asks[len(estimates) :]))
         ending = progress.ending(draws, estimates)
+        if isinstance(pool, RowPool):
+            ending = Ending(progress.by, self.stop, pool.verdicts(self.stop))
         notes = tuple(self._notes)
         if any(e.get("event") == "batch halved" for e in self.store.events(self.manifest.job)):
             notes += (

@@ -130,7 +130,9 @@ def row_block(unit: Unit, task: RowTask, design: RowBlocks, between: Callable[[]
     for look, draws in enumerate(looks, start=1):
         work.evaluate(draws)
         if draws == design.draws:
-            work.settle(draws, work.answers(draws), np.ones(len(work.active), dtype=np.bool_))
+            found = work.answers(draws)
+            work.open = int((~work.precise(found, draws, look)).sum())
+            work.settle(draws, found, np.ones(len(work.active), dtype=np.bool_))
             break
         try:
             found = work.answers(draws)
@@ -154,7 +156,7 @@ class _Block:
         self._values = np.empty((len(self._rows), 0, task.n_outputs))
         self._parts: list[tuple[Ints, list[RowAnswers]]] = []
         self.active: Ints = np.arange(len(self._rows))
-        self.evaluated = 0
+        self.evaluated = self.open = 0
 
     def evaluate(self, draws: int) -> None:
         """The draws up to `draws` of the active rows."""
@@ -198,6 +200,8 @@ class _Block:
         """Which of the active rows are precise enough in every question."""
         spent, n = self._design.each.evaluations(draws), self._design.n_players
         out = np.ones(len(self.active), dtype=np.bool_)
+        if not self._task.stop.rules:
+            return out
         for ask, answers in zip(self._task.asks, found, strict=True):
             sets = family(n, answers.sizes)
             for at in np.flatnonzero(out):
@@ -226,7 +230,7 @@ class _Block:
         grand = -1 if self._design.each.describe()["kind"] == "exhaustive" else 1
         ends = np.stack([self._values[:, 0], self._values[:, grand]], axis=1)
         own = self._task.rows.row_targets(self._rows) if getattr(self._task.rows, "predicted", False) else None
-        return RowBlock(int(self._rows[0]), self._draws, values, answers, ends, own)
+        return RowBlock(int(self._rows[0]), self._draws, values, answers, ends, own, self.open)
 
     def _check(self, values: Floats, rows: Ints, coalitions: Coalitions) -> None:
         finite = np.isfinite(values)

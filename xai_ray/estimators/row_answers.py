@@ -14,10 +14,11 @@ import numpy as np
 
 from xai_ray.coalitions import Design
 from xai_ray.errors import SpecError
+from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.plan import Ask
 from xai_ray.estimators.pool import Pool
-from xai_ray.indices import Question
+from xai_ray.indices import Question, resolve
 from xai_ray.types import Floats, Ints
 
 
@@ -71,6 +72,21 @@ def check_whole(question: Question) -> None:
             raise SpecError(
                 f"{question.index} with {name}: a dataset job answers all sets of a size; leave {name} out and pick from the result"
             )
+
+
+def row_ask(ask: Ask, n: int, budget: int, design: Design | None = None) -> Ask:
+    """The ask resolved, with `auto` of a dataset job replaced by a name: least squares for Shapley values, whose one factorisation
+    serves all rows. `design` is the one that was drawn, if it was. Raises SpecError.
+    """
+    question = resolve(ask.question, n)
+    kind = None if design is None else design.describe()["kind"]
+    if ask.estimator != "auto":
+        if table.info(ask.estimator).sparse:
+            raise SpecError(f"{ask.estimator!r} lists the sets that it finds, others for each row; take another estimator")
+        return Ask(question, ask.estimator)
+    if question.index == "SV" and kind in (None, "strata"):
+        return Ask(question, "leverage")
+    return Ask(question, table.choose(question, n, kind == "exhaustive", budget, kind))
 
 
 def _of_rows(part: Floats, b: int, k: int, places: Ints) -> Floats:

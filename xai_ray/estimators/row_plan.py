@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xai_ray.coalitions import RowBlocks
-from xai_ray.errors import SpecError
-from xai_ray.estimators import table
 from xai_ray.estimators.plan import Ask, Plan, plan
-from xai_ray.estimators.row_answers import check_whole
-from xai_ray.indices import resolve
+from xai_ray.estimators.row_answers import check_whole, row_ask
 
 _NUMBERS = 1 << 26
 """Input numbers that a unit runs through the model: about a second of work."""
@@ -33,22 +30,10 @@ def plan_rows(
     """
     for ask in asks:
         check_whole(ask.question)
-    named = [Ask(ask.question, _name(ask, n, evaluations)) for ask in asks]
+    sampled = evaluations is not None and (stochastic or evaluations < 1 << min(n, 62))
+    named = [row_ask(ask, n, evaluations) if sampled and evaluations is not None else ask for ask in asks]
     one = plan(named, n, evaluations, seed, stochastic)
     budget = one.design.evaluations(one.draws)
     block = max(1, min(_LARGEST_BLOCK, _NUMBERS // max(1, budget * numbers), rows))
     return Plan(one.asks, RowBlocks(one.design, one.draws, rows, block, seed), rows)
 
-
-def _name(ask: Ask, n: int, evaluations: int | None) -> str:
-    """`auto` of a dataset job: the least-squares fit for Shapley values, whose one factorisation serves all rows."""
-    question = resolve(ask.question, n)
-    if ask.estimator != "auto":
-        if table.info(ask.estimator).sparse:
-            raise SpecError(
-                f"{ask.estimator} lists the sets that it finds, another list for each row; take another estimator"
-            )
-        return ask.estimator
-    if evaluations is None or question.index != "SV":
-        return "auto"
-    return "leverage"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +14,9 @@ from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.piece_pool import PiecePool
 from xai_ray.estimators.plan import Ask
 from xai_ray.estimators.pool import Pool
-from xai_ray.estimators.row_answers import RowAnswers, answer_rows, family
+from xai_ray.estimators.row_answers import RowAnswers, answer_rows, check_whole, family, row_ask
+from xai_ray.estimators.stop_rules import Verdict
+from xai_ray.estimators.stopping import Stop
 from xai_ray.indices import Question, resolve
 from xai_ray.types import Floats, Ints, Values
 
@@ -35,6 +37,8 @@ class RowBlock:
     """Shape (b, 2, k): v(empty) and v(grand)."""
     targets: Ints | None = None
     """Shape (b, k): the explained classes, where they differ between rows."""
+    open: int = 0
+    """Rows whose budget ended before they were as precise as was asked."""
 
     @property
     def rows(self) -> Ints:
@@ -50,6 +54,7 @@ class RowBlock:
             "draws": self.draws.tolist(),
             "answers": [[list(a.sizes), a.values.shape[1], a.values.shape[2], a.contexts] for a in self.answers],
             "freedom": freedom,
+            **({"open": self.open} if self.open else {}),
             **({} if self.targets is None else {"targets": self.targets.tolist()}),
         }
         return np.concatenate([*self.values, self.ends.reshape(-1, k), *said]), facts
@@ -69,7 +74,8 @@ class RowBlock:
             answers.append(RowAnswers(tuple(sizes), parts[0], parts[1], free, contexts))
             at += 2 * size
         targets = np.array(facts["targets"], dtype=np.int64) if "targets" in facts else None
-        return cls(start, draws, tuple(own), tuple(answers), ends.reshape(len(draws), 2, k), targets)
+        still = int(facts.get("open", 0))
+        return cls(start, draws, tuple(own), tuple(answers), ends.reshape(len(draws), 2, k), targets, still)
 
     def asked(self, design: RowBlocks, ask: Ask) -> RowAnswers:
         """The answer to another question from the same values; rows that took as many draws are answered together."""
@@ -99,6 +105,7 @@ class RowSums:
     design: RowBlocks
     rows: int = 0
     evaluations: int = 0
+    open: int = 0
     ends: Floats | float = 0.0
     """Sum of (2, k)."""
     values: list[Floats] = field(default_factory=list[Floats])
@@ -115,15 +122,14 @@ class RowSums:
         self.values = [a + b for a, b in zip(self.values, own, strict=True)] if self.rows else own
         self.variances = [a + b for a, b in zip(self.variances, noise, strict=True)] if self.rows else noise
         self.shapes = [(a.sizes, a.contexts) for a in block.answers]
+        self.open += block.open
         self.ends = self.ends + block.ends.sum(axis=0)
         self.rows += len(block.draws)
         self.evaluations += sum(len(v) for v in block.values)
 
     def copy(self) -> RowSums:
         """As it is now."""
-        return RowSums(
-            self.design, self.rows, self.evaluations, self.ends, [*self.values], [*self.variances], [*self.shapes]
-        )
+        return replace(self, values=[*self.values], variances=[*self.variances], shapes=[*self.shapes])
 
 
 @dataclass(frozen=True)
@@ -167,19 +173,37 @@ class RowPool:
         question = resolve(question, self.design.n_players)
         at = next((i for i, ask in enumerate(self.asks) if ask.question == question), None)
         if at is not None and estimator in ("auto", self.asks[at].estimator):
-            return self._mean(self.sums, at, self.asks[at])
-        ask = Ask(question, estimator)
+            return self._mean(at)
+        return self.asked(question, estimator)._mean(0)
+
+    def asked(self, question: Question, estimator: str = "auto") -> RowPool:
+        """The same rows with the answer to another question alone. Raises SpecError, NotEnoughSamples."""
+        check_whole(question)
+        ask = row_ask(Ask(question, estimator), self.design.n_players, self.design.budget, self.design.each)
+
+        def blocks() -> Iterator[RowBlock]:
+            for block in self.blocks():
+                yield replace(block, answers=(block.asked(self.design, ask),))
+
         sums = RowSums(self.design)
-        for block in self.blocks():
-            answers = block.asked(self.design, ask)
-            sums.add(RowBlock(block.start, block.draws, block.values, (answers,), block.ends))
-        return self._mean(sums, 0, ask)
+        for block in blocks():
+            sums.add(block)
+        return RowPool(sums, (ask,), blocks)
 
     def ends(self) -> Values:
         """Means of v(empty) and v(grand), shape (2, k)."""
         return np.asarray(self.sums.ends / self.draws)
 
-    def _mean(self, sums: RowSums, at: int, ask: Ask) -> Estimate:
+    def verdicts(self, stop: Stop) -> tuple[Verdict, ...]:
+        """One, where precisions were asked of each row."""
+        if not stop.rules:
+            return ()
+        still = self.sums.open
+        words = f"{still} of {self.draws} rows are less precise than asked"
+        return (Verdict("rows", not still, float(still), words),)
+
+    def _mean(self, at: int) -> Estimate:
+        sums, ask = self.sums, self.asks[at]
         if not sums.rows:
             raise NotEnoughSamples("no row is finished yet")
         sizes, contexts = sums.shapes[at]

@@ -25,7 +25,7 @@ PREDICTED = "predicted class"
 """The output where every row explains the class that its own full input is predicted as."""
 _NUMBERS = 1 << 20
 """Numbers in a batch of short rows: what stays in the cache of one core."""
-_LARGEST_BATCH = 1 << 13
+_LARGEST_BATCH = 1 << 11
 
 
 class RowsGame(ModelGame):

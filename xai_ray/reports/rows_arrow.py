@@ -19,7 +19,7 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -87,10 +87,10 @@ def write_rows(result: RowsResult, path: Path) -> Path:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        schema = schema_of(result)
-        with pa.OSFile(str(draft), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for block in result.blocks():
-                writer.write_batch(batch_of(result, schema, block))
+        with draft.open("wb") as sink:
+            write_arrow(result, sink)
+            sink.flush()
+            os.fsync(sink.fileno())
         os.replace(draft, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
@@ -99,12 +99,23 @@ def write_rows(result: RowsResult, path: Path) -> Path:
     return path
 
 
+def write_arrow(result: RowsResult, sink: BinaryIO) -> None:
+    """The table as an Arrow IPC file, block by block."""
+    schema = schema_of(result)
+    with pa.ipc.new_file(sink, schema) as writer:
+        for block in result.blocks():
+            writer.write_batch(batch_of(result, schema, block))
+
+
 def _outputs(result: RowsResult, block: RowBlock, q: int) -> list[str]:
     if block.targets is None:
         return list(result.outputs) * (len(block.draws) * q)
-    names = result.classes
-    own = [[names[t] if t < len(names) else f"class {t}" for t in row] for row in block.targets.tolist()]
-    return [name for row in own for name in row * q]
+    return [name for row in block.targets.tolist() for name in [class_name(result, t) for t in row] * q]
+
+
+def class_name(result: RowsResult, target: int) -> str:
+    """Of an explained class."""
+    return result.classes[target] if target < len(result.classes) else f"class {target}"
 
 
 def _lists(parts: list[np.ndarray[Any, np.dtype[np.float64]]]) -> pa.ListArray:

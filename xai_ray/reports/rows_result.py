@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from xai_ray.errors import InputError, NotEnoughSamples
 from xai_ray.estimators import Ask, Estimate, RowPool
 from xai_ray.estimators.row_answers import family
 from xai_ray.estimators.row_pool import RowBlock
-from xai_ray.indices import Question, resolve
+from xai_ray.indices import Question
+from xai_ray.stores import Manifest
 from xai_ray.types import Floats, Ints
 
 if TYPE_CHECKING:
@@ -107,14 +107,60 @@ class RowsResult:
         if found.ndim != 2:
             raise InputError(f"{found.shape} is no table of rows and players; take table(), or values")
         names = [" x ".join(self.players[i] for i in one) for one in self.sets()]
-        return pd.DataFrame(found, index=pd.Index(self.row_ids or range(self.n_rows), name="row"), columns=names)
+        return pd.DataFrame(found, index=pd.Index((self.row_ids or range(self.n_rows))[: self.n_rows], name="row"), columns=names)
 
     def sets(self, at: int = 0) -> tuple[tuple[int, ...], ...]:
         """The sets that question number `at` has values for, in order."""
         return family(len(self.players), self.pool.sums.shapes[at][0])
 
-    def ask(self, index: str, order: int | None = None, estimator: str = "auto", **parameters: Any) -> RowsResult:
-        raise NotImplementedError
+    def ask(
+        self,
+        index: str,
+        order: int | None = None,
+        estimator: str = "auto",
+        contexts: Sequence[int] | None = None,
+        p: float | None = None,
+        alpha: float | None = None,
+        beta: float | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> RowsResult:
+        """Another index of every row from the values already evaluated. Arguments as in `Question`.
+
+        Raises NotEnoughSamples when the values do not answer the question, SpecError.
+        """
+        question = Question(
+            index,
+            order,
+            None if contexts is None else tuple(contexts),
+            p=p,
+            alpha=alpha,
+            beta=beta,
+            weights=None if weights is None else tuple(weights),
+        )
+        return self.asked(question, estimator)
+
+    def asked(self, question: Question, estimator: str = "auto") -> RowsResult:
+        """The same for a question."""
+        pool = self.pool.asked(question, estimator)
+        return replace(self, pool=pool, asks=pool.asks)
+
+    @classmethod
+    def of(cls, manifest: Manifest, pool: RowPool, provenance: dict[str, Any], game: Any = None) -> RowsResult:
+        """From a job's manifest and its rows; with the game at hand, the rows' own numbers."""
+        document, dataset = manifest.document, manifest.document["dataset"]
+        rows = getattr(game, "rows", None)
+        return cls(
+            job=manifest.job,
+            digest=manifest.digest,
+            players=tuple(document["players"]),
+            outputs=tuple(document["outputs"]),
+            pool=pool,
+            asks=pool.asks,
+            classes=tuple(dataset["classes"]),
+            row_ids=None if dataset["ids"] is None else tuple(dataset["ids"]),
+            provenance=provenance,
+            data=getattr(rows, "rows", None),
+        )
 
     def to_shap(self) -> shap.Explanation:
         """As a shap.Explanation of (R, n) or (R, n, k) values with base values, data, names and `error_std`."""
@@ -127,7 +173,8 @@ class RowsResult:
             raise InputError("shap draws values of single players; ask an index of order 1, or take table()")
         if np.isnan(values).any():
             raise NotEnoughSamples(f"{self.job}: values are missing, and a shap.Explanation cannot say so")
-        data = self.data if self.data is not None and np.shape(self.data)[1:] == (len(self.players),) else None
+        data = None if self.data is None else self.data[: self.n_rows]
+        data = data if np.shape(data)[1:] == (len(self.players),) else None
         return shap.Explanation(
             values=values,
             base_values=self.base_values,
