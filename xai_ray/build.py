@@ -51,7 +51,8 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
     evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
     if isinstance(game, RowsGame):
-        return Prepared(spec, base, *planned_rows(game, asks, evaluations, spec.seed, stop_of(spec), "budget."))
+        unit = spec.compute.unit_rows
+        return Prepared(spec, base, *planned_rows(game, asks, evaluations, spec.seed, stop_of(spec), unit, "budget."))
     planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
     stop_of(spec).check(planned.asks, game.n_players, "budget.")
     return Prepared(spec, base, game, planned)

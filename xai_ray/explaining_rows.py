@@ -42,6 +42,7 @@ def explain_rows(
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "rows",
+    unit_rows: int | None = None,
     recompute: bool = False,
     watcher: Watcher | None = None,
 ) -> RowsResult:
@@ -50,6 +51,8 @@ def explain_rows(
     `budget` counts evaluations of v for each row ("exact": all 2^n). The precisions `std_error`, `relative_error`, `top`, `bottom` and
     `ranking` hold for each row: a row that is precise enough takes no further evaluations. `seconds` ends the whole job after the rows
     that were finished by then. All other arguments are those of `xai_ray.explain`.
+
+    `unit_rows` is the number of rows in a unit of work (left out: about a second's, at most 256); it is part of the job.
 
     With a `store` the run survives anything: the same call goes on where it ended, to the same bits.
 
@@ -72,7 +75,7 @@ def explain_rows(
         )
         asks = [Ask(question, estimator)]
     stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
-    task, planned = planned_rows(game, asks, None if budget == "exact" else budget, seed, stop)
+    task, planned = planned_rows(game, asks, None if budget == "exact" else budget, seed, stop, unit_rows)
     document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed, **dataset_of(task)}
     manifest = manifest_of(name, task, planned, document)
     found = run_planned(manifest, task, planned, stop, engine, store, recompute, watcher).rows

@@ -180,21 +180,23 @@ def _conclude(finished: Finished, found: Result, where: Where) -> None:
     if not where.quiet:
         agrees = agreement_words(found.provenance.get("rank_agreement"))
         new = f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new"
+        if found.rows is not None:
+            new = f"job {found.job}: {found.rows.n_rows} rows, {found.evaluations} evaluations"
         say(f"{new}; {agrees}" if agrees else new)
     for warning in check_words(finished.self_check or {})[1:]:
         say(warning)
     if not finished.precise:
-        say(imprecise_words(found.job, finished.ending))
+        say(imprecise_words(found.job, finished.ending, found.rows is not None))
         raise typer.Exit(4)
 
 
-def imprecise_words(job: str, ending: dict[str, Any]) -> str:
+def imprecise_words(job: str, ending: dict[str, Any], rows: bool = False) -> str:
     """Why a run ended before the precision that was asked for, and how to go on."""
     spent = "time" if ending["by"] == "seconds" else "budget"
-    return (
-        f"the {spent} ended before the asked precision: {'; '.join(ending['open'])}; "
-        f"xai-ray extend {job} --evaluations N goes on"
-    )
+    remedy = f"xai-ray extend {job} --evaluations N goes on"
+    if rows:
+        remedy = f"xai-ray resume {job} goes on" if spent == "time" else "run the spec with more evaluations a row"
+    return f"the {spent} ended before the asked precision: {'; '.join(ending['open'])}; {remedy}"
 
 
 class _Terminable:

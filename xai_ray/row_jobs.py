@@ -20,7 +20,13 @@ from xai_ray.stores import Manifest
 
 
 def planned_rows(
-    game: RowsGame, asks: Sequence[Ask], evaluations: int | None, seed: int, stop: Stop, where: str = ""
+    game: RowsGame,
+    asks: Sequence[Ask],
+    evaluations: int | None,
+    seed: int,
+    stop: Stop,
+    unit_rows: int | None = None,
+    where: str = "",
 ) -> tuple[RowTask, Plan]:
     """What the workers get, and the plan; `evaluations` of v for each row, None for all. `where` begins the names of the stop rules."""
     planned = plan_rows(
@@ -31,6 +37,7 @@ def planned_rows(
         seed,
         stochastic=game.stochastic,
         numbers=game.fillings * prod(game.rows.shape[1:]),
+        unit_rows=unit_rows,
     )
     stop.check(planned.asks, game.n_players, where)
     return RowTask(game, planned.asks, stop), planned

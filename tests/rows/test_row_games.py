@@ -93,7 +93,7 @@ def test_each_row_explains_its_own_class() -> None:
 
 @pytest.mark.parametrize(
     "index, order, estimator",
-    [("SV", 1, "leverage"), ("SV", 1, "permutation"), ("SV", 1, "gp"), ("SII", 2, "cells"), ("BV", 1, "msr"), ("k-SII", 2, "gp")],
+    [("SV", 1, "leverage"), ("SV", 1, "permutation"), ("SV", 1, "gp"), ("SII", 2, "svarmiq"), ("BV", 1, "msr"), ("k-SII", 2, "gp")],
 )
 def test_answers_are_those_of_explain_on_the_relabelled_players(index, order, estimator) -> None:
     """Row r with its players renumbered by sigma_r is a game of its own; `explain` with the same seed draws the same design on it."""
