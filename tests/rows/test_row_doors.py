@@ -171,9 +171,9 @@ def test_columns_are_put_into_the_order_of_the_model(cli: Cli, folder: Path) -> 
     parquet.write_table(turned, folder / "turned.parquet")
     for name in ("rows.parquet", "turned.parquet"):
         drop = {"drop": ["who"]} if name == "rows.parquet" else {}
-        assert cli("run", spec(folder, {"dataset": name, **drop}), "--store", name, "-q").code == 0
+        assert cli("run", spec(folder, {"dataset": name, **drop}), "--store", f"of {name}", "-q").code == 0
     found = [
-        cli("result", cli("list", "--store", name, "--json").json[0]["job"], "--store", name, "--format", "csv").text
+        cli("result", cli("list", "--store", f"of {name}", "--json").json[0]["job"], "--store", f"of {name}", "--format", "csv").text
         for name in ("rows.parquet", "turned.parquet")
     ]
     assert found[0] == found[1]
@@ -196,7 +196,7 @@ def test_a_folder_of_pictures(cli: Cli, folder: Path) -> None:
     ended = cli("run", source, "--store", "runs", "-q")
     assert ended.code == 2 and "q.png gives an input of shape (3, 7, 8)" in ended.err
     (folder / "pictures" / "q.png").unlink()
-    Image.fromarray(np.zeros((6, 8), dtype=np.int32)).save(folder / "pictures" / "r.png")
+    Image.fromarray(np.zeros((6, 8), dtype=np.uint16)).save(folder / "pictures" / "r.png")
     assert "r.png has mode I" in cli("run", source, "--store", "runs", "-q").err
 
 

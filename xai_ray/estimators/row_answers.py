@@ -22,6 +22,10 @@ from xai_ray.indices import Question, resolve
 from xai_ray.types import Floats, Ints
 
 
+LARGEST_SHARED, LARGEST_CUBE = 5_000, 500
+"""Evaluations a row, and players, up to which `auto` takes `gp_shared`: its system is factorised for each unit."""
+
+
 @dataclass(frozen=True)
 class RowAnswers:
     """What one question says of b rows: all sets of some sizes, m contexts (1 without), k outputs."""
@@ -75,8 +79,8 @@ def check_whole(question: Question) -> None:
 
 
 def row_ask(ask: Ask, n: int, budget: int, design: Design | None = None) -> Ask:
-    """The ask resolved, with `auto` of a dataset job replaced by a name: least squares for Shapley values, whose one factorisation
-    serves all rows. `design` is the one that was drawn, if it was. Raises SpecError.
+    """The ask resolved, with `auto` of a dataset job replaced by a name: what fits once for all rows of a unit. That is `gp_shared` up to
+    5,000 evaluations a row, above it least squares for Shapley values. `design` is the one that was drawn, if it was. Raises SpecError.
     """
     question = resolve(ask.question, n)
     kind = None if design is None else design.describe()["kind"]
@@ -84,8 +88,11 @@ def row_ask(ask: Ask, n: int, budget: int, design: Design | None = None) -> Ask:
         if table.info(ask.estimator).sparse:
             raise SpecError(f"{ask.estimator!r} lists the sets that it finds, others for each row; take another estimator")
         return Ask(question, ask.estimator)
-    if question.index == "SV" and kind in (None, "strata"):
-        return Ask(question, "leverage")
+    if kind in (None, "strata"):
+        if budget <= LARGEST_SHARED and n <= LARGEST_CUBE and table.answers(table.info("gp_shared"), question):
+            return Ask(question, "gp_shared")
+        if question.index == "SV":
+            return Ask(question, "leverage")
     return Ask(question, table.choose(question, n, kind == "exhaustive", budget, kind))
 
 
