@@ -26,31 +26,39 @@ class RowMasker:
         with self._backend.scope():
             return self._backend.forward([self._rows[self._backend.put(rows)]])
 
-    def outputs(self, rows: Ints, coalitions: Coalitions, fillings: Array | None = None) -> Floats:
+    def outputs(self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None = None) -> Floats:
         """Outputs (c, K, m) of pairs: row (c,), coalition (c, n), and their own fillings (c, K, *input) instead of the shared ones.
 
-        A K above the batch needs c = 1 and goes through in chunks of one shape.
+        Passes have `block` pairs, of which c is a multiple; masks are made for all of them at once. A K above the batch needs a block of
+        one, and goes through in chunks of one shape.
         """
         filled = self._shared if fillings is None else self._backend.put_input(0, fillings)
         if filled is None:
             raise ValueError("these rows share no fillings; give each pair its own")
+        with self._backend.scope():
+            # Label -1 picks the last column: the places that always stay.
+            always = np.ones((len(rows), 1), dtype=np.bool_)
+            masks = self._backend.put(np.concatenate([coalitions, always], axis=1))[:, self._labels][:, None]
+            at = self._backend.put(rows)
+            parts: list[Floats] = []
+            for start in range(0, len(rows), block):
+                cut = slice(start, start + block)
+                own = filled if len(filled) == 1 else filled[cut]
+                parts.append(self._pass(masks[cut], self._rows[at[cut]][:, None], own))
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _pass(self, mask: Any, whole: Any, filled: Any) -> Floats:
         size = int(filled.shape[1])
-        if len(rows) * size <= self._batch or size == 1:
-            return self._pass(rows, coalitions, filled)
+        if len(whole) * size <= self._batch or size == 1:
+            return self._forward(mask, whole, filled)
         chunks: list[Floats] = []
         for start in range(0, size, self._batch):
             # The last chunk is filled up with the last filling, so that every forward pass has the same shape.
             at = self._backend.put(np.minimum(np.arange(start, start + self._batch), size - 1))
-            chunks.append(self._pass(rows, coalitions, filled[:, at])[:, : size - start])
+            chunks.append(self._forward(mask, whole, filled[:, at])[:, : size - start])
         return np.concatenate(chunks, axis=1)
 
-    def _pass(self, rows: Ints, coalitions: Coalitions, filled: Any) -> Floats:
-        c, size = len(rows), int(filled.shape[1])
-        # Label -1 picks the last column: the places that always stay.
-        always = np.ones((c, 1), dtype=np.bool_)
-        with self._backend.scope():
-            present = self._backend.put(np.concatenate([coalitions, always], axis=1))
-            whole = self._rows[self._backend.put(rows)]
-            masked = self._backend.where(present[:, self._labels][:, None], whole[:, None], filled)
-            flat = self._backend.forward([masked.reshape((c * size, *whole.shape[1:]))])
-        return flat.reshape(c, size, -1)
+    def _forward(self, mask: Any, whole: Any, filled: Any) -> Floats:
+        c, size = len(whole), int(filled.shape[1])
+        masked = self._backend.where(mask, whole, filled)
+        return self._backend.forward([masked.reshape((c * size, *whole.shape[2:]))]).reshape(c, size, -1)

@@ -26,6 +26,8 @@ PREDICTED = "predicted class"
 _NUMBERS = 1 << 20
 """Numbers in a batch of short rows: what stays in the cache of one core."""
 _LARGEST_BATCH = 1 << 11
+_TOGETHER = 1 << 19
+"""Numbers held at a time of passes that are masked and averaged together."""
 
 
 class RowsGame(ModelGame):
@@ -77,7 +79,7 @@ class RowsGame(ModelGame):
         """Shape (R, *input), read-only."""
         self.n_rows = len(array)
         self.row_ids = _row_ids(row_ids, self.n_rows)
-        self._removal, self._row_masker = removal, None
+        self._removal, self._row_masker, self._width = removal, None, 0
         self._shared = isinstance(removal, (Zeros, Constant, Marginal, Uniform)) or (
             isinstance(removal, Mean) and removal.background is not None
         )
@@ -102,11 +104,22 @@ class RowsGame(ModelGame):
         set_threads(self.threads)
         targets = self.row_targets(rows)
         out = np.empty((len(rows), self.n_outputs))
-        for start in range(0, len(rows), self.block):
-            own = min(self.block, len(rows) - start)
-            at = start + np.where(np.arange(self.block) < own, np.arange(self.block), 0)
+        step = self.block * self._passes
+        for start in range(0, len(rows), step):
+            own = min(step, len(rows) - start)
+            whole = np.arange(-(-own // self.block) * self.block)
+            at = start + np.where(whole < own, whole, 0)
             out[start : start + own] = self._pairs(rows[at], coalitions[at], context[at], targets[at])[:own]
         return out
+
+    @property
+    def _passes(self) -> int:
+        """Forward passes that are masked and averaged together, so that what is not the model costs little a pass."""
+        model_rows = self.block * self.fillings
+        numbers = model_rows * max(self._width, 1) + self.block * self.rows[0].size
+        # Fillings of their own are as large as the batches.
+        numbers += 0 if self._shared and self._filling.draw is None else model_rows * self.rows[0].size
+        return max(1, _TOGETHER // numbers)
 
     def row_targets(self, rows: Ints) -> Ints:
         """The explained classes of rows (c,), shape (c, k)."""
@@ -142,20 +155,21 @@ class RowsGame(ModelGame):
     def _pairs(self, rows: Ints, coalitions: Coalitions, context: Ints, targets: Ints) -> Floats:
         masker = self._masking()
         if self._filling.draw is None:
-            return self._read(masker.outputs(rows, coalitions, self._own_fillings(rows)), targets)
+            return self._read(masker.outputs(rows, coalitions, self.block, self._own_fillings(rows)), targets)
         drawn = context >= 0
         out = np.empty((len(rows), self.n_outputs))
         if drawn.any():
             # Expectations ride along with context 0, so that a pair keeps its place in the batch; they are replaced below.
             fillings = self._filling.draw(np.where(drawn, context, 0))[0]
-            out[:] = self._read(masker.outputs(rows, coalitions, fillings), targets)
+            out[:] = self._read(masker.outputs(rows, coalitions, self.block, fillings), targets)
         for at in np.flatnonzero(~drawn):
             one = slice(at, at + 1)
-            out[one] = self._read(masker.outputs(rows[one], coalitions[one]), targets[one])
+            out[one] = self._read(masker.outputs(rows[one], coalitions[one], 1), targets[one])
         return out
 
     def _read(self, outputs: Floats, targets: Ints) -> Floats:
         """Outputs (c, K, m) and targets (c, k) -> values (c, k)."""
+        self._width = outputs.shape[2]
         if not self.predicted:
             return self._averaging.values(outputs, self.targets)
         c, size, m = outputs.shape
