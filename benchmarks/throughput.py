@@ -43,7 +43,13 @@ def trained() -> torch.nn.Module:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3000, COLUMNS))
     y = x @ rng.normal(size=COLUMNS) * 0.5 + x[:, 0] * x[:, 1] + np.sin(2 * x[:, 2]) * x[:, 3] + (x[:, 4] > 0) * x[:, 5]
-    parts = [torch.nn.Linear(COLUMNS, 64), torch.nn.ReLU(), torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1)]
+    parts = [
+        torch.nn.Linear(COLUMNS, 64),
+        torch.nn.ReLU(),
+        torch.nn.Linear(64, 64),
+        torch.nn.ReLU(),
+        torch.nn.Linear(64, 1),
+    ]
     model = torch.nn.Sequential(*parts)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     inputs, target = torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.float32)[:, None]
@@ -116,13 +122,13 @@ def shapiq_tabular(job: Job, budget: int) -> Explainer:
 def captum_sampling(job: Job, budget: int) -> Explainer:
     from captum.attr import ShapleyValueSampling
 
-    return _captum(job, lambda f: ShapleyValueSampling(f), n_samples=budget // COLUMNS)
+    return _captum(job, ShapleyValueSampling, n_samples=budget // COLUMNS)
 
 
 def captum_kernel(job: Job, budget: int) -> Explainer:
     from captum.attr import KernelShap
 
-    return _captum(job, lambda f: KernelShap(f), n_samples=budget)
+    return _captum(job, KernelShap, n_samples=budget)
 
 
 def _captum(job: Job, make: Callable[[Any], Any], n_samples: int) -> Explainer:
@@ -169,9 +175,11 @@ def _cpu(call: Callable[[], Any]) -> float:
 
 
 def measured(explainer: Explainer, rows: Floats, truth: Floats, seconds: float) -> dict[str, Any]:
-    """A first row tells how many fit into the time."""
-    probe = max(_cpu(lambda: explainer(rows[:1])), 1e-6)
-    count = int(np.clip(seconds / probe, 1, len(rows))) if probe > seconds / len(rows) else len(rows)
+    """A first few rows tell how many fit into the time."""
+    few = rows[:8]
+    explainer(few[:1])
+    count = int(np.clip(seconds / max(_cpu(lambda: explainer(few)), 1e-6) * len(few), len(few), 1e9))
+    count = min(count, len(rows))
     began, spent = time.perf_counter(), time.process_time()
     found = explainer(rows[:count])
     wall, spent = time.perf_counter() - began, time.process_time() - spent
@@ -183,8 +191,8 @@ def measured(explainer: Explainer, rows: Floats, truth: Floats, seconds: float) 
 def rounds(job: Job, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     truth = xr.explain_rows(job.game(job.rows[:TRUTH_ROWS]), budget=20_000, estimator="leverage", seed=99).values
     methods: list[tuple[str, int, Explainer]] = []
-    for budget in BUDGETS if _wanted("xai_ray", given) else ():
-        methods.append(("xai_ray", budget, ours(job, budget)))
+    if _wanted("xai_ray", given):
+        methods += [("xai_ray", budget, ours(job, budget)) for budget in BUDGETS]
     if _wanted("xai_ray_leverage", given):
         methods.append(("xai_ray_leverage", PEER_BUDGET, ours(job, PEER_BUDGET, "leverage")))
     for name, (make, budget) in PEERS.items():
@@ -195,7 +203,12 @@ def rounds(job: Job, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield {"method": name, "skipped": str(missing)}
     for turn in range(given.rounds):
         for name, budget, explainer in methods:
-            yield {"method": name, "budget": budget, "round": turn, **measured(explainer, job.rows, truth, given.seconds)}
+            yield {
+                "method": name,
+                "budget": budget,
+                "round": turn,
+                **measured(explainer, job.rows, truth, given.seconds),
+            }
 
 
 def _wanted(name: str, given: argparse.Namespace) -> bool:
@@ -207,7 +220,7 @@ def compared(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     keys = dict.fromkeys((x["method"], x["budget"]) for x in lines if "rmse" in x)
     medians = {
         key: {
-            field: statistics.median(x[field] for x in lines if (x["method"], x.get("budget")) == key)
+            field: statistics.median(x[field] for x in lines if (x.get("method"), x.get("budget")) == key)
             for field in ("rows_per_cpu_second", "rows_per_second", "rmse")
         }
         for key in keys
@@ -219,7 +232,11 @@ def compared(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         equal = [b for b in sorted(own) if own[b]["rmse"] <= found["rmse"]]
         if method != "xai_ray" and equal:
             rate = own[equal[0]]["rows_per_cpu_second"]
-            line |= {"our_budget": equal[0], "our_rows_per_cpu_second": rate, "ratio": rate / found["rows_per_cpu_second"]}
+            line |= {
+                "our_budget": equal[0],
+                "our_rows_per_cpu_second": rate,
+                "ratio": rate / found["rows_per_cpu_second"],
+            }
         out.append(line)
     return out
 

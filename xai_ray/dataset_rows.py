@@ -56,7 +56,9 @@ def read_dataset(
         )
     found = _cut(found, source, where)
     if source.id is not None and found.ids is None:
-        raise InputError(f"{where}: id = {source.id!r} names a column of a table, and these rows have no names of columns")
+        raise InputError(
+            f"{where}: id = {source.id!r} names a column of a table, and these rows have no names of columns"
+        )
     return _checked(_ordered(found, wanted, where), where)
 
 

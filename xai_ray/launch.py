@@ -136,8 +136,8 @@ def continued(
 ) -> Run:
     """A run of a stored job with this game. Raises DigestMismatch if it is another one than the job began with."""
     from xai_ray.api import asks_of
-    from xai_ray.engine.job import Run, design_of, versions
     from xai_ray.coalitions import RowBlocks
+    from xai_ray.engine.job import Run, design_of, versions
     from xai_ray.estimators import Stop
     from xai_ray.row_jobs import job_game
 

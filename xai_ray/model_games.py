@@ -54,9 +54,13 @@ def _rows_game(
 ) -> games.RowsGame:
     """All rows of a dataset."""
     if isinstance(game.players, s.Regions) and game.players.slic is not None:
-        raise SpecError("game.players: slic cuts each picture into other regions; a dataset takes patches, or a mask (path)")
+        raise SpecError(
+            "game.players: slic cuts each picture into other regions; a dataset takes patches, or a mask (path)"
+        )
     if isinstance(game.players, (s.Words, s.Tokens)):
-        raise SpecError(f"game.players: {game.players.kind} are for texts; a dataset holds rows of a table, or pictures")
+        raise SpecError(
+            f"game.players: {game.players.kind} are for texts; a dataset holds rows of a table, or pictures"
+        )
     found = read_dataset(source, base, made.columns or feature_names(made.model), made.preprocess)
     if made.columns and found.rows.ndim == 2 and len(made.columns) != found.rows.shape[1]:
         raise InputError(
@@ -80,7 +84,7 @@ def _rows_game(
 
 
 def _class_names(made: ZooModel, behaviour: s.Behaviour) -> tuple[str, ...] | None:
-    names = {i: name for i, name in enumerate(made.class_names)} | {int(i): n for i, n in behaviour.names.items()}
+    names = dict(enumerate(made.class_names)) | {int(i): n for i, n in behaviour.names.items()}
     return tuple(names.get(i, f"class {i}") for i in range(max(names) + 1)) if names else None
 
 

@@ -12,11 +12,14 @@ import numpy as np
 from xai_ray.coalitions import RowBlocks
 from xai_ray.engine.row_reading import asks_of
 from xai_ray.engine.row_units import RowTask
-from xai_ray.errors import DigestMismatch
+from xai_ray.errors import DigestMismatch, SpecError
 from xai_ray.estimators import Ask, Plan, Stop
 from xai_ray.estimators.row_plan import plan_rows
 from xai_ray.games import Game, RowsGame
 from xai_ray.stores import Manifest
+
+MOST_IDS = 1_000_000
+"""Rows whose names a manifest holds."""
 
 
 def planned_rows(
@@ -48,6 +51,10 @@ def dataset_of(game: Game) -> dict[str, Any]:
     if not isinstance(game, RowTask):
         return {}
     rows: RowsGame = game.rows
+    if rows.row_ids is not None and rows.n_rows > MOST_IDS:
+        raise SpecError(
+            f"names of rows are kept for up to {MOST_IDS:,} rows, there are {rows.n_rows:,}; leave them out and join on the row's number"
+        )
     ids = None if rows.row_ids is None else list(rows.row_ids)
     said = {"rows": rows.n_rows, "digest": rows.rows_digest, "classes": list(rows.class_names), "ids": ids}
     return {"dataset": said}
@@ -70,9 +77,13 @@ def check_same_rows(manifest: Manifest, game: Game) -> None:
     remedy = "restore the dataset, or run the spec again as a new job"
     if rows.n_rows != began["rows"]:
         verb = "shrank" if rows.n_rows < began["rows"] else "grew"
-        raise DigestMismatch(f"job {manifest.job}: the dataset {verb} from {began['rows']} to {rows.n_rows} rows; {remedy}")
+        raise DigestMismatch(
+            f"job {manifest.job}: the dataset {verb} from {began['rows']} to {rows.n_rows} rows; {remedy}"
+        )
     if rows.rows_digest != began["digest"]:
-        raise DigestMismatch(f"job {manifest.job}: the {rows.n_rows} rows of the dataset changed since it began; {remedy}")
+        raise DigestMismatch(
+            f"job {manifest.job}: the {rows.n_rows} rows of the dataset changed since it began; {remedy}"
+        )
 
 
 def describe_rows(task: RowTask, planned: Plan) -> dict[str, Any]:

@@ -93,7 +93,9 @@ def test_every_kind_of_file_gives_the_same_rows(cli: Cli, folder: Path, kind: st
     job = cli("list", "--store", "runs", "--json").json[0]["job"]
     lines = cli("result", job, "--store", "runs", "--format", "arrow").out
     read = pa.ipc.open_file(pa.py_buffer(lines)).read_all()
-    game = xr.RowsGame(_model(folder), np.load(folder / "rows.npy"), players=xr.Columns(), removal=xr.Zeros(), behaviour=xr.LogOdds())
+    game = xr.RowsGame(
+        _model(folder), np.load(folder / "rows.npy"), players=xr.Columns(), removal=xr.Zeros(), behaviour=xr.LogOdds()
+    )
     expected = xr.explain_rows(game, budget=40, unit_rows=3)
     np.testing.assert_allclose(read["values"].to_pylist(), expected.values, atol=1e-12)
     assert set(read["output"].to_pylist()) <= {"no", "yes"}
@@ -108,7 +110,11 @@ def _model(folder: Path) -> Any:
 
 
 def test_the_words_of_a_job(cli: Cli, folder: Path) -> None:
-    source = spec(folder, {"dataset": "rows.parquet", "id": "who", "rows": "2:9"}, budget={"evaluations": 40, "relative_error": 0.2})
+    source = spec(
+        folder,
+        {"dataset": "rows.parquet", "id": "who", "rows": "2:9"},
+        budget={"evaluations": 40, "relative_error": 0.2},
+    )
     facts = cli("check", source, "--json").json
     assert facts["rows"] == "7, 3 a unit"
     assert facts["evaluations"] == "at most 40 a row, at most 280 in all"
@@ -119,9 +125,11 @@ def test_the_words_of_a_job(cli: Cli, folder: Path) -> None:
     job = facts["job"]
     assert job in cli("status", job, "--store", "runs").text
     document = cli("result", job, "--store", "runs", "--format", "json").json
-    assert document["rows"] == 7 and document["evaluations"] <= 280
+    assert document["rows"] == 7
+    assert document["evaluations"] <= 280
     csv = cli("result", job, "--store", "runs", "--format", "csv").text.splitlines()
-    assert csv[0].startswith("row,index,output,players") and len(csv) == 1 + 7 * 6
+    assert csv[0].startswith("row,index,output,players")
+    assert len(csv) == 1 + 7 * 6
     assert csv[1].startswith("n2,SV,")
     asked = cli("result", job, "--store", "runs", "--ask", "BV", "--estimator", "msr", "--format", "csv")
     assert asked.code in (0, 2)
@@ -129,7 +137,8 @@ def test_the_words_of_a_job(cli: Cli, folder: Path) -> None:
     assert replayed["same_bits"] is True
     assert sorted(p.name for p in Path("out").iterdir()) == ["report.html", "result.arrow", "result.json"]
     refused = cli("extend", job, "--evaluations", "900", "--store", "runs")
-    assert refused.code == 2 and "as a new job" in refused.err
+    assert refused.code == 2
+    assert "as a new job" in refused.err
 
 
 def test_killed_and_resumed_to_the_same_bits(cli: Cli, folder: Path) -> None:
@@ -162,7 +171,8 @@ def test_a_dataset_that_shrank_is_refused(cli: Cli, folder: Path) -> None:
     job = cli("list", "--store", "runs", "--json").json[0]["job"]
     np.save(folder / "rows.npy", np.load(folder / "rows.npy")[:9])
     ended = cli("resume", job, "--store", "runs")
-    assert ended.code == 3 and "shrank from 12 to 9 rows" in ended.err
+    assert ended.code == 3
+    assert "shrank from 12 to 9 rows" in ended.err
 
 
 def test_columns_are_put_into_the_order_of_the_model(cli: Cli, folder: Path) -> None:
@@ -173,7 +183,14 @@ def test_columns_are_put_into_the_order_of_the_model(cli: Cli, folder: Path) -> 
         drop = {"drop": ["who"]} if name == "rows.parquet" else {}
         assert cli("run", spec(folder, {"dataset": name, **drop}), "--store", f"of {name}", "-q").code == 0
     found = [
-        cli("result", cli("list", "--store", f"of {name}", "--json").json[0]["job"], "--store", f"of {name}", "--format", "csv").text
+        cli(
+            "result",
+            cli("list", "--store", f"of {name}", "--json").json[0]["job"],
+            "--store",
+            f"of {name}",
+            "--format",
+            "csv",
+        ).text
         for name in ("rows.parquet", "turned.parquet")
     ]
     assert found[0] == found[1]
@@ -186,7 +203,11 @@ def test_a_folder_of_pictures(cli: Cli, folder: Path) -> None:
     for i in range(3):
         pixels = np.random.default_rng(i).integers(0, 256, (6, 8, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(folder / "pictures" / f"p{i}.png")
-    game = {"players": {"kind": "patches", "grid": [2, 2]}, "removal": {"kind": "blur", "sigma": 2.0}, "behaviour": {"kind": "logit"}}
+    game = {
+        "players": {"kind": "patches", "grid": [2, 2]},
+        "removal": {"kind": "blur", "sigma": 2.0},
+        "behaviour": {"kind": "logit"},
+    }
     source = spec(folder, {"dataset": "pictures"}, "bright", game=game, budget={"evaluations": "exact"})
     assert cli("run", source, "--store", "runs", "-q").code == 0
     job = cli("list", "--store", "runs", "--json").json[0]["job"]
@@ -194,7 +215,8 @@ def test_a_folder_of_pictures(cli: Cli, folder: Path) -> None:
     assert [line.split(",")[0] for line in csv[1::4]] == ["p0.png", "p1.png", "p2.png"]
     Image.fromarray(np.zeros((7, 8, 3), dtype=np.uint8)).save(folder / "pictures" / "q.png")
     ended = cli("run", source, "--store", "runs", "-q")
-    assert ended.code == 2 and "q.png gives an input of shape (3, 7, 8)" in ended.err
+    assert ended.code == 2
+    assert "q.png gives an input of shape (3, 7, 8)" in ended.err
     (folder / "pictures" / "q.png").unlink()
     Image.fromarray(np.zeros((6, 8), dtype=np.uint16)).save(folder / "pictures" / "r.png")
     assert "r.png has mode I" in cli("run", source, "--store", "runs", "-q").err
@@ -253,7 +275,9 @@ def test_bad_datasets_are_refused_before_any_work(cli: Cli, folder: Path, kind: 
 
 def test_a_spec_says_what_an_input_is(cli: Cli, folder: Path) -> None:
     ended = cli("check", spec(folder, {"dataset": "rows.npy", "row": 3}))
-    assert ended.code == 2 and "game.input.row: unknown key" in ended.err
+    assert ended.code == 2
+    assert "game.input.row: unknown key" in ended.err
     words = cli("check", spec(folder, {"dataset": "rows.npy"}, ask=[{"index": "SII", "pairs": [[0, 1]]}]))
-    assert words.code == 2 and "all sets of a size" in words.err
+    assert words.code == 2
+    assert "all sets of a size" in words.err
     json.dumps(ended.err)

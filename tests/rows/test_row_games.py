@@ -75,7 +75,9 @@ def test_any_mixture_of_rows_gives_the_same_values() -> None:
     rows, coalitions, context = pairs(game, 100)
     whole = game.row_values(rows, coalitions, context)
     order = np.random.default_rng(4).permutation(100)
-    np.testing.assert_allclose(game.row_values(rows[order], coalitions[order], context[order]), whole[order], atol=1e-13)
+    np.testing.assert_allclose(
+        game.row_values(rows[order], coalitions[order], context[order]), whole[order], atol=1e-13
+    )
     other = tabular(rows=9, batch=200)
     np.testing.assert_allclose(other.row_values(rows, coalitions, context), whole, atol=1e-13)
 
@@ -92,8 +94,15 @@ def test_each_row_explains_its_own_class() -> None:
 
 
 @pytest.mark.parametrize(
-    "index, order, estimator",
-    [("SV", 1, "leverage"), ("SV", 1, "permutation"), ("SV", 1, "gp"), ("SII", 2, "svarmiq"), ("BV", 1, "msr"), ("k-SII", 2, "gp")],
+    ("index", "order", "estimator"),
+    [
+        ("SV", 1, "leverage"),
+        ("SV", 1, "permutation"),
+        ("SV", 1, "gp"),
+        ("SII", 2, "svarmiq"),
+        ("BV", 1, "msr"),
+        ("k-SII", 2, "gp"),
+    ],
 )
 def test_answers_are_those_of_explain_on_the_relabelled_players(index, order, estimator) -> None:
     """Row r with its players renumbered by sigma_r is a game of its own; `explain` with the same seed draws the same design on it."""
@@ -148,7 +157,12 @@ def test_full_budget_is_exact_and_adds_up() -> None:
     found = xr.explain_rows(game, budget="exact")
     assert (found.std_errors == 0).all()
     np.testing.assert_allclose(found.values.sum(axis=1), found.full_values - found.base_values, atol=1e-12)
-    one = xr.explain(alone(game, Net(5, 1).double(), 2, players=xr.Columns(), removal=xr.Marginal(table(5, 5, 9)), behaviour=xr.Raw()), budget="exact")
+    one = xr.explain(
+        alone(
+            game, Net(5, 1).double(), 2, players=xr.Columns(), removal=xr.Marginal(table(5, 5, 9)), behaviour=xr.Raw()
+        ),
+        budget="exact",
+    )
     np.testing.assert_allclose(found.values[2], one.values, atol=1e-12)
 
 

@@ -153,7 +153,13 @@ def test_several_questions_contexts_and_outputs_in_one_table() -> None:
     assert np.array(first["values"].to_pylist()).reshape(5, 3, 5).transpose(0, 2, 1).tolist() == found.values.tolist()
     other = lines.filter(pa.compute.equal(lines["index"], "MOI"))
     assert len(other["values"][0]) == 10 * 2
-    one = xr.ModelGame(Net(5, 3).double(), np.array(game.rows[3]), players=xr.Columns(), removal=xr.Marginal(table(5, 5, 9)), behaviour=xr.Logit("all"))
+    one = xr.ModelGame(
+        Net(5, 3).double(),
+        np.array(game.rows[3]),
+        players=xr.Columns(),
+        removal=xr.Marginal(table(5, 5, 9)),
+        behaviour=xr.Logit("all"),
+    )
     alone = xr.explain(one, budget="exact", asks=asks).estimates[1].values
     mine = np.array(other["values"].to_pylist()[3 * 3 : 4 * 3]).reshape(3, 10, 2)
     np.testing.assert_allclose(mine.transpose(1, 2, 0), alone, atol=1e-10)
@@ -185,7 +191,8 @@ def test_shap_pandas_and_files(tmp_path: Path) -> None:
     assert (explanation.data == game.rows).all()
     np.testing.assert_allclose(explanation.values.sum(axis=1) + explanation.base_values, found.full_values)
     frame = found.to_pandas()
-    assert list(frame.index) == list("abcdef") and list(frame.columns) == list(game.player_names)
+    assert list(frame.index) == list("abcdef")
+    assert list(frame.columns) == list(game.player_names)
     xr.open_result(found.job, str(tmp_path)).save(tmp_path / "out")
     with pa.ipc.open_file(str(tmp_path / "out" / "result.arrow")) as reader:
         read = reader.read_all()
@@ -218,7 +225,13 @@ def test_another_dataset_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(DigestMismatch, match="shrank from 6 to 5"):
         check_same_rows(manifest, job_game(manifest, tabular(rows=5)))
     changed = tabular(rows=6)
-    other = xr.RowsGame(Net(8, 1).double(), changed.rows + 1, players=xr.Columns(), removal=xr.Marginal(table(5, 8, 9)), behaviour=xr.Raw())
+    other = xr.RowsGame(
+        Net(8, 1).double(),
+        changed.rows + 1,
+        players=xr.Columns(),
+        removal=xr.Marginal(table(5, 8, 9)),
+        behaviour=xr.Raw(),
+    )
     with pytest.raises(DigestMismatch, match="6 rows of the dataset changed"):
         check_same_rows(manifest, job_game(manifest, other))
     check_same_rows(manifest, job_game(manifest, tabular(rows=6)))

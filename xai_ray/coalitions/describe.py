@@ -35,7 +35,8 @@ def from_description(description: dict[str, Any]) -> Design:
             arguments["members"] = tuple(arguments["members"])
             return RunContexts(**arguments)
         case "rows":
-            return RowBlocks(**{**arguments, "each": from_description(arguments["each"])})
+            arguments["each"] = from_description(arguments["each"])
+            return RowBlocks(**arguments)
         case "strata":
             arguments["law"] = tuple(arguments["law"])
             return Strata(**arguments)
@@ -49,7 +50,18 @@ def from_description(description: dict[str, Any]) -> Design:
             raise UnknownName("design", str(kind), KINDS)
 
 
-KINDS = ("cubes", "exhaustive", "owen_orders", "paired", "permutations", "pieces", "rows", "run_contexts", "stars", "strata")
+KINDS = (
+    "cubes",
+    "exhaustive",
+    "owen_orders",
+    "paired",
+    "permutations",
+    "pieces",
+    "rows",
+    "run_contexts",
+    "stars",
+    "strata",
+)
 """Kinds of design."""
 
 

@@ -328,7 +328,8 @@ class Run:
         estimates = (*estimates, *(pool.answer(a.question, a.estimator) for a in self.asks[len(estimates) :]))
         ending = progress.ending(draws, estimates)
         if isinstance(pool, RowPool):
-            ending = Ending(progress.by, self.stop, pool.verdicts(self.stop))
+            verdicts = pool.verdicts(self.stop)
+            ending = Ending("rules" if verdicts and verdicts[0].met else progress.by, self.stop, verdicts)
         notes = tuple(self._notes)
         if any(e.get("event") == "batch halved" for e in self.store.events(self.manifest.job)):
             notes += (

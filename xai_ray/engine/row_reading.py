@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from xai_ray.coalitions import RowBlocks
 from xai_ray.engine.units import Units
@@ -32,10 +33,9 @@ class RowReader:
         """The blocks of rows [start, stop), whose ends are those of units."""
         job = self._manifest.job
         units = [unit for unit in Units(self._store.segments(job), stop) if unit.start >= start]
-        missing = set(units) - self._store.committed(job) if units else set()
-        if missing or (start < stop and (not units or units[-1].stop < stop)):
+        if start < stop and (not units or units[-1].stop < stop):
             raise MissingRecord(
-                f"job {job} is not finished: {len(missing)} of {len(units)} units have no record; xai-ray resume {job}"
+                f"{self._store.url} has no plan for the first {stop} rows of job {job}; xai-ray resume {job}"
             )
         for record in self._store.records(job, units):
             yield block_of(record, self._design)
@@ -48,11 +48,12 @@ def block_of(record: Record, design: RowBlocks) -> RowBlock:
 
 def asks_of(manifest: Manifest) -> tuple[Ask, ...]:
     """The questions that each row of a job was asked."""
-    return tuple(
-        Ask(Question(**{key: _tupled(value) for key, value in a["question"].items()}), a["estimator"])
-        for a in manifest.document["identity"]["asks"]
-    )
+    return tuple(Ask(_question(a["question"]), a["estimator"]) for a in manifest.document["identity"]["asks"])
 
 
-def _tupled(value: object) -> object:
+def _question(document: dict[str, Any]) -> Question:
+    return Question(**{key: _tupled(value) for key, value in document.items()})
+
+
+def _tupled(value: Any) -> Any:
     return tuple(_tupled(v) for v in value) if isinstance(value, list) else value

@@ -27,26 +27,49 @@ class RowGame(Protocol):
     """Games of many rows."""
 
     @property
-    def n_players(self) -> int: ...
+    def n_players(self) -> int:
+        """Players of a row."""
+        ...
+
     @property
-    def n_outputs(self) -> int: ...
+    def n_outputs(self) -> int:
+        """Outputs of a row."""
+        ...
+
     @property
-    def n_rows(self) -> int: ...
+    def n_rows(self) -> int:
+        """Rows."""
+        ...
+
     @property
-    def player_names(self) -> tuple[str, ...]: ...
+    def player_names(self) -> tuple[str, ...]:
+        """Names of the players."""
+        ...
+
     @property
-    def output_names(self) -> tuple[str, ...]: ...
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        ...
+
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """Of all that decides the values, rows and all."""
+        ...
+
     @property
-    def stochastic(self) -> bool: ...
+    def stochastic(self) -> bool:
+        """Whether values depend on contexts."""
+        ...
+
     @property
     def block(self) -> int:
         """Pairs per batch."""
         ...
 
     @property
-    def view(self) -> View: ...
+    def view(self) -> View:
+        """How a report draws the players."""
+        ...
 
     def row_values(self, rows: Ints, coalitions: Coalitions, context: Ints) -> Values:
         """Values (c, k) of pairs of a row (c,) and a coalition (c, n)."""
@@ -246,6 +269,4 @@ class _Block:
 
 
 def _taken(answers: RowAnswers, at: Ints) -> RowAnswers:
-    return RowAnswers(
-        answers.sizes, answers.values[at], answers.std_errors[at], answers.freedom[at], answers.contexts
-    )
+    return RowAnswers(answers.sizes, answers.values[at], answers.std_errors[at], answers.freedom[at], answers.contexts)

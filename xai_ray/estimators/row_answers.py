@@ -21,7 +21,6 @@ from xai_ray.estimators.pool import Pool
 from xai_ray.indices import Question, resolve
 from xai_ray.types import Floats, Ints
 
-
 LARGEST_SHARED, LARGEST_CUBE = 5_000, 500
 """Evaluations a row, and players, up to which `auto` takes `gp_shared`: its system is factorised for each unit."""
 
@@ -86,7 +85,9 @@ def row_ask(ask: Ask, n: int, budget: int, design: Design | None = None) -> Ask:
     kind = None if design is None else design.describe()["kind"]
     if ask.estimator != "auto":
         if table.info(ask.estimator).sparse:
-            raise SpecError(f"{ask.estimator!r} lists the sets that it finds, others for each row; take another estimator")
+            raise SpecError(
+                f"{ask.estimator!r} lists the sets that it finds, others for each row; take another estimator"
+            )
         return Ask(question, ask.estimator)
     if kind in (None, "strata"):
         if budget <= LARGEST_SHARED and n <= LARGEST_CUBE and table.answers(table.info("gp_shared"), question):

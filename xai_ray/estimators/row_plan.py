@@ -41,4 +41,3 @@ def plan_rows(
         raise SpecError(f"unit_rows = {unit_rows}: at least one row a unit")
     block = unit_rows or max(1, min(_LARGEST_BLOCK, _NUMBERS // max(1, budget * numbers), rows))
     return Plan(one.asks, RowBlocks(one.design, one.draws, rows, block, seed), rows)
-

@@ -97,7 +97,9 @@ class RowsGame(ModelGame):
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Raises SpecError: there is a game for each row."""
-        raise SpecError("a RowsGame holds a game for each of its rows: call explain_rows, or take ModelGame for one row")
+        raise SpecError(
+            "a RowsGame holds a game for each of its rows: call explain_rows, or take ModelGame for one row"
+        )
 
     def row_values(self, rows: Ints, coalitions: Coalitions, context: Ints) -> Values:
         """Values (c, k) of pairs: row (c,) and coalition (c, n), in forward passes of one shape. `context` (c,) as in `Game.values`."""
@@ -139,9 +141,7 @@ class RowsGame(ModelGame):
         if not self.predicted:
             return [list(self.output_names)] * len(rows)
         names = self.class_names
-        return [
-            [names[t] if t < len(names) else f"class {t}" for t in row] for row in self.row_targets(rows).tolist()
-        ]
+        return [[names[t] if t < len(names) else f"class {t}" for t in row] for row in self.row_targets(rows).tolist()]
 
     def halved(self) -> RowsGame | None:
         """See `ModelGame.halved`."""
@@ -216,10 +216,12 @@ def checked_rows(rows: Any) -> tuple[Any, Array]:
         lengths = [np.shape(row) for row in rows]
         odd = next((i for i, shape in enumerate(lengths) if shape != lengths[0]), None)
         if odd is not None:
-            raise InputError(f"rows: row {odd} has shape {lengths[odd]}, row 0 has {lengths[0]}; rows need equal shapes")
-        rows = np.asarray(rows)
-    if hasattr(rows, "detach"):
-        tensor = rows.detach().cpu()
+            raise InputError(
+                f"rows: row {odd} has shape {lengths[odd]}, row 0 has {lengths[0]}; rows need equal shapes"
+            )
+    detached = getattr(rows, "detach", None)
+    if detached is not None:
+        tensor = detached().cpu()
         array = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
     else:
         rows = array = np.asarray(rows)

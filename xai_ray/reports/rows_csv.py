@@ -19,7 +19,9 @@ def write_rows_csv(result: RowsResult, stream: TextIO) -> None:
     """Block by block. Rows that have names are called by them; floats round-trip exactly, a missing number is an empty field."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    asked = [(a, [" x ".join(result.players[i] for i in one) for one in result.sets(at)]) for at, a in enumerate(result.asks)]
+    asked = [
+        (a, [" x ".join(result.players[i] for i in one) for one in result.sets(at)]) for at, a in enumerate(result.asks)
+    ]
     for block in result.blocks():
         for at, row in enumerate(block.rows.tolist()):
             called = row if result.row_ids is None else result.row_ids[row]

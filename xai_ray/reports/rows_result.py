@@ -107,7 +107,9 @@ class RowsResult:
         if found.ndim != 2:
             raise InputError(f"{found.shape} is no table of rows and players; take table(), or values")
         names = [" x ".join(self.players[i] for i in one) for one in self.sets()]
-        return pd.DataFrame(found, index=pd.Index((self.row_ids or range(self.n_rows))[: self.n_rows], name="row"), columns=names)
+        return pd.DataFrame(
+            found, index=pd.Index((self.row_ids or range(self.n_rows))[: self.n_rows], name="row"), columns=names
+        )
 
     def sets(self, at: int = 0) -> tuple[tuple[int, ...], ...]:
         """The sets that question number `at` has values for, in order."""
@@ -173,8 +175,9 @@ class RowsResult:
             raise InputError("shap draws values of single players; ask an index of order 1, or take table()")
         if np.isnan(values).any():
             raise NotEnoughSamples(f"{self.job}: values are missing, and a shap.Explanation cannot say so")
-        data = None if self.data is None else self.data[: self.n_rows]
-        data = data if np.shape(data)[1:] == (len(self.players),) else None
+        data = None if self.data is None else np.asarray(self.data)[: self.n_rows]
+        if data is not None and data.shape[1:] != (len(self.players),):
+            data = None
         return shap.Explanation(
             values=values,
             base_values=self.base_values,
