@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from xai_ray.estimators import Ask as Ask
     from xai_ray.estimators import Estimate as Estimate
     from xai_ray.estimators import mean_strength as mean_strength
+    from xai_ray.explaining_rows import explain_rows as explain_rows
+    from xai_ray.explaining_rows import open_rows as open_rows
     from xai_ray.games import AirportGame as AirportGame
     from xai_ray.games import Blur as Blur
     from xai_ray.games import ColumnGroups as ColumnGroups
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from xai_ray.games import Probability as Probability
     from xai_ray.games import Raw as Raw
     from xai_ray.games import Regions as Regions
+    from xai_ray.games import RowsGame as RowsGame
     from xai_ray.games import SumOfUnanimityGames as SumOfUnanimityGames
     from xai_ray.games import TableGame as TableGame
     from xai_ray.games import Tokens as Tokens
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from xai_ray.job_handle import JobHandle as JobHandle
     from xai_ray.reports import Result as Result
     from xai_ray.reports import plots as plots
+    from xai_ray.reports.rows_result import RowsResult as RowsResult
     from xai_ray.reports.value_report import value_report as value_report
     from xai_ray.stores import open_store as open_store
     from xai_ray.valuation import TrainingGame as TrainingGame
@@ -85,6 +89,7 @@ _GAMES = [
     "Probability",
     "Raw",
     "Regions",
+    "RowsGame",
     "SumOfUnanimityGames",
     "TableGame",
     "Tokens",
@@ -107,7 +112,10 @@ _PLACES: dict[str, str] = {
     "Question": "xai_ray.indices",
     "RayEngine": "xai_ray.engine",
     "Result": "xai_ray.reports",
+    "RowsResult": "xai_ray.reports.rows_result",
     "explain": "xai_ray.api",
+    "explain_rows": "xai_ray.explaining_rows",
+    "open_rows": "xai_ray.explaining_rows",
     "open_result": "xai_ray.api",
     "open_store": "xai_ray.stores",
     "TrainingGame": "xai_ray.valuation",

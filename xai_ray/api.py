@@ -8,14 +8,16 @@ from typing import Any, Literal
 
 from xai_ray.engine import Engine, InlineEngine
 from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, manifest_of, read_pool
+from xai_ray.engine.row_reading import asks_of
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
-from xai_ray.estimators import Ask, PiecePool, Plan, Stop, plan
+from xai_ray.estimators import Ask, PiecePool, Plan, RowPool, Stop, plan
 from xai_ray.estimators.agreement import rank_agreement
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.indices import Question
 from xai_ray.reports import Result
+from xai_ray.reports.rows_result import RowsResult
 from xai_ray.stores import Manifest, MemoryStore, Store, open_store
 from xai_ray.valuation.shown import shown_by
 
@@ -186,17 +188,8 @@ def result_of(finished: Finished, game: Game | None = None, **facts: Any) -> Res
         # A model would be kept alive for nothing; training points are shown in reports.
         game=game if shown_by(game) is not None else None,
         asker=pool.answer,
+        rows=RowsResult.of(finished.manifest, pool, provenance, game) if isinstance(pool, RowPool) else None,
     )
-
-
-def asks_of(manifest: Manifest) -> tuple[Ask, ...]:
-    """The questions of a stored job."""
-    return tuple(Ask(question_from(a["question"]), a["estimator"]) for a in manifest.document["identity"]["asks"])
-
-
-def question_from(document: dict[str, Any]) -> Question:
-    """A question from its JSON object."""
-    return Question(**{key: _tupled(value) for key, value in document.items()})
 
 
 def engine_of(
@@ -221,7 +214,3 @@ def engine_of(
 def _check_budget(budget: int | str) -> None:
     if isinstance(budget, str) and budget != "exact":
         raise SpecError(f'budget is a number of evaluations or "exact", got {budget!r}')
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value

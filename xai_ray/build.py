@@ -15,12 +15,14 @@ from xai_ray import spec as s
 from xai_ray.coalitions import Design, Strata
 from xai_ray.engine.chains import chained, free_rows
 from xai_ray.engine.job import manifest_of, unit_draws
+from xai_ray.engine.row_units import RowTask
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
 from xai_ray.game_spec import KnownGameSpec, TableGameSpec
-from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, known_game
+from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, RowsGame, TableGame, known_game
 from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
+from xai_ray.row_jobs import dataset_of, describe_rows, planned_rows
 from xai_ray.stores import Manifest
 from xai_ray.training_spec import TrainingGameSpec
 from xai_ray.valuation.methods import CLOSED_FORMS, pieces_of
@@ -48,6 +50,9 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
         return Prepared(spec, base, game, _closed_plan(spec, game))
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
     evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
+    if isinstance(game, RowsGame):
+        unit = spec.compute.unit_rows
+        return Prepared(spec, base, *planned_rows(game, asks, evaluations, spec.seed, stop_of(spec), unit, "budget."))
     planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
     stop_of(spec).check(planned.asks, game.n_players, "budget.")
     return Prepared(spec, base, game, planned)
@@ -82,6 +87,7 @@ def stop_of(spec: s.Spec) -> Stop:
 def manifest_for(prepared: Prepared) -> Manifest:
     """The manifest of a job from a spec."""
     document = {"spec": s.canonical(prepared.spec), "base": str(prepared.base), "seed": prepared.spec.seed}
+    document |= dataset_of(prepared.game)
     return manifest_of(prepared.spec.name, prepared.game, prepared.plan, document)
 
 
@@ -133,24 +139,33 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
     game, planned = prepared.game, prepared.plan
     if isinstance(game, ValuationGame):
         return _describe_pieces(prepared, game)
+    if isinstance(game, RowTask):
+        return _described(prepared) | describe_rows(game, planned)
     seconds = _seconds_per_evaluation(game, planned.design)
     unit = unit_draws(planned.design, free_rows(game, planned.design), planned.draws)
     sizes = planned.design.describe()
     facts: dict[str, Any] = {
-        "job": manifest_for(prepared).job,
-        "players": f"{game.n_players} ({_some(game.player_names)})",
-        "outputs": f"{game.n_outputs} ({_some(game.output_names)})",
-        "asks": [f"{_question_text(a.question)} by {a.estimator}" for a in planned.asks],
+        **_described(prepared),
         "design": sizes["kind"] + (", complete: every coalition once" if sizes["kind"] == "exhaustive" else ""),
         **({"law": _law_text(planned.design, planned.draws)} if isinstance(planned.design, Strata) else {}),
         **_trained(game),
         "evaluations": planned.evaluations,
-        **({"stop": words} if (words := stop_of(prepared.spec).words()) else {}),
         "units": -(-planned.draws // unit),
         "batch": "the prefixes of an order" if chained(game, planned.design) else f"{game.block} coalitions",
         "expected": f"{planned.evaluations * seconds:.3g} s on one worker ({1 / seconds:.4g} evaluations a second)",
     }
     return facts
+
+
+def _described(prepared: Prepared) -> dict[str, Any]:
+    game = prepared.game
+    return {
+        "job": manifest_for(prepared).job,
+        "players": f"{game.n_players} ({_some(game.player_names)})",
+        "outputs": f"{game.n_outputs} ({_some(game.output_names)})",
+        "asks": [f"{_question_text(a.question)} by {a.estimator}" for a in prepared.plan.asks],
+        **({"stop": words} if (words := stop_of(prepared.spec).words()) else {}),
+    }
 
 
 def _describe_pieces(prepared: Prepared, game: ValuationGame) -> dict[str, Any]:

@@ -63,11 +63,23 @@ class TextRow(Frozen):
     column: str = "text"
 
 
+class Dataset(Frozen):
+    """Every row of a table (.parquet, .csv, .arrow, .feather, .npy, .npz), of `sklearn:NAME`, or every picture of a folder."""
+
+    dataset: str = Field(min_length=1)
+    rows: str | None = Field(default=None, pattern=r"^\d*:\d*$")
+    """A slice as "0:10000"; left out, all."""
+    drop: tuple[str, ...] = ()
+    """Columns that are not inputs of the model (the label, say)."""
+    id: str | None = None
+    """The column that names the rows; no input of the model."""
+
+
 def _input_kind(given: Any) -> str | None:
-    if isinstance(given, (str, TableRow, BundledRow, Text, TextRow)):
+    if isinstance(given, (str, TableRow, BundledRow, Text, TextRow, Dataset)):
         return type(given).__name__
     keys = given if isinstance(given, dict) else {}
-    named = {"table": "TableRow", "sklearn": "BundledRow", "texts": "TextRow", "text": "Text"}
+    named = {"table": "TableRow", "sklearn": "BundledRow", "texts": "TextRow", "text": "Text", "dataset": "Dataset"}
     return next((name for key, name in named.items() if key in keys), None)
 
 
@@ -89,7 +101,8 @@ Input = Annotated[
     | Annotated[TableRow, Tag("TableRow")]
     | Annotated[BundledRow, Tag("BundledRow")]
     | Annotated[Text, Tag("Text")]
-    | Annotated[TextRow, Tag("TextRow")],
+    | Annotated[TextRow, Tag("TextRow")]
+    | Annotated[Dataset, Tag("Dataset")],
     Discriminator(_input_kind),
 ]
 

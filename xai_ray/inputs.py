@@ -14,8 +14,10 @@ from xai_ray.game_spec import Background, BundledRow, TableRow, Text, TextRow
 
 Array = npt.NDArray[Any]
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-_TABLES = (".csv", ".parquet", ".arrow", ".feather", ".npy", ".npz")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+TABLES = (".csv", ".parquet", ".arrow", ".feather", ".npy", ".npz")
+_DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
+"""Modes of pictures that would be clipped to 8 bits."""
 _BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 
@@ -45,14 +47,14 @@ def read_input(source: Any, base: Path) -> ReadInput:
     if source.startswith("skimage:"):
         return ReadInput(picture=_skimage(source.removeprefix("skimage:")))
     path = base / source
-    if path.suffix.lower() in _PICTURES:
-        return ReadInput(picture=_picture(path))
+    if path.suffix.lower() in PICTURES:
+        return ReadInput(picture=read_picture(path))
     if path.suffix.lower() == ".npy":
-        return ReadInput(array=_npy(path))
+        return ReadInput(array=read_npy(path))
     if path.suffix.lower() == ".txt":
         return ReadInput(text=_read_bytes(path).decode("utf-8", errors="replace").strip())
     raise InputError(
-        f"game.input {source!r}: unknown ending; pictures {', '.join(_PICTURES)}, arrays .npy, texts .txt, or {{ table, row }}"
+        f"game.input {source!r}: unknown ending; pictures {', '.join(PICTURES)}, arrays .npy, texts .txt, or {{ table, row }}"
     )
 
 
@@ -76,10 +78,10 @@ def read_background(source: Background, base: Path) -> tuple[Array, tuple[str, .
 
 def read_table(path: Path, drop: tuple[str, ...] = ()) -> tuple[Array, tuple[str, ...]]:
     """A table of numbers as rows (r, d) and column names. Raises InputError for text columns, missing files and missing values."""
-    if path.suffix.lower() not in _TABLES:
-        raise InputError(f"table {path}: unknown ending {path.suffix!r}; one of {', '.join(_TABLES)}")
+    if path.suffix.lower() not in TABLES:
+        raise InputError(f"table {path}: unknown ending {path.suffix!r}; one of {', '.join(TABLES)}")
     if path.suffix.lower() in (".npy", ".npz"):
-        rows = _npy(path)
+        rows = read_npy(path)
         if rows.ndim != 2:
             raise InputError(f"table {path}: needs two dimensions (rows, columns), has shape {rows.shape}")
         names = tuple(f"column {i}" for i in range(rows.shape[1]))
@@ -143,11 +145,16 @@ def _skimage(name: str) -> npt.NDArray[np.uint8]:
     return _rgb(picture, f"skimage:{name}")
 
 
-def _picture(path: Path) -> npt.NDArray[np.uint8]:
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """A picture (height, width, 3). Raises InputError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
+            if image.mode in _DEEP:
+                raise InputError(
+                    f"the picture {path} has mode {image.mode} (more than 8 bits a channel); convert it to 8 bits a channel"
+                )
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
     except FileNotFoundError:
         raise InputError(f"no picture at {path}") from None
@@ -179,7 +186,8 @@ def _text(source: TextRow, base: Path) -> str:
     return cells[at].strip()
 
 
-def _npy(path: Path) -> Array:
+def read_npy(path: Path) -> Array:
+    """The array of a .npy file, or the only one of a .npz file. Raises InputError that names the file."""
     try:
         loaded = np.load(path, allow_pickle=False)
     except FileNotFoundError:

@@ -136,15 +136,21 @@ def continued(
 ) -> Run:
     """A run of a stored job with this game. Raises DigestMismatch if it is another one than the job began with."""
     from xai_ray.api import asks_of
+    from xai_ray.coalitions import RowBlocks
     from xai_ray.engine.job import Run, design_of, versions
     from xai_ray.estimators import Stop
+    from xai_ray.row_jobs import job_game
 
+    stop = Stop.of(budget)
+    game = job_game(manifest, game, stop)
     check_same_game(manifest, game)
     if manifest.document["versions"] != versions() and note:
         say(f"note: the job began with {manifest.document['versions']}, here is {versions()}; last bits may differ")
-    asks, design, stop = asks_of(manifest), design_of(manifest), Stop.of(budget)
+    asks, design = asks_of(manifest), design_of(manifest)
     stop.check(asks, game.n_players, "budget.")
     count = 1 << design.n_players if budget["evaluations"] == "exact" else budget["evaluations"]
+    if isinstance(design, RowBlocks):
+        count = design.evaluations(design.rows)
     return Run(
         manifest=manifest,
         game=game,
@@ -174,21 +180,23 @@ def _conclude(finished: Finished, found: Result, where: Where) -> None:
     if not where.quiet:
         agrees = agreement_words(found.provenance.get("rank_agreement"))
         new = f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new"
+        if found.rows is not None:
+            new = f"job {found.job}: {found.rows.n_rows} rows, {found.evaluations} evaluations"
         say(f"{new}; {agrees}" if agrees else new)
     for warning in check_words(finished.self_check or {})[1:]:
         say(warning)
     if not finished.precise:
-        say(imprecise_words(found.job, finished.ending))
+        say(imprecise_words(found.job, finished.ending, found.rows is not None))
         raise typer.Exit(4)
 
 
-def imprecise_words(job: str, ending: dict[str, Any]) -> str:
+def imprecise_words(job: str, ending: dict[str, Any], rows: bool = False) -> str:
     """Why a run ended before the precision that was asked for, and how to go on."""
     spent = "time" if ending["by"] == "seconds" else "budget"
-    return (
-        f"the {spent} ended before the asked precision: {'; '.join(ending['open'])}; "
-        f"xai-ray extend {job} --evaluations N goes on"
-    )
+    remedy = f"xai-ray extend {job} --evaluations N goes on"
+    if rows:
+        remedy = f"xai-ray resume {job} goes on" if spent == "time" else "run the spec with more evaluations a row"
+    return f"the {spent} ended before the asked precision: {'; '.join(ending['open'])}; {remedy}"
 
 
 class _Terminable:
@@ -221,6 +229,9 @@ def spec_of(manifest: Manifest) -> tuple[Spec, Path]:
 
 def check_same_game(stored: Manifest, game: Game) -> None:
     """Raise DigestMismatch when the spec of a job no longer builds the game that the job began with."""
+    from xai_ray.row_jobs import check_same_rows
+
+    check_same_rows(stored, game)
     if stored.document["identity"]["game"] != game.digest:
         raise DigestMismatch(
             f"job {stored.job}: its spec now builds another game (the input, the model's weights or the code that makes them changed "
@@ -244,6 +255,10 @@ def last_budget(store: Store, job: str) -> dict[str, Any]:
 def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, Any]:
     """The budget of a job that is given `evaluations` in all. Raises SpecError where there is nothing to extend."""
     document = store.manifest(job).document
+    if document["identity"]["design"]["kind"] == "rows":
+        raise SpecError(
+            f"job {job} explains rows of a dataset, whose budget a row is part of the job; run the spec with a larger budget as a new job"
+        )
     exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
     had = last_budget(store, job)["evaluations"]
     if exact and not unspent(store, job):

@@ -9,6 +9,7 @@ import numpy as np
 
 from xai_ray import game_spec as s
 from xai_ray import games
+from xai_ray.dataset_rows import read_dataset
 from xai_ray.errors import InputError, SpecError
 from xai_ray.factories import imported, made
 from xai_ray.games.removals.filling import Removal
@@ -17,11 +18,13 @@ from xai_ray.spec import Compute
 from xai_ray.zoo.model import ZooModel
 
 
-def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -> games.ModelGame:
+def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -> games.ModelGame | games.RowsGame:
     """Build the game. Raises InputError and SpecError that name the key."""
     if compute.memory is not None:
         raise SpecError("compute.memory is for training games; a model has compute.batch")
     zoo = _trusted_file(game.model, base) if isinstance(game.model, s.ModelFile) else _factory(game.model, base)
+    if isinstance(game.input, s.Dataset):
+        return _rows_game(game, game.input, zoo, compute, seed, base)
     found = read_input(game.input, base)
     x, picture = _model_input(found, zoo)
     behaviour = _behaviour(game.behaviour)
@@ -44,6 +47,51 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         usual = zip(built.targets.tolist(), built.output_names, strict=True)
         built.output_names = tuple(game.behaviour.names.get(str(target), name) for target, name in usual)
     return built
+
+
+def _rows_game(
+    game: s.ModelGameSpec, source: s.Dataset, made: ZooModel, compute: Compute, seed: int, base: Path
+) -> games.RowsGame:
+    """All rows of a dataset."""
+    if isinstance(game.players, s.Regions) and game.players.slic is not None:
+        raise SpecError(
+            "game.players: slic cuts each picture into other regions; a dataset takes patches, or a mask (path)"
+        )
+    if isinstance(game.players, (s.Words, s.Tokens)):
+        raise SpecError(
+            f"game.players: {game.players.kind} are for texts; a dataset holds rows of a table, or pictures"
+        )
+    found = read_dataset(source, base, made.columns or feature_names(made.model), made.preprocess)
+    if made.columns and found.rows.ndim == 2 and len(made.columns) != found.rows.shape[1]:
+        raise InputError(
+            f"game.input has {found.rows.shape[1]} columns, the model takes {len(made.columns)} ({', '.join(made.columns[:4])}, ...)"
+        )
+    columns = ReadInput(columns=found.columns)
+    return games.RowsGame(
+        made.model,
+        found.rows,
+        players=_players(game.players, columns, made, None, base),
+        removal=_removal(game.removal, made, seed, base),
+        behaviour=_behaviour(game.behaviour),
+        outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
+        order=game.behaviour.order or "mean_then_behaviour",
+        batch=compute.batch,
+        threads=compute.threads,
+        device="auto",
+        output_names=_class_names(made, game.behaviour),
+        row_ids=found.ids,
+    )
+
+
+def _class_names(made: ZooModel, behaviour: s.Behaviour) -> tuple[str, ...] | None:
+    names = dict(enumerate(made.class_names)) | {int(i): n for i, n in behaviour.names.items()}
+    return tuple(names.get(i, f"class {i}") for i in range(max(names) + 1)) if names else None
+
+
+def feature_names(model: Any) -> tuple[str, ...]:
+    """Names of the columns that a fitted scikit-learn estimator takes, where it knows them."""
+    names = getattr(getattr(model, "__self__", model), "feature_names_in_", None)
+    return () if names is None else tuple(str(name) for name in names)
 
 
 def _factory(model: s.Factory, base: Path) -> ZooModel:

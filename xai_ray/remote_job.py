@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from xai_ray import wanted as w
 from xai_ray.errors import Cancelled, EngineError, SpecError, StoreError, XaiRayError
+from xai_ray.estimators import RowPool
 from xai_ray.launch import continued, imprecise_words, last_budget, run_to_end, spec_of, with_budget
 from xai_ray.progress import Bar
 from xai_ray.standing import job_state
@@ -58,7 +59,7 @@ def _drive(store: Store, job: str, submission: w.Submission) -> int:
             raise Cancelled(f"job {job} was cancelled before it began; xai-ray resume {job} goes on")
         finished = run_to_end(_run(store, job, submission.wanted))
         if not finished.precise:
-            code, note = 4, {"message": imprecise_words(job, finished.ending)}
+            code, note = 4, {"message": imprecise_words(job, finished.ending, isinstance(finished.pool, RowPool))}
     except KeyboardInterrupt:
         code, note = 130, {"kind": "Cancelled", "message": "the driver was told to stop; what was committed stays"}
     except XaiRayError as error:

@@ -83,6 +83,8 @@ class Compute(Frozen):
     """Model rows per forward pass; None takes a power of two from the size of the input."""
     threads: int = Field(default=1, ge=1, le=256)
     """Threads of one forward pass, the same on every worker."""
+    unit_rows: PositiveInt | None = None
+    """Rows of a dataset in a unit of work, which are answered together; None takes about a second of work, at most 256."""
     memory: int | str | None = None
     """Bytes that one worker of a training game may take, as `"8 GB"` or a number: batches of models are cut to fit."""
 

@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 def print_result(found: Result, output_format: str, bands: bool = False) -> None:
     """A result on stdout as table, json (with simultaneous `bands` or without), csv or arrow."""
     from xai_ray.reports.arrow import arrow_bytes
+    from xai_ray.reports.rows_arrow import write_arrow
+    from xai_ray.reports.rows_csv import write_rows_csv
     from xai_ray.reports.tables import result_tables, write_csv
 
     if output_format == "json":
         print_json(found.to_document(bands))
+    elif found.rows is not None and output_format == "csv":
+        write_rows_csv(found.rows, sys.stdout)
+    elif found.rows is not None and output_format == "arrow":
+        write_arrow(found.rows, sys.stdout.buffer)
     elif output_format == "csv":
         write_csv(found, sys.stdout)
     elif output_format == "arrow":

@@ -11,6 +11,7 @@ from xai_ray.coalitions.owen_orders import OwenOrders
 from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
 from xai_ray.coalitions.pieces import Pieces
+from xai_ray.coalitions.row_blocks import RowBlocks
 from xai_ray.coalitions.run_contexts import RunContexts
 from xai_ray.coalitions.stars import Stars
 from xai_ray.coalitions.strata import Strata
@@ -33,6 +34,9 @@ def from_description(description: dict[str, Any]) -> Design:
         case "run_contexts":
             arguments["members"] = tuple(arguments["members"])
             return RunContexts(**arguments)
+        case "rows":
+            arguments["each"] = from_description(arguments["each"])
+            return RowBlocks(**arguments)
         case "strata":
             arguments["law"] = tuple(arguments["law"])
             return Strata(**arguments)
@@ -46,7 +50,18 @@ def from_description(description: dict[str, Any]) -> Design:
             raise UnknownName("design", str(kind), KINDS)
 
 
-KINDS = ("cubes", "exhaustive", "owen_orders", "paired", "permutations", "pieces", "run_contexts", "stars", "strata")
+KINDS = (
+    "cubes",
+    "exhaustive",
+    "owen_orders",
+    "paired",
+    "permutations",
+    "pieces",
+    "rows",
+    "run_contexts",
+    "stars",
+    "strata",
+)
 """Kinds of design."""
 
 

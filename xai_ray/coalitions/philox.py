@@ -39,6 +39,7 @@ class Stream(IntEnum):
     PROBES = 23
     HELD_OUT = 24
     VALUATION = 25
+    ROW_RELABELLINGS = 26
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:

@@ -125,6 +125,7 @@ def _replay_unit(job: str, unit: int, store: str) -> None:
     from xai_ray.engine import evaluate
     from xai_ray.engine.job import design_of
     from xai_ray.engine.units import Units
+    from xai_ray.row_jobs import job_game
 
     place = open_store(store)
     manifest = place.manifest(job)
@@ -134,7 +135,7 @@ def _replay_unit(job: str, unit: int, store: str) -> None:
     # One that kills its workers has no record: it is evaluated here to see what it does.
     there = units[unit] in place.committed(job)
     stored = next(iter(place.records(job, [units[unit]]))) if there else None
-    game = game_of(*spec_of(manifest))
+    game = job_game(manifest, game_of(*spec_of(manifest)))
     check_same_game(manifest, game)
     again = evaluate(units[unit], game, design_of(manifest))
     same = None if stored is None else again.values.tobytes() == stored.values.tobytes()

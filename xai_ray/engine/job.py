@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from xai_ray.coalitions import Design, Pieces, Unit
+from xai_ray.coalitions import Design, Pieces, RowBlocks, Unit
 from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
@@ -22,12 +22,12 @@ from xai_ray.engine.identity import FORMAT, manifest_of, versions
 from xai_ray.engine.looked import Looked
 from xai_ray.engine.protocol import Engine
 from xai_ray.engine.reading import committed_prefix, convergence, design_of, pools_of, read_pool
-from xai_ray.engine.rounds import Rounds
+from xai_ray.engine.rounds import Ending, Rounds
 from xai_ray.engine.self_check import self_check
 from xai_ray.engine.units import Units, segments_of, unit_draws
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
-from xai_ray.estimators import Ask, Estimate, PiecePool, Pool, Stop
+from xai_ray.estimators import AnyPool, Ask, Estimate, Pool, RowPool, Stop
 from xai_ray.estimators.device_setting import check_estimator_device
 from xai_ray.games.protocol import Game
 from xai_ray.stores import Manifest, Record, Store
@@ -58,7 +58,7 @@ class Finished:
     """What a run ended with."""
 
     manifest: Manifest
-    pool: Pool | PiecePool
+    pool: AnyPool
     estimates: tuple[Estimate, ...]
     convergence: tuple[Estimate, ...]
     ending: dict[str, Any]
@@ -167,7 +167,7 @@ class Run:
             f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
         )
 
-    def _checked(self, design: Design, pool: Pool | PiecePool, cancel: _CancelFlag) -> dict[str, Any] | None:
+    def _checked(self, design: Design, pool: AnyPool, cancel: _CancelFlag) -> dict[str, Any] | None:
         if not isinstance(pool, Pool):
             return None
         return self_check(self.game, design, pool.values, self.store, self.manifest, cancel.check)
@@ -175,7 +175,9 @@ class Run:
     def _rounds(self, design: Design, began: float) -> Rounds:
         # Where workers commit by themselves, values pass through here at boundaries only.
         read = pools_of(self.store, self.manifest)
-        return Rounds(design, self.draws, self.asks, self.stop, self.watcher, lambda: self.clock() - began, read)
+        # Of a dataset job the workers keep the precisions, row by row; only the clock is looked at here.
+        stop = Stop(seconds=self.stop.seconds) if isinstance(design, RowBlocks) else self.stop
+        return Rounds(design, self.draws, self.asks, stop, self.watcher, lambda: self.clock() - began, read)
 
     def _pending(self, design: Design, progress: Rounds) -> Units:
         """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""
@@ -189,7 +191,7 @@ class Run:
         units = Units(segments, self.draws)
         committed = self.store.committed(job)
         there = [u for u in units if u in committed] if committed else []
-        if (self.store.remote or isinstance(design, Pieces)) and not self.recompute:
+        if (self.store.remote or isinstance(design, (Pieces, RowBlocks))) and not self.recompute:
             for unit in there:
                 progress.commit(unit)
         else:
@@ -318,13 +320,16 @@ class Run:
         self.store.append(self.manifest.job, {"event": state, **outcome})
 
     def _finish(
-        self, design: Design, progress: Rounds, added: int, pool: Pool | PiecePool, found: dict[str, Any] | None
+        self, design: Design, progress: Rounds, added: int, pool: AnyPool, found: dict[str, Any] | None
     ) -> Finished:
         draws = progress.stop_at or self.draws
         estimates = progress.estimates(draws)
         # Those that are missing raise what they lack.
         estimates = (*estimates, *(pool.answer(a.question, a.estimator) for a in self.asks[len(estimates) :]))
         ending = progress.ending(draws, estimates)
+        if isinstance(pool, RowPool):
+            verdicts = pool.verdicts(self.stop)
+            ending = Ending("rules" if verdicts and verdicts[0].met else progress.by, self.stop, verdicts)
         notes = tuple(self._notes)
         if any(e.get("event") == "batch halved" for e in self.store.events(self.manifest.job)):
             notes += (

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from xai_ray.coalitions import Design, Pieces, from_description
+from xai_ray.coalitions import Design, Pieces, RowBlocks, from_description
 from xai_ray.engine.pieces import PieceReader
 from xai_ray.engine.rounds import answer
+from xai_ray.engine.row_reading import RowReader
 from xai_ray.engine.units import Units
 from xai_ray.errors import MissingRecord
-from xai_ray.estimators import Ask, Estimate, PiecePool, Pool, boundaries
+from xai_ray.estimators import AnyPool, Ask, Estimate, Pool, boundaries
 from xai_ray.stores import Manifest, Store
 from xai_ray.types import Values
 
@@ -23,11 +24,13 @@ def design_of(manifest: Manifest) -> Design:
     return from_description(manifest.document["identity"]["design"])
 
 
-def read_pool(store: Store, manifest: Manifest, draws: int) -> Pool | PiecePool:
+def read_pool(store: Store, manifest: Manifest, draws: int) -> AnyPool:
     """The values of the first draws of a job, from its store. Raises MissingRecord when some are not there."""
     design = design_of(manifest)
     if isinstance(design, Pieces):
         return PieceReader(store, manifest, design).pool(draws)
+    if isinstance(design, RowBlocks):
+        return RowReader(store, manifest, design).pool(draws)
     units, committed = Units(store.segments(manifest.job), draws), store.committed(manifest.job)
     missing = sum(unit not in committed for unit in units)
     if missing or not units or units[-1].stop < draws:
@@ -37,13 +40,15 @@ def read_pool(store: Store, manifest: Manifest, draws: int) -> Pool | PiecePool:
     return Pool(design, draws, values_of(store, manifest.job, draws)[: design.evaluations(draws)])
 
 
-def pools_of(store: Store, manifest: Manifest) -> Callable[[int], Pool | PiecePool] | None:
+def pools_of(store: Store, manifest: Manifest) -> Callable[[int], AnyPool] | None:
     """Reads the pool of the first draws of a job that goes on; None where a coordinator had better keep the values that pass
     through it: where they are few, and the store is not what workers commit to.
     """
     design, job = design_of(manifest), manifest.job
     if isinstance(design, Pieces):
         return PieceReader(store, manifest, design).pool
+    if isinstance(design, RowBlocks):
+        return RowReader(store, manifest, design).pool
     if store.remote:
         return lambda draws: Pool(design, draws, values_of(store, job, draws)[: design.evaluations(draws)])
     return None
@@ -70,7 +75,7 @@ def committed_prefix(store: Store, manifest: Manifest) -> int:
     return stop
 
 
-def convergence(pool: Pool | PiecePool, ask: Ask, known: Mapping[int, Estimate] | None = None) -> tuple[Estimate, ...]:
+def convergence(pool: AnyPool, ask: Ask, known: Mapping[int, Estimate] | None = None) -> tuple[Estimate, ...]:
     """The first question's estimates at the boundaries; prefixes too short for an estimate are left out. `known` holds those that
     were computed on the way, by number of draws.
     """

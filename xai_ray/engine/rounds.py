@@ -16,7 +16,7 @@ from xai_ray.coalitions import Design, Unit
 from xai_ray.engine.spans import Spans
 from xai_ray.engine.watching import Watcher
 from xai_ray.errors import NotEnoughSamples
-from xai_ray.estimators import Ask, Estimate, PiecePool, Pool, Stop, Verdict, boundaries
+from xai_ray.estimators import AnyPool, Ask, Estimate, Pool, Stop, Verdict, boundaries
 from xai_ray.stores import Record
 from xai_ray.types import Values
 
@@ -58,7 +58,7 @@ class Rounds:
         stop: Stop,
         watcher: Watcher,
         clock: Callable[[], float],
-        read: Callable[[int], Pool | PiecePool] | None = None,
+        read: Callable[[int], AnyPool] | None = None,
     ) -> None:
         self.evaluations = 0
         self.stop_at: int | None = None
@@ -175,7 +175,7 @@ class Rounds:
         if self._latest[0] != draws:
             self._latest = (draws, [])
         found = self._latest[1]
-        pool: Pool | PiecePool | None = None
+        pool: AnyPool | None = None
         while len(found) < len(self._asks):
             pool = pool or self._pool(draws)
             estimate = answer(pool, self._asks[len(found)])
@@ -186,14 +186,14 @@ class Rounds:
             if enough(estimate):
                 return
 
-    def _pool(self, draws: int) -> Pool | PiecePool:
+    def _pool(self, draws: int) -> AnyPool:
         if self._read is not None:
             return self._read(draws)
         parts = [values for start, values in sorted(self._values.items()) if start < draws]
         return Pool(self._design, draws, np.concatenate(parts)[: self._design.evaluations(draws)])
 
 
-def answer(pool: Pool | PiecePool, ask: Ask) -> Estimate | None:
+def answer(pool: AnyPool, ask: Ask) -> Estimate | None:
     """The answer, or None where the pool is too small for it."""
     try:
         return pool.answer(ask.question, ask.estimator)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from typing import overload
 
-from xai_ray.coalitions import Design, Pieces, Unit
+from xai_ray.coalitions import Design, Pieces, RowBlocks, Unit
 from xai_ray.engine.spans import Spans
 from xai_ray.stores import Segment
 
@@ -53,7 +53,7 @@ class Units(Sequence[Unit]):
 
 def unit_draws(design: Design, block: int, draws: int) -> int:
     """Draws of a unit: the budget in about 128 units, between one block of the game and sixteen (16,384 rows where blocks are free)."""
-    if isinstance(design, Pieces):
+    if isinstance(design, (Pieces, RowBlocks)):
         return design.block
     rows = design.evaluations(draws)
     largest = _LARGEST_UNIT_BLOCKS * block if block > 1 else _LARGEST_UNIT_ROWS
@@ -64,9 +64,9 @@ def unit_draws(design: Design, block: int, draws: int) -> int:
 
 
 def segments_of(design: Design, have: int, draws: int, unit: int) -> list[Segment]:
-    """What is to be appended to a plan of `have` draws. Units of pieces begin at multiples of their block."""
+    """What is to be appended to a plan of `have` draws. Units of pieces and of rows begin at multiples of their block."""
     whole = min(draws, -(-have // unit) * unit)
-    if not isinstance(design, Pieces) or whole == have:
+    if not isinstance(design, (Pieces, RowBlocks)) or whole == have:
         return [Segment(have, draws, unit)]
     rest = [Segment(whole, draws, unit)] if whole < draws else []
     return [Segment(have, whole, whole - have), *rest]

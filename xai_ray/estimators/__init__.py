@@ -6,6 +6,7 @@ from xai_ray.estimators.piece_pool import PiecePool, PieceSums
 from xai_ray.estimators.plan import Ask, Plan, plan
 from xai_ray.estimators.pool import Pool
 from xai_ray.estimators.protocol import Estimator
+from xai_ray.estimators.row_pool import AnyPool, RowPool
 from xai_ray.estimators.stop_rules import Verdict
 from xai_ray.estimators.stopping import Stop, boundaries
 from xai_ray.estimators.strength import MeanStrength, mean_strength
@@ -13,6 +14,7 @@ from xai_ray.estimators.table import ESTIMATORS
 
 __all__ = [
     "ESTIMATORS",
+    "AnyPool",
     "Ask",
     "Estimate",
     "Estimator",
@@ -22,6 +24,7 @@ __all__ = [
     "PiecePool",
     "PieceSums",
     "Pool",
+    "RowPool",
     "Stop",
     "Verdict",
     "boundaries",

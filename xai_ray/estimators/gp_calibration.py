@@ -29,12 +29,16 @@ def roughness_by_size(process: Process, coalitions: Coalitions) -> Floats:
     return (sums + _PRIOR_ROWS) / (count + _PRIOR_ROWS)
 
 
-def widening(readout: Readout, roughness: Floats, coalitions: Coalitions, stochastic: bool) -> Floats:
-    """Factors of the standard errors of a read-out, shape (r, k), from the roughness by size (n + 1, k).
+def widening(
+    readout: Readout, roughness: Floats, coalitions: Coalitions, stochastic: bool, parameters: int | None = None
+) -> Floats:
+    """Factors of the standard errors of a read-out, shape (r, k), from the roughness by size (n + 1, k). `parameters` were fitted, n + 3
+    if left out.
 
     Zero where every size that a column reads is exhausted: nothing is left to be uncertain of, unless values are noisy.
     """
     rows, n = coalitions.shape
+    fitted = n + 3 if parameters is None else parameters
     times = np.array([comb(readout.size, w) for w in range(readout.size + 1)])[None, :, None]
     drawn = np.bincount(coalitions.sum(axis=1), minlength=n + 1)
     there = np.array([float(comb(n, t)) for t in range(n + 1)])
@@ -42,4 +46,4 @@ def widening(readout: Readout, roughness: Floats, coalitions: Coalitions, stocha
     felt = (times * readout.cells**2).sum(axis=1) * open_share / np.maximum(drawn, 1)
     total = felt.sum(axis=1, keepdims=True)
     mean = np.divide(felt @ roughness, total, out=np.ones((len(felt), roughness.shape[1])), where=total > 0)
-    return np.sqrt(np.maximum(mean, 1.0) * (1.0 + 2.0 * (n + 3) / rows)) * (total > 0)
+    return np.sqrt(np.maximum(mean, 1.0) * (1.0 + 2.0 * fitted / rows)) * (total > 0)

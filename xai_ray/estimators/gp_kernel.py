@@ -29,6 +29,7 @@ _BOUNDS = ((1e-4, 20.0), (1e-6, 1e4), (1e-8, 1e2))
 _TILT_BOUND = 12.0
 _PRECISION = (1.0, 0.3, 0.1, 0.05)
 """Of the priors: log theta towards its mean over players, log linear part towards 0, log nugget, tilt towards 0; felt at few rows."""
+_ALIKE_OUTPUTS, _ALIKE_STEPS = 64, 30
 _LOG_NUGGET = float(np.log(1e-3))
 
 
@@ -82,6 +83,25 @@ def fit(members: Tensor, data: Tensor) -> Hyper:
         if len(members) <= most:
             break
     return _hyper(at, members)
+
+
+def fit_alike(members: Tensor, data: Tensor) -> Hyper:
+    """The same with one length scale for all players, from at most 400 coalitions and the first 64 outputs."""
+    n = members.shape[1]
+    data = data[:, data.square().mean(0) > 0][:, :_ALIKE_OUTPUTS]
+    rows = _spread(len(members), FIT_STAGES[0][0]).to(members.device)
+    seen = data[rows]
+    posterior = _Posterior(members[rows], seen / seen.square().mean(0).sqrt().clamp_min(1e-300))
+
+    def objective(at: Floats) -> tuple[float, Floats]:
+        value, gradient = posterior(np.r_[np.full(n, at[0]), at[1:]])
+        return value, np.r_[gradient[:n].sum(), gradient[n:]]
+
+    at = np.r_[np.log(_START[0] / n), np.log(_START[1:]), 0.0]
+    bounds = [*np.log(_BOUNDS), (-_TILT_BOUND, _TILT_BOUND)]
+    found = minimize(objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ALIKE_STEPS})
+    at = np.asarray(found.x, dtype=np.float64)
+    return _hyper(np.r_[np.full(n, at[0]), at[1:]], members)
 
 
 def _spread(rows: int, most: int) -> Tensor:

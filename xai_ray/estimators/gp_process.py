@@ -8,6 +8,7 @@ without variance. For a game with sampled values the nugget is noise instead, an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,8 +68,14 @@ class Process:
 
     @classmethod
     @one_thread()
-    def of(cls, coalitions: Coalitions, values: Values, device: torch.device | None = None) -> Process:
-        """Fits the parameters and conditions on the rows; complements are neighbours, as a paired design draws them.
+    def of(
+        cls,
+        coalitions: Coalitions,
+        values: Values,
+        device: torch.device | None = None,
+        by: Callable[[Tensor, Tensor], Hyper] = fit,
+    ) -> Process:
+        """Fits the parameters (`by`) and conditions on the rows; complements are neighbours, as a paired design draws them.
 
         Runs on `device`, by default the one that the environment chooses (see `gp_device`).
         """
@@ -81,7 +88,7 @@ class Process:
         members = tensor(coalitions).to(device, torch.float64)
         data, mean = (tensor(part).to(device) for part in _centred(values))
         flat = Hyper(members.new_ones(members.shape[1]), 1.0, 1.0, 0.0)
-        hyper = fit(members, data) if bool((data != 0).any()) else flat
+        hyper = by(members, data) if bool((data != 0).any()) else flat
         covariance = Covariance(hyper, members)
         system = Dense.of(covariance) if len(members) <= LARGEST_DENSE else Large(covariance)
         alpha = system.solve(data)

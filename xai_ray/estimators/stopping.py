@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from math import comb, isfinite
 from typing import Any
 
-from xai_ray.coalitions import Design, Pieces
+from xai_ray.coalitions import Design, Pieces, RowBlocks
 from xai_ray.errors import SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
@@ -147,11 +147,15 @@ def boundaries(design: Design, draws: int) -> Iterator[int]:
     """Numbers of draws at which a job is looked at: about 4n evaluations, then each 2^(1/2) times the one before, then the end.
 
     They depend on the number of players alone, so a job that is extended keeps the boundaries it had. A job of pieces is looked at
-    after whole blocks of them.
+    after whole blocks of them, a dataset job after every block of rows.
     """
     if isinstance(design, Pieces):
         if not design.undivided:
             yield from (block * design.block for block in design.boundaries() if block * design.block < draws)
+        yield draws
+        return
+    if isinstance(design, RowBlocks):
+        yield from range(design.block, draws, design.block)
         yield draws
         return
     evaluations = 4.0 * design.n_players + 4

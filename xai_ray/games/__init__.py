@@ -9,6 +9,7 @@ from xai_ray.games.model import ModelGame
 from xai_ray.games.players import ColumnGroups, Columns, Patches, Regions
 from xai_ray.games.protocol import Game
 from xai_ray.games.removals import REMOVALS, Blur, Constant, Marginal, MaskToken, Mean, Uniform, Zeros
+from xai_ray.games.rows import RowsGame
 from xai_ray.games.table import TableGame
 from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
 from xai_ray.games.view import View
@@ -41,6 +42,7 @@ __all__ = [
     "Probability",
     "Raw",
     "Regions",
+    "RowsGame",
     "SumOfUnanimityGames",
     "TableGame",
     "Tokens",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def result_document(result: Result, bands: bool = False) -> dict[str, Any]:
     """`{"job", "digest", "players", "outputs", "evaluations", "estimator", "estimates"}`; missing cells are None.
+    Of a dataset job there is `rows`, how many, and the estimates are means over them.
 
     A job with stop rules has `stop`: {"by", "asked", "precise", "open"}; one that was checked against its estimator has `self_check`:
     {"refitted", "of", "largest", "differ", "tolerance", "beyond"} and, where that cannot be fitted, {"unfitted", "why"}. With `bands`
@@ -33,6 +34,7 @@ def result_document(result: Result, bands: bool = False) -> dict[str, Any]:
         "players": list(result.players),
         "outputs": list(result.outputs),
         "evaluations": result.evaluations,
+        **({"rows": result.rows.n_rows} if result.rows is not None else {}),
         **({"stop": stop} if stop else {}),
         **({"self_check": check} if check else {}),
         "estimator": {"name": first.estimator, "evaluations": first.evaluations},

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import shap
     import shapiq
 
+    from xai_ray.reports.rows_result import RowsResult
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -49,6 +51,8 @@ class Result:
     """JSON: spec, versions, seed, design, engine, seconds."""
     game: Any = field(default=None, compare=False, repr=False)
     """The game that valued training points, where it is at hand; a report shows its points and may train more models."""
+    rows: RowsResult | None = field(default=None, compare=False, repr=False)
+    """Of a dataset job: the rows; the estimates are means over them, `evaluations` those of all rows together."""
     asker: Callable[[Question, str], Estimate] | None = field(default=None, compare=False, repr=False)
     """Computes another (question, estimator name) from the stored values."""
 
@@ -111,6 +115,9 @@ class Result:
             groups=None if groups is None else tuple(tuple(group) for group in groups),
             split=split,
         )
+        if self.rows is not None:
+            asked = self.rows.asked(question, estimator)
+            return replace(self, estimates=asked.means, convergence=(), rows=asked)
         return replace(self, estimates=(self.asker(question, estimator),), convergence=())
 
     def to_document(self, bands: bool = False) -> dict[str, Any]:
@@ -121,6 +128,7 @@ class Result:
         """Write `result.json`, `result.arrow` and `report.html`, each whole or not at all; returns their paths."""
         from xai_ray.reports.arrow import arrow_bytes
         from xai_ray.reports.html import render_report
+        from xai_ray.reports.rows_arrow import write_rows
 
         home = Path(directory)
         try:
@@ -128,7 +136,9 @@ class Result:
             document = json.dumps(self.to_document(), allow_nan=False, ensure_ascii=False) + "\n"
             return [
                 _write(home / "result.json", document.encode()),
-                _write(home / "result.arrow", arrow_bytes(self)),
+                write_rows(self.rows, home / "result.arrow")
+                if self.rows is not None
+                else _write(home / "result.arrow", arrow_bytes(self)),
                 _write(home / "report.html", render_report(self).encode()),
             ]
         except OSError as error:
@@ -137,7 +147,7 @@ class Result:
             ) from error
 
     def to_arrow(self) -> pa.Table:
-        """As one long Arrow table, a row a set, context and output, see `xai_ray.reports.arrow.SCHEMA`."""
+        """As one long Arrow table, a row a set, context and output, see `xai_ray.reports.arrow.SCHEMA`; means of a dataset job."""
         from xai_ray.reports.arrow import to_arrow
 
         return to_arrow(self)

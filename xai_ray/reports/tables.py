@@ -41,6 +41,8 @@ def result_tables(result: Result, top: int = TOP) -> Group:
     ]
     ended = stop_words(result.provenance.get("stop") or {})
     ended += check_words(result.provenance.get("self_check") or {})
+    if result.rows is not None:
+        ended.insert(0, f"means over {result.rows.n_rows} rows; --format arrow and csv have the rows themselves")
     if ended:
         shown.append(Text("\n".join(f"  {line}" for line in ended) + "\n"))
     if len(result.outputs) > OUTPUTS:

@@ -1,0 +1,147 @@
+"""Reading the rows of a dataset job: tables, arrays and folders of pictures. Every failure names the file, the row and the column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xai_ray.errors import InputError
+from xai_ray.game_spec import Dataset
+from xai_ray.inputs import PICTURES, TABLES, Array, arrow_table, bundled, read_npy, read_picture, read_table
+
+_BUNDLED = "sklearn:"
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """R rows of one layout."""
+
+    rows: Array
+    """Shape (R, *input)."""
+    columns: tuple[str, ...] | None
+    """Names of the columns of a table that has some."""
+    ids: tuple[int | str, ...] | None
+    """Names of the rows: the column `id`, or the names of files."""
+
+
+def read_dataset(
+    source: Dataset, base: Path, wanted: Sequence[str] = (), preprocess: Callable[[Any], Any] | None = None
+) -> ReadRows:
+    """The rows that `source` names. `wanted` are the columns that the model takes, in its order; `preprocess` turns pictures into inputs.
+
+    Raises InputError.
+    """
+    where = f"game.input.dataset = {source.dataset!r}"
+    path = base / source.dataset
+    if source.dataset.startswith(_BUNDLED):
+        rows, columns = bundled(source.dataset.removeprefix(_BUNDLED))
+        found = _dropped(rows, columns, source, where)
+    elif path.is_dir():
+        return _pictures(path, source, where, preprocess)
+    elif path.suffix.lower() in (".npy", ".npz"):
+        rows = read_npy(path)
+        found = ReadRows(rows, None, None)
+        if rows.ndim == 2:
+            found = _dropped(rows, tuple(f"column {i}" for i in range(rows.shape[1])), source, where)
+    elif path.suffix.lower() in TABLES:
+        found = _table(path, source, where)
+    else:
+        raise InputError(
+            f"{where}: unknown ending; a table ({', '.join(TABLES)}), a folder of pictures or {_BUNDLED}NAME"
+        )
+    found = _cut(found, source, where)
+    if source.id is not None and found.ids is None:
+        raise InputError(
+            f"{where}: id = {source.id!r} names a column of a table, and these rows have no names of columns"
+        )
+    return _checked(_ordered(found, wanted, where), where)
+
+
+def _table(path: Path, source: Dataset, where: str) -> ReadRows:
+    drop = source.drop if source.id is None or source.id in source.drop else (*source.drop, source.id)
+    rows, columns = read_table(path, drop)
+    ids = None
+    if source.id is not None:
+        ids = tuple(arrow_table(path).column(source.id).to_pylist())
+        if any(name is None for name in ids):
+            raise InputError(f"{where}: column {source.id!r} (id) is empty in row {ids.index(None)}")
+        if not all(isinstance(name, int) for name in ids):
+            ids = tuple(str(name) for name in ids)
+    return ReadRows(rows, columns, ids)
+
+
+def _dropped(rows: Array, columns: tuple[str, ...], source: Dataset, where: str) -> ReadRows:
+    missing = [name for name in source.drop if name not in columns]
+    if missing:
+        raise InputError(f"{where}: no column {missing[0]!r} to drop; columns: {', '.join(columns[:12])}")
+    kept = [i for i, name in enumerate(columns) if name not in source.drop]
+    return ReadRows(rows[:, kept], tuple(columns[i] for i in kept), None)
+
+
+def _cut(found: ReadRows, source: Dataset, where: str) -> ReadRows:
+    count = len(found.rows)
+    if count == 0:
+        raise InputError(f"{where}: it has no rows")
+    part = _span(source.rows, count, where)
+    return ReadRows(found.rows[part], found.columns, None if found.ids is None else found.ids[part])
+
+
+def _span(rows: str | None, count: int, where: str) -> slice:
+    if rows is None:
+        return slice(0, count)
+    start, stop = (int(end) if end else usual for end, usual in zip(rows.split(":"), (0, count), strict=True))
+    if not 0 <= start < stop <= count:
+        raise InputError(f'{where}: rows = "{rows}" lies outside of its {count} rows, 0:{count}')
+    return slice(start, stop)
+
+
+def _ordered(found: ReadRows, wanted: Sequence[str], where: str) -> ReadRows:
+    """Columns in the order of the model, where both have names."""
+    if found.columns is None or not wanted or tuple(wanted) == found.columns:
+        return found
+    missing = [name for name in wanted if name not in found.columns]
+    spare = [name for name in found.columns if name not in wanted]
+    if not missing and not spare:
+        return ReadRows(found.rows[:, [found.columns.index(name) for name in wanted]], tuple(wanted), found.ids)
+    if all(name.startswith("column ") for name in found.columns) and len(wanted) == len(found.columns):
+        return ReadRows(found.rows, tuple(wanted), found.ids)
+    lacks = f"the model takes {missing[0]!r}, which is not among its columns" if missing else ""
+    extra = f"column {spare[0]!r} is none of the model's; leave it out with drop = [{spare[0]!r}]" if spare else ""
+    raise InputError(f"{where}: {'; '.join(part for part in (lacks, extra) if part)}")
+
+
+def _checked(found: ReadRows, where: str) -> ReadRows:
+    rows = found.rows
+    if np.issubdtype(rows.dtype, np.inexact) and not np.isfinite(rows).all():
+        row, *place = np.argwhere(~np.isfinite(rows))[0].tolist()
+        name = found.columns[place[0]] if found.columns is not None else f"place {place}"
+        called = f"row {row}" if found.ids is None else f"row {row} ({found.ids[row]})"
+        raise InputError(f"{where}: {called}, {name!r} is missing or not finite; fill it in, or leave the row out")
+    return found
+
+
+def _pictures(path: Path, source: Dataset, where: str, preprocess: Callable[[Any], Any] | None) -> ReadRows:
+    if source.drop or source.id is not None:
+        raise InputError(f"{where}: drop and id are for tables; pictures are called by their files")
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    if not files:
+        raise InputError(f"{where}: no picture in the folder; endings {', '.join(PICTURES)}")
+    files = files[_span(source.rows, len(files), where)]
+    arrays: list[npt.NDArray[Any]] = []
+    for file in files:
+        picture = read_picture(file)
+        if preprocess is not None:
+            arrays.append(np.asarray(preprocess(picture)))
+        else:
+            arrays.append(np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32) / 255.0)
+        if arrays[-1].shape != arrays[0].shape:
+            raise InputError(
+                f"{where}: {file.name} gives an input of shape {arrays[-1].shape}, {files[0].name} one of {arrays[0].shape}; "
+                "bring the pictures to one size"
+            )
+    return ReadRows(np.stack(arrays), None, tuple(file.name for file in files))

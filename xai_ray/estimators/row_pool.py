@@ -1,0 +1,218 @@
+"""The first rows of a dataset job: running means over rows, and the blocks that they are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from xai_ray.coalitions.row_blocks import RowBlocks
+from xai_ray.errors import NotEnoughSamples
+from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.piece_pool import PiecePool
+from xai_ray.estimators.plan import Ask
+from xai_ray.estimators.pool import Pool
+from xai_ray.estimators.row_answers import RowAnswers, answer_rows, check_whole, family, row_ask
+from xai_ray.estimators.stop_rules import Verdict
+from xai_ray.estimators.stopping import Stop
+from xai_ray.indices import Question, resolve
+from xai_ray.types import Floats, Ints, Values
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """What a unit holds: the values of its b rows, and the answers from them. k outputs."""
+
+    start: int
+    """Number of its first row."""
+    draws: Ints
+    """Shape (b,): draws that each row took before it was precise enough, or its budget ended."""
+    values: tuple[Values, ...]
+    """Of each row (r, k), r evaluations of its draws."""
+    answers: tuple[RowAnswers, ...]
+    """One a question."""
+    ends: Floats
+    """Shape (b, 2, k): v(empty) and v(grand)."""
+    targets: Ints | None = None
+    """Shape (b, k): the explained classes, where they differ between rows."""
+    open: int = 0
+    """Rows whose budget ended before they were as precise as was asked."""
+
+    @property
+    def rows(self) -> Ints:
+        """Numbers of its rows, shape (b,)."""
+        return np.arange(self.start, self.start + len(self.draws), dtype=np.int64)
+
+    def packed(self) -> tuple[Values, dict[str, Any]]:
+        """As the values (r, k) and facts of a record: row by row, then question by question values and standard errors."""
+        k = self.values[0].shape[1]
+        said = [part.reshape(-1, k) for a in self.answers for part in (a.values, a.std_errors)]
+        freedom = [[float(f) if np.isfinite(f) else None for f in a.freedom] for a in self.answers]
+        facts = {
+            "draws": self.draws.tolist(),
+            "answers": [[list(a.sizes), a.values.shape[1], a.values.shape[2], a.contexts] for a in self.answers],
+            "freedom": freedom,
+            **({"open": self.open} if self.open else {}),
+            **({} if self.targets is None else {"targets": self.targets.tolist()}),
+        }
+        return np.concatenate([*self.values, self.ends.reshape(-1, k), *said]), facts
+
+    @classmethod
+    def unpacked(cls, design: RowBlocks, start: int, values: Values, facts: dict[str, Any]) -> RowBlock:
+        """The inverse of `packed`."""
+        draws, k = np.array(facts["draws"], dtype=np.int64), values.shape[1]
+        counts = [design.each.evaluations(int(d)) for d in draws]
+        cuts = np.cumsum([*counts, 2 * len(draws)])
+        *own, ends, rest = np.split(values, cuts)
+        answers, at = list[RowAnswers](), 0
+        for (sizes, c, m, contexts), freedom in zip(facts["answers"], facts["freedom"], strict=True):
+            size = len(draws) * c * m
+            parts = [rest[at + i * size : at + (i + 1) * size].reshape(len(draws), c, m, k) for i in (0, 1)]
+            free = np.array([np.inf if f is None else f for f in freedom])
+            answers.append(RowAnswers(tuple(sizes), parts[0], parts[1], free, contexts))
+            at += 2 * size
+        targets = np.array(facts["targets"], dtype=np.int64) if "targets" in facts else None
+        still = int(facts.get("open", 0))
+        return cls(start, draws, tuple(own), tuple(answers), ends.reshape(len(draws), 2, k), targets, still)
+
+    def asked(self, design: RowBlocks, ask: Ask) -> RowAnswers:
+        """The answer to another question from the same values; rows that took as many draws are answered together."""
+        sigma = design.relabellings(self.rows)
+        parts: list[tuple[Ints, RowAnswers]] = []
+        for draws in np.unique(self.draws):
+            mine = np.flatnonzero(self.draws == draws)
+            values = np.stack([self.values[r] for r in mine])
+            parts.append((mine, answer_rows(design.each, int(draws), values, sigma[mine], ask)))
+        return gathered(len(self.draws), parts)
+
+
+def gathered(count: int, parts: Sequence[tuple[Ints, RowAnswers]]) -> RowAnswers:
+    """Answers of `count` rows from those of some of them each."""
+    first = parts[0][1]
+    values, errors = (np.empty((count, *first.values.shape[1:])) for _ in range(2))
+    freedom = np.empty(count)
+    for mine, part in parts:
+        values[mine], errors[mine], freedom[mine] = part.values, part.std_errors, part.freedom
+    return RowAnswers(first.sizes, values, errors, freedom, first.contexts)
+
+
+@dataclass
+class RowSums:
+    """Sums over the first rows, block by block. Memory: those of one row."""
+
+    design: RowBlocks
+    rows: int = 0
+    evaluations: int = 0
+    open: int = 0
+    ends: Floats | float = 0.0
+    """Sum of (2, k)."""
+    values: list[Floats] = field(default_factory=list[Floats])
+    """Sums of (c, m, k), one a question."""
+    variances: list[Floats] = field(default_factory=list[Floats])
+    shapes: list[tuple[tuple[int, ...], bool]] = field(default_factory=list[tuple[tuple[int, ...], bool]])
+
+    def add(self, block: RowBlock) -> None:
+        """The next block."""
+        if block.start != self.rows:
+            raise ValueError(f"rows from {block.start} on do not follow row {self.rows}")
+        own = [a.values.sum(axis=0) for a in block.answers]
+        noise = [(a.std_errors**2).sum(axis=0) for a in block.answers]
+        self.values = [a + b for a, b in zip(self.values, own, strict=True)] if self.rows else own
+        self.variances = [a + b for a, b in zip(self.variances, noise, strict=True)] if self.rows else noise
+        self.shapes = [(a.sizes, a.contexts) for a in block.answers]
+        self.open += block.open
+        self.ends = self.ends + block.ends.sum(axis=0)
+        self.rows += len(block.draws)
+        self.evaluations += sum(len(v) for v in block.values)
+
+    def copy(self) -> RowSums:
+        """As it is now."""
+        return replace(self, values=[*self.values], variances=[*self.variances], shapes=[*self.shapes])
+
+
+@dataclass(frozen=True)
+class RowPool:
+    """The first rows of a dataset job, as `Pool` is of coalitions. `answer` gives means over the rows; `blocks` the rows themselves."""
+
+    sums: RowSums
+    asks: tuple[Ask, ...]
+    blocks: Callable[[], Iterator[RowBlock]] = field(repr=False)
+    """Reads the blocks from the store, in order, one at a time."""
+
+    @property
+    def design(self) -> RowBlocks:
+        """The rows and what each draws."""
+        return self.sums.design
+
+    @property
+    def draws(self) -> int:
+        """Rows."""
+        return self.sums.rows
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of v that the rows took."""
+        return self.sums.evaluations
+
+    @property
+    def complete(self) -> bool:
+        """A curve of means over growing numbers of rows says nothing of convergence."""
+        return True
+
+    def prefix(self, draws: int) -> RowPool:
+        """Raises NotEnoughSamples: sums of rows cannot be taken back."""
+        raise NotEnoughSamples(f"the means are over {self.draws} rows, not {draws}; open the job at that row")
+
+    def answer(self, question: Question, estimator: str = "auto") -> Estimate:
+        """Mean over the rows, with the standard error that the errors of the rows leave it: they are independent.
+
+        A question of the job, or another one, which reads all rows again. Raises NotEnoughSamples, SpecError.
+        """
+        question = resolve(question, self.design.n_players)
+        at = next((i for i, ask in enumerate(self.asks) if ask.question == question), None)
+        if at is not None and estimator in ("auto", self.asks[at].estimator):
+            return self._mean(at)
+        return self.asked(question, estimator)._mean(0)
+
+    def asked(self, question: Question, estimator: str = "auto") -> RowPool:
+        """The same rows with the answer to another question alone. Raises SpecError, NotEnoughSamples."""
+        check_whole(question)
+        ask = row_ask(Ask(question, estimator), self.design.n_players, self.design.budget, self.design.each)
+
+        def blocks() -> Iterator[RowBlock]:
+            for block in self.blocks():
+                yield replace(block, answers=(block.asked(self.design, ask),))
+
+        sums = RowSums(self.design)
+        for block in blocks():
+            sums.add(block)
+        return RowPool(sums, (ask,), blocks)
+
+    def ends(self) -> Values:
+        """Means of v(empty) and v(grand), shape (2, k)."""
+        return np.asarray(self.sums.ends / self.draws)
+
+    def verdicts(self, stop: Stop) -> tuple[Verdict, ...]:
+        """One, where precisions were asked of each row."""
+        if not stop.rules:
+            return ()
+        still = self.sums.open
+        words = f"{still} of {self.draws} rows are less precise than asked"
+        return (Verdict("rows", not still, float(still), words),)
+
+    def _mean(self, at: int) -> Estimate:
+        sums, ask = self.sums, self.asks[at]
+        if not sums.rows:
+            raise NotEnoughSamples("no row is finished yet")
+        sizes, contexts = sums.shapes[at]
+        values, errors = sums.values[at] / sums.rows, np.sqrt(sums.variances[at]) / sums.rows
+        if not contexts:
+            values, errors = values[:, 0], errors[:, 0]
+        sets = family(self.design.n_players, sizes)
+        return Estimate(ask.question, sets, values, errors, ask.estimator, sums.evaluations)
+
+
+AnyPool: TypeAlias = Pool | PiecePool | RowPool
+"""What a job's store holds, read back."""
