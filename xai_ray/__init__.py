@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from xai_ray.games import LogOdds as LogOdds
     from xai_ray.games import LogProbability as LogProbability
     from xai_ray.games import Loss as Loss
+    from xai_ray.games import LossGame as LossGame
     from xai_ray.games import MajorityGame as MajorityGame
     from xai_ray.games import Margin as Margin
     from xai_ray.games import Marginal as Marginal
@@ -75,6 +76,7 @@ _GAMES = [
     "LogProbability",
     "Logit",
     "Loss",
+    "LossGame",
     "MajorityGame",
     "Margin",
     "Marginal",

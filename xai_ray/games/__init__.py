@@ -5,6 +5,8 @@ Importing this room imports no torch; a torch module brings it along.
 
 from xai_ray.games.behaviours import BEHAVIOURS, Logit, LogOdds, LogProbability, Loss, Margin, Probability, Raw
 from xai_ray.games.known import KNOWN_GAMES, AirportGame, GloveGame, known_game
+from xai_ray.games.loss_game import LossGame
+from xai_ray.games.losses import LOSSES
 from xai_ray.games.model import ModelGame
 from xai_ray.games.players import ColumnGroups, Columns, Patches, Regions
 from xai_ray.games.protocol import Game
@@ -18,6 +20,7 @@ from xai_ray.games.words import PLAYERS, Tokens, Words
 __all__ = [
     "BEHAVIOURS",
     "KNOWN_GAMES",
+    "LOSSES",
     "PLAYERS",
     "REMOVALS",
     "AirportGame",
@@ -31,6 +34,7 @@ __all__ = [
     "LogProbability",
     "Logit",
     "Loss",
+    "LossGame",
     "MajorityGame",
     "Margin",
     "Marginal",
