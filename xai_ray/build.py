@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from xai_ray import spec as s
+from xai_ray.closed_forms import ClosedFormGame, closed_form_game, closed_form_plan
 from xai_ray.coalitions import Design, Strata
 from xai_ray.engine.chains import chained, free_rows
 from xai_ray.engine.job import manifest_of, unit_draws
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
+from xai_ray.estimators.closed_sets import CLOSED_FORM
 from xai_ray.game_spec import KnownGameSpec, TableGameSpec
 from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, known_game
 from xai_ray.games.view import View
@@ -47,13 +49,16 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     if isinstance(game, ValuationGame):
         return Prepared(spec, base, game, _closed_plan(spec, game))
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
+    if any(ask.estimator == CLOSED_FORM for ask in asks):
+        closed = closed_form_game(game, asks)
+        return Prepared(spec, base, closed, closed_form_plan(closed, stop_of(spec), "budget."))
     evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
     planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
     stop_of(spec).check(planned.asks, game.n_players, "budget.")
     return Prepared(spec, base, game, planned)
 
 
-def closed_form_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
+def pieces_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
     """The pieces of a closed form that a budget affords. Raises SpecError for rules that it cannot keep, BudgetTooSmall."""
     if game.design.fold == "answer" and stop != Stop():
         raise SpecError(
@@ -71,7 +76,7 @@ def _closed_plan(spec: s.Spec, game: ValuationGame) -> Plan:
         raise SpecError(
             f"budget: {game.method} draws {row.piece} without end; give [budget] evaluations = {row.usual} (how many {row.piece})"
         )
-    return closed_form_plan(game, None if evaluations == "exact" else evaluations, stop_of(spec), "budget.")
+    return pieces_plan(game, None if evaluations == "exact" else evaluations, stop_of(spec), "budget.")
 
 
 def stop_of(spec: s.Spec) -> Stop:
@@ -133,6 +138,8 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
     game, planned = prepared.game, prepared.plan
     if isinstance(game, ValuationGame):
         return _describe_pieces(prepared, game)
+    if isinstance(game, ClosedFormGame):
+        return {"job": manifest_for(prepared).job, **game.described()}
     seconds = _seconds_per_evaluation(game, planned.design)
     unit = unit_draws(planned.design, free_rows(game, planned.design), planned.draws)
     sizes = planned.design.describe()
@@ -244,7 +251,7 @@ def _check_indices(spec: s.Spec) -> None:
     for i, ask in enumerate(spec.ask):
         if ask.index not in INDICES:
             raise UnknownName("index", ask.index, INDICES, f"ask[{i}].index")
-        if ask.estimator != "auto":
+        if ask.estimator not in ("auto", CLOSED_FORM):
             info(ask.estimator, f"ask[{i}].estimator")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from xai_ray.coalitions.pieces import Pieces
 from xai_ray.errors import NotEnoughSamples
+from xai_ray.estimators.closed_sets import closed_answer
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.indices import Question
 from xai_ray.types import Floats, Values
@@ -25,7 +26,7 @@ class PieceSums:
         """What the newest unit says of itself."""
         self.told: dict[str, Any] = {}
         """What the units tell."""
-        shape = (design.n_players, design.outputs)
+        shape = (design.rows, design.outputs)
         self._first: Floats = np.zeros(shape)
         self._second: Floats = np.zeros(shape)
         self._counts: Floats = np.zeros(shape)
@@ -108,6 +109,8 @@ class PiecePool:
     method: str
     read: Callable[[int], PiecePool] = field(repr=False)
     """The pool of fewer draws, from the store."""
+    questions: tuple[Question, ...] = ()
+    """All questions of the job, of an answer in closed form."""
 
     @property
     def design(self) -> Pieces:
@@ -121,8 +124,8 @@ class PiecePool:
 
     @property
     def evaluations(self) -> int:
-        """A piece counts as one."""
-        return self.sums.draws
+        """A piece counts as one; an answer in closed form evaluates nothing."""
+        return self.design.evaluations(self.sums.draws)
 
     @property
     def complete(self) -> bool:
@@ -135,6 +138,8 @@ class PiecePool:
 
     def answer(self, question: Question, name: str = "auto") -> Estimate:
         """The mean over the pieces with its standard errors. Raises NotEnoughSamples, also for any other question."""
+        if self.design.sets is not None:
+            return closed_answer(self.design, self.questions, question, *self.sums.answer()[:2])
         if question.index != self.question.index:
             raise NotEnoughSamples(
                 f"this job holds {self.question.index} by {self.method!r}, no scores of coalitions, so {question.index} cannot be computed "
