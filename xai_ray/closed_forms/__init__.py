@@ -5,5 +5,6 @@ that is a read-out follows leaf by leaf, of exactly the game that `ModelGame` wo
 """
 
 from xai_ray.closed_forms.game import ClosedFormGame, closed_form_game, closed_form_plan
+from xai_ray.closed_forms.rows import ClosedForm, closed_form_values
 
-__all__ = ["ClosedFormGame", "closed_form_game", "closed_form_plan"]
+__all__ = ["ClosedForm", "ClosedFormGame", "closed_form_game", "closed_form_plan", "closed_form_values"]
