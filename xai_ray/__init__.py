@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xai_ray.api import explain as explain
     from xai_ray.api import open_result as open_result
     from xai_ray.client import Client as Client
+    from xai_ray.closed_forms import closed_form_values as closed_form_values
     from xai_ray.engine import InlineEngine as InlineEngine
     from xai_ray.engine.ray_engine import RayEngine as RayEngine
     from xai_ray.estimators import Ask as Ask
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     from xai_ray.indices import INDICES as INDICES
     from xai_ray.indices import Question as Question
     from xai_ray.job_handle import JobHandle as JobHandle
+    from xai_ray.overall import dataset_strength as dataset_strength
+    from xai_ray.overall import global_values as global_values
+    from xai_ray.overall import permutation_importance as permutation_importance
     from xai_ray.reports import Result as Result
     from xai_ray.reports import plots as plots
     from xai_ray.reports.value_report import value_report as value_report
@@ -103,6 +107,10 @@ _PLACES: dict[str, str] = {
     "Client": "xai_ray.client",
     "JobHandle": "xai_ray.job_handle",
     "mean_strength": "xai_ray.estimators",
+    "closed_form_values": "xai_ray.closed_forms",
+    "dataset_strength": "xai_ray.overall",
+    "global_values": "xai_ray.overall",
+    "permutation_importance": "xai_ray.overall",
     "Estimate": "xai_ray.estimators",
     "INDICES": "xai_ray.indices",
     "InlineEngine": "xai_ray.engine",

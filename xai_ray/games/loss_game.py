@@ -131,6 +131,12 @@ class LossGame:
             out[part] = self._block_values(coalitions[part], context[part])
         return out
 
+    def cell_losses(self, coalitions: Coalitions, which: Ints, rows: Ints, fillings: Ints) -> Floats:
+        """Losses (t, k) of t items: coalition `coalitions[which]` of row `rows`, the rest from filling number `fillings`."""
+        passed = self._running().outputs(coalitions, which, rows, fillings)
+        columns, truth = classes(passed, self._outputs), self._truth[rows]
+        return np.stack([one.rows(columns, truth) for one in self._losses], axis=1)
+
     def halved(self) -> LossGame | None:
         """The same game with half as many model rows a forward pass, for a device whose memory is too small."""
         if self.batch < 2:
