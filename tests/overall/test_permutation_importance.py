@@ -60,7 +60,7 @@ def test_standard_errors_cover_the_population(repeats):
     for seed in range(300):
         rng = np.random.default_rng(seed)
         rows = rng.uniform(-1, 1, size=(200, 4))
-        truth = rows[:, 0] + rows[:, 1] * rows[:, 2] + 0.3 * rng.normal(size=150)
+        truth = rows[:, 0] + rows[:, 1] * rows[:, 2] + 0.3 * rng.normal(size=200)
         found = xr.permutation_importance(
             lambda x: x[:, 0] + x[:, 1] * x[:, 2], rows, truth, loss="squared_error", repeats=repeats, seed=seed
         )

@@ -3,7 +3,7 @@
 An estimate x ~ N(phi, s^2) has E|x| > |phi|: 0.80 s too much at phi = 0. No function of x is unbiased for |phi|, whose kink noise hides.
 Deconvolution comes near: cos(w x / s) exp(w^2 / 2) is unbiased for cos(w phi / s), so the excess E|x| - |phi|, whose Fourier transform
 is 2 (1 - exp(-w^2 / 2)) / w^2, is taken off for frequencies up to `CUTOFF`, tapered by 1 - (w / CUTOFF)^4. What is left lies between
--0.08 s and +0.28 s (the latter at phi = 0), and averages out where phi varies by more than s. The standard deviation is at most 1.6 s.
+-0.09 s and +0.28 s (the latter at phi = 0), and averages out where phi varies by more than s. The standard deviation is at most 1.6 s.
 
 Carroll and Hall, "Optimal rates of convergence for deconvolving a density" (JASA 1988); Cai and Low, "Testing composite hypotheses,
 Hermite polynomials and optimal estimation of a nonsmooth functional" (Annals of Statistics 2011) on why a kink costs so much.
