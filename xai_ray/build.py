@@ -19,8 +19,8 @@ from xai_ray.engine.job import manifest_of, unit_draws
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
 from xai_ray.estimators.closed_sets import CLOSED_FORM
-from xai_ray.game_spec import KnownGameSpec, TableGameSpec
-from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, known_game
+from xai_ray.game_spec import KnownGameSpec, LossGameSpec, TableGameSpec
+from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, LOSSES, PLAYERS, Game, TableGame, known_game
 from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
 from xai_ray.stores import Manifest
@@ -106,6 +106,10 @@ def game_of(spec: s.Spec, base: Path) -> Game:
         if spec.value is not None:
             return valued_game(game, spec.value, spec.compute, spec.seed, base)
         return training_game(game, spec.compute, base)
+    if isinstance(game, LossGameSpec):
+        from xai_ray.loss_games import loss_game
+
+        return loss_game(game, spec.compute, spec.seed, base)
     from xai_ray.model_games import model_game
 
     return model_game(game, spec.compute, spec.seed, base)
@@ -232,6 +236,11 @@ def describe_games() -> list[dict[str, Any]]:
             "players": list(PLAYERS),
             "behaviours": list(BEHAVIOURS),
             "what": "a model on one input, with players removed",
+        },
+        {
+            "game": "loss",
+            "losses": list(LOSSES),
+            "what": "minus the mean loss of a model over a dataset, with players removed from every row",
         },
         {
             "game": "training",

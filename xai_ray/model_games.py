@@ -21,7 +21,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
     """Build the game. Raises InputError and SpecError that name the key."""
     if compute.memory is not None:
         raise SpecError("compute.memory is for training games; a model has compute.batch")
-    made = _trusted_file(game.model, base) if isinstance(game.model, s.ModelFile) else _factory(game.model, base)
+    made = made_model(game.model, base)
     found = read_input(game.input, base)
     x, picture = _model_input(found, made)
     behaviour = _behaviour(game.behaviour)
@@ -29,7 +29,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         made.model,
         x,
         players=_players(game.players, found, made, picture, base),
-        removal=_removal(game.removal, made, seed, base),
+        removal=removal_of(game.removal, made, seed, base),
         behaviour=behaviour,
         outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
@@ -44,6 +44,11 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         usual = zip(built.targets.tolist(), built.output_names, strict=True)
         built.output_names = tuple(game.behaviour.names.get(str(target), name) for target, name in usual)
     return built
+
+
+def made_model(model: s.Factory | s.ModelFile, base: Path) -> ZooModel:
+    """The model of a spec, from its factory or its trusted file. Raises InputError and SpecError."""
+    return _trusted_file(model, base) if isinstance(model, s.ModelFile) else _factory(model, base)
 
 
 def _factory(model: s.Factory, base: Path) -> ZooModel:
@@ -192,7 +197,8 @@ def _labels(players: s.Regions, picture: Any, base: Path) -> Any:
     return np.asarray(slic(picture, n_segments=players.slic, start_label=0), dtype=np.int64)
 
 
-def _removal(removal: Any, made: ZooModel, seed: int, base: Path) -> Removal:
+def removal_of(removal: Any, made: ZooModel, seed: int, base: Path) -> Removal:
+    """The removal of a spec. Raises InputError for a background that cannot be read."""
     match removal:
         case s.Zeros():
             return games.Zeros()

@@ -22,11 +22,20 @@ from pydantic import (
 from typing_extensions import TypeAliasType
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.game_spec import Background, Behaviour, Frozen, KnownGameSpec, ModelGameSpec, TableGameSpec
+from xai_ray.game_spec import (
+    Background,
+    Behaviour,
+    Dataset,
+    Frozen,
+    KnownGameSpec,
+    LossGameSpec,
+    ModelGameSpec,
+    TableGameSpec,
+)
 from xai_ray.spec_mistakes import Places, mistakes
 from xai_ray.training_spec import TrainingGameSpec, ValueSpec
 
-GameSpec = Annotated[ModelGameSpec | TrainingGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")]
+GameSpec = Annotated[ModelGameSpec | LossGameSpec | TrainingGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")]
 
 Grouping = TypeAliasType("Grouping", "tuple[NonNegativeInt | Grouping, ...]")  # pyright: ignore[reportInvalidTypeForm]
 """Players, and groups of them."""
@@ -167,6 +176,7 @@ def _places() -> Places:
         "ask": AskSpec,
         "behaviour": Behaviour,
         "background": Background,
+        "dataset": Dataset,
     }
     return Places(Spec, {m.__name__: m for m in Frozen.__subclasses__()} | _tags(), nested)
 
