@@ -67,7 +67,6 @@ def default_batch(rows: Array, device: str) -> int:
 
 def whole_block(items: int, batch: int) -> int:
     """Values per block, each of so many items: as few as fill forward passes to 95 %, so that filling up costs little."""
-    if items <= batch:
-        return max(1, batch // items)
-    waste = [-(-c * items // batch) * batch / (c * items) for c in range(1, 17)]
-    return next((c for c, w in enumerate(waste, start=1) if w <= _WASTE), 1 + int(np.argmin(waste)))
+    least = max(1, batch // items)
+    waste = [-(-c * items // batch) * batch / (c * items) for c in range(least, least + 16)]
+    return least + next((at for at, w in enumerate(waste) if w <= _WASTE), int(np.argmin(waste)))
