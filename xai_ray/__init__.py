@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from xai_ray.games import Tokens as Tokens
     from xai_ray.games import UnanimityGame as UnanimityGame
     from xai_ray.games import Uniform as Uniform
+    from xai_ray.games import VarianceGame as VarianceGame
     from xai_ray.games import WeightedVotingGame as WeightedVotingGame
     from xai_ray.games import Words as Words
     from xai_ray.games import Zeros as Zeros
@@ -96,6 +97,7 @@ _GAMES = [
     "Tokens",
     "UnanimityGame",
     "Uniform",
+    "VarianceGame",
     "WeightedVotingGame",
     "Words",
     "Zeros",

@@ -13,6 +13,7 @@ from xai_ray.games.protocol import Game
 from xai_ray.games.removals import REMOVALS, Blur, Constant, Marginal, MaskToken, Mean, Uniform, Zeros
 from xai_ray.games.table import TableGame
 from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
+from xai_ray.games.variance_game import VarianceGame
 from xai_ray.games.view import View
 from xai_ray.games.voting import MajorityGame, WeightedVotingGame
 from xai_ray.games.words import PLAYERS, Tokens, Words
@@ -50,6 +51,7 @@ __all__ = [
     "Tokens",
     "UnanimityGame",
     "Uniform",
+    "VarianceGame",
     "View",
     "WeightedVotingGame",
     "Words",

@@ -32,9 +32,9 @@ class RowCells:
         self._rows = self._backend.put_input(0, rows)
         self._fillings = self._backend.put_input(0, fillings)
 
-    def outputs(self, present: Coalitions, coalition: Ints, row: Ints, filling: Ints | Array) -> Floats:
-        """Outputs (t, m) of t items: coalition `present[coalition]` of `rows[row]`, the rest from filling number `filling`, or from
-        `filling` itself where it has the shape (t, *input).
+    def outputs(self, present: Coalitions, coalition: Ints, row: Ints | Array, filling: Ints | Array) -> Floats:
+        """Outputs (t, m) of t items: coalition `present[coalition]` of row number `row`, the rest from filling number `filling`; either
+        may be the inputs themselves, shape (t, *input).
         """
         set_threads(self._threads)
         parts: list[Floats] = []
@@ -44,15 +44,14 @@ class RowCells:
             masks = self._backend.put(np.concatenate([present, always], axis=1))[:, self._labels]
             for start in range(0, len(coalition), self.batch):
                 at = np.minimum(np.arange(start, start + self.batch), len(coalition) - 1)
-                given = filling[at]
-                taken = (
-                    self._fillings[self._backend.put(given)] if filling.ndim == 1 else self._backend.put_input(0, given)
-                )
-                kept = self._rows[self._backend.put(row[at])]
+                kept, taken = self._picked(self._rows, row[at]), self._picked(self._fillings, filling[at])
                 mask = masks[self._backend.put(coalition[at])]
                 passed = self._backend.forward([self._backend.where(mask, kept, taken)])
                 parts.append(passed[: len(coalition) - start])
         return np.concatenate(parts)
+
+    def _picked(self, held: Any, given: Ints | Array) -> Any:
+        return held[self._backend.put(given)] if given.ndim == 1 else self._backend.put_input(0, given)
 
 
 _ELEMENTS, _ELEMENTS_ON_ACCELERATOR, _MOST = 1 << 20, 1 << 24, 1024
