@@ -20,7 +20,7 @@ from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
 from xai_ray.estimators.closed_sets import CLOSED_FORM
 from xai_ray.game_spec import KnownGameSpec, LossGameSpec, TableGameSpec
-from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, LOSSES, PLAYERS, Game, TableGame, known_game
+from xai_ray.games import Game, TableGame, known_game
 from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
 from xai_ray.stores import Manifest
@@ -224,32 +224,6 @@ def _law_text(design: Strata, draws: int) -> str:
     if len(runs) > 12:
         shown.insert(6, "...")
     return "pairs of complements by size " + ", ".join(shown)
-
-
-def describe_games() -> list[dict[str, Any]]:
-    """What `games` prints."""
-    from xai_ray.valuation import SCORES
-
-    rows: list[dict[str, Any]] = [
-        {
-            "game": "model",
-            "players": list(PLAYERS),
-            "behaviours": list(BEHAVIOURS),
-            "what": "a model on one input, with players removed",
-        },
-        {
-            "game": "loss",
-            "losses": list(LOSSES),
-            "what": "minus the mean loss of a model over a dataset, with players removed from every row",
-        },
-        {
-            "game": "training",
-            "scores": list(SCORES),
-            "what": "the score of an estimator trained on some of the training points, or groups of them",
-        },
-        {"game": "table", "what": "a stored table of 2^n values (.npz, key `values`; player i is bit i)"},
-    ]
-    return rows + [{"game": f"known: {name}", "source": row.citation} for name, row in KNOWN_GAMES.items()]
 
 
 def _check_indices(spec: s.Spec) -> None:

@@ -16,11 +16,12 @@ Y = X[:, 0] * X[:, 1] + X[:, 2] + X[:, 0] * X[:, 3] * (X[:, 4] > 0)
 BACKGROUND = X[:25]
 FOREST = RandomForestRegressor(6, max_leaf_nodes=24, random_state=0).fit(X, Y)
 CLASSES = RandomForestClassifier(5, max_leaf_nodes=16, random_state=0).fit(X, np.digitize(Y, [-0.5, 0.5]))
+MODELS = {"forest": FOREST.predict, "classes": CLASSES.predict_proba, "ridge": Ridge().fit(X, Y).predict}
 GROUPS = ColumnGroups({"a": [0, 1], "b": [2, 4], "c": [3], "d": [5]})
 
 
 @pytest.mark.parametrize("players", [Columns(), GROUPS], ids=["columns", "groups"])
-@pytest.mark.parametrize("model", [FOREST.predict, CLASSES.predict_proba, Ridge().fit(X, Y).predict], ids=["forest", "classes", "ridge"])  # fmt: skip
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize(("index", "order"), [("SV", None), ("SII", 2), ("BV", None), ("STII", 2)])
 def test_equals_the_game_of_each_row(model, players, index, order):
     """All 2^n coalitions of each row's game."""
@@ -38,7 +39,9 @@ def test_equals_the_game_of_each_row(model, players, index, order):
 def test_equals_shap():
     shap = pytest.importorskip("shap")
     masker = shap.maskers.Independent(BACKGROUND, max_samples=len(BACKGROUND))
-    want = shap.TreeExplainer(FOREST, masker, feature_perturbation="interventional").shap_values(X, check_additivity=False)
+    want = shap.TreeExplainer(FOREST, masker, feature_perturbation="interventional").shap_values(
+        X, check_additivity=False
+    )
     found = closed_form_values(FOREST.predict, X, BACKGROUND)
     np.testing.assert_allclose(found.values[:, :, 0], want, rtol=0, atol=1e-6)
 

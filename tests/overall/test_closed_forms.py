@@ -87,18 +87,39 @@ def test_regressors(model):
     agrees(game_of(model.fit(X, Y).predict))
 
 
+def shares(model, behaviour, **more):
+    return game_of(model.predict_proba, behaviour, outputs="probabilities", **more)
+
+
+def small_forest(labels):
+    return RandomForestClassifier(4, max_leaf_nodes=16, random_state=0).fit(X, labels)
+
+
+def few_steps(labels):
+    return GradientBoostingClassifier(n_estimators=5, random_state=0).fit(X, labels)
+
+
+def few_histograms(labels):
+    return HistGradientBoostingClassifier(max_iter=5, max_leaf_nodes=12, random_state=0).fit(X, labels)
+
+
+def logistic(labels):
+    return LogisticRegression().fit(X, labels)
+
+
+LIGHT = lightgbm.LGBMClassifier(n_estimators=5, verbosity=-1, n_jobs=1)
 CLASSIFIERS = {
-    "forest": lambda: game_of(RandomForestClassifier(4, max_leaf_nodes=16, random_state=0).fit(X, THREE).predict_proba, Probability("all"), outputs="probabilities"),
-    "forest raw": lambda: game_of(RandomForestClassifier(4, max_leaf_nodes=16, random_state=0).fit(X, TWO).predict_proba, Raw(1)),
-    "boosted": lambda: game_of(GradientBoostingClassifier(n_estimators=5, random_state=0).fit(X, THREE).decision_function, Logit(2)),
-    "boosted, two": lambda: game_of(GradientBoostingClassifier(n_estimators=5, random_state=0).fit(X, TWO).decision_function, Logit("all")),
-    "histogram": lambda: game_of(HistGradientBoostingClassifier(max_iter=5, max_leaf_nodes=12, random_state=0).fit(X, THREE).decision_function, Raw()),
-    "lightgbm": lambda: game_of(boosted(lightgbm.LGBMClassifier(n_estimators=5, verbosity=-1, n_jobs=1), THREE, "raw_score"), Raw()),
-    "log-odds": lambda: game_of(LogisticRegression().fit(X, TWO).predict_proba, LogOdds("all"), outputs="probabilities", order="behaviour_then_mean"),
-    "log-odds at zeros": lambda: game_of(LogisticRegression().fit(X, TWO).decision_function, LogOdds(1), removal=Zeros()),
+    "forest": lambda: shares(small_forest(THREE), Probability("all")),
+    "forest raw": lambda: game_of(small_forest(TWO).predict_proba, Raw(1)),
+    "boosted": lambda: game_of(few_steps(THREE).decision_function, Logit(2)),
+    "boosted, two": lambda: game_of(few_steps(TWO).decision_function, Logit("all")),
+    "histogram": lambda: game_of(few_histograms(THREE).decision_function, Raw()),
+    "lightgbm": lambda: game_of(boosted(LIGHT, THREE, "raw_score"), Raw()),
+    "log-odds": lambda: shares(logistic(TWO), LogOdds("all"), order="behaviour_then_mean"),
+    "log-odds at zeros": lambda: game_of(logistic(TWO).decision_function, LogOdds(1), removal=Zeros()),
     "log-odds of two logits": lambda: game_of(torch.nn.Linear(6, 2).double(), LogOdds("all"), removal=Constant(0.3)),
-    "logits": lambda: game_of(LogisticRegression().fit(X, THREE).decision_function, Logit("all")),
-}  # fmt: skip
+    "logits": lambda: game_of(logistic(THREE).decision_function, Logit("all")),
+}
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -114,7 +135,9 @@ def test_xgboost():
 
 
 @pytest.mark.parametrize(
-    "removal", [Zeros(), Constant(0.4), Mean(BACKGROUND), Marginal(BACKGROUND[:1]), Marginal(X[:60])], ids=lambda r: type(r).__name__
+    "removal",
+    [Zeros(), Constant(0.4), Mean(BACKGROUND), Marginal(BACKGROUND[:1]), Marginal(X[:60])],
+    ids=lambda r: type(r).__name__,
 )
 def test_removals_and_groups(removal):
     forest = RandomForestRegressor(4, max_leaf_nodes=16, random_state=0).fit(X, Y).predict
@@ -132,7 +155,10 @@ def test_sampled_fillings_are_answered_by_their_expectation():
     np.testing.assert_array_equal(whole.values, drawn.values)
     points = Uniform(-1.0, 1.0, 4)
     game = game_of(model, removal=points)
-    expectation = game.values(np.eye(6, dtype=bool), np.full(6, -1))[:, 0] - game.values(np.zeros((1, 6), bool), np.full(1, -1))[0]
+    expectation = (
+        game.values(np.eye(6, dtype=bool), np.full(6, -1))[:, 0]
+        - game.values(np.zeros((1, 6), bool), np.full(1, -1))[0]
+    )
     np.testing.assert_allclose(xr.explain(game, budget="exact", estimator="closed_form").values, expectation, atol=1e-9)
 
 
@@ -159,22 +185,25 @@ def test_several_questions_in_one_job(tmp_path):
         result.ask("BII")
 
 
-class Odd(RandomForestRegressor):
+class RandomForestOfSquares(RandomForestRegressor):
     def predict(self, X):
         return super().predict(X) ** 2
 
 
 REFUSED = {
-    "log-odds of a forest": (lambda: game_of(RandomForestClassifier(5).fit(X, TWO).predict_proba, LogOdds(), outputs="probabilities"), "is not linear"),
-    "log-odds of a mean": (lambda: game_of(LogisticRegression().fit(X, TWO).decision_function, LogOdds()), "behaviour_then_mean"),
-    "probability": (lambda: game_of(LogisticRegression().fit(X, TWO).predict_proba, Probability(), outputs="probabilities"), "is not linear"),
-    "three classes": (lambda: game_of(LogisticRegression().fit(X, THREE).predict_proba, LogOdds(), outputs="probabilities"), "3 classes"),
+    "log-odds of a forest": (lambda: shares(small_forest(TWO), LogOdds()), "is not linear"),
+    "log-odds of a mean": (lambda: game_of(logistic(TWO).decision_function, LogOdds()), "behaviour_then_mean"),
+    "probability": (lambda: shares(logistic(TWO), Probability()), "is not linear"),
+    "three classes": (lambda: shares(logistic(THREE), LogOdds()), "3 classes"),
     "a function": (lambda: game_of(lambda x: x[:, 0]), "cannot be looked into"),
-    "boosted probabilities": (lambda: game_of(GradientBoostingClassifier(n_estimators=3).fit(X, TWO).predict_proba), "is neither"),
+    "boosted probabilities": (lambda: game_of(few_steps(TWO).predict_proba), "is neither"),
     "a network": (lambda: game_of(torch.nn.Sequential(torch.nn.Linear(6, 3), torch.nn.ReLU())), "is neither"),
-    "another method of that name": (lambda: game_of(Odd(5).fit(X, Y).predict), "is neither"),
+    "a forest of its own": (
+        lambda: game_of(RandomForestOfSquares(5).fit(X, Y).predict),
+        "differs from what it returns",
+    ),
     "another game": (lambda: xr.TableGame(np.zeros(8)), "TableGame has no such form"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

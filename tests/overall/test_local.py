@@ -52,7 +52,7 @@ def test_means_are_unbiased_and_errors_cover(scale, noise):
     """Rows vary as much as their noise: 95 % intervals of all three cover the population's means; the plug-in would not."""
     truth = 0.3 + scale * np.random.default_rng(99).normal(size=2_000_000)
     want = {"mean": 0.3, "absolute": np.abs(truth).mean(), "square": (truth**2).mean()}
-    covered = {name: 0 for name in want}
+    covered = dict.fromkeys(want, 0)
     plug_in = []
     for seed in range(300):
         found = global_values(*samples(seed, 200, scale, noise))

@@ -160,7 +160,9 @@ def test_images_by_patches_and_groups_of_columns():
         loss="squared_error",
     )  # fmt: skip
     want = slowly(number, squared, NUMBERS, BACKGROUND, True)
-    np.testing.assert_allclose(grouped.values(unpack(np.arange(4), 2), NONE[:4])[:, 0], want[[0, 3, 12, 15]], atol=1e-12)
+    np.testing.assert_allclose(
+        grouped.values(unpack(np.arange(4), 2), NONE[:4])[:, 0], want[[0, 3, 12, 15]], atol=1e-12
+    )
 
 
 # --- drawn rows and fillings
@@ -180,7 +182,9 @@ def test_draws_are_unbiased(loss, convention, samples, rows):
     """The mean over contexts is the value over all rows and fillings: z-scores of all coalitions."""
     arguments = {"loss": loss, "outputs": "probabilities", "convention": convention}
     whole = LossGame(probabilities, X, LABELS, removal=Marginal(BACKGROUND), **arguments).values(EVERY, NONE)[:, 0]
-    game = LossGame(probabilities, X, LABELS, removal=Marginal(BACKGROUND, samples, seed=3), rows=rows, seed=3, **arguments)
+    game = LossGame(
+        probabilities, X, LABELS, removal=Marginal(BACKGROUND, samples, seed=3), rows=rows, seed=3, **arguments
+    )
     assert game.stochastic
     np.testing.assert_allclose(game.values(EVERY, np.full(16, -1))[:, 0], whole, atol=1e-12)
     contexts = 4000
@@ -194,7 +198,9 @@ def test_draws_are_unbiased(loss, convention, samples, rows):
 def test_what_is_biased_is_refused():
     for loss, samples in (("cross_entropy", 4), ("zero_one", 4), ("squared_error", 1)):
         with pytest.raises(SpecError, match="biased"):
-            LossGame(probabilities, X, LABELS, removal=Marginal(BACKGROUND, samples), loss=loss, outputs="probabilities")
+            LossGame(
+                probabilities, X, LABELS, removal=Marginal(BACKGROUND, samples), loss=loss, outputs="probabilities"
+            )
 
 
 # --- the questions of a loss game
@@ -202,7 +208,9 @@ def test_what_is_biased_is_refused():
 
 def test_sage_values_by_every_estimator():
     """Shapley values of the game, by brute force and by estimators that draw."""
-    game = LossGame(probabilities, X, LABELS, removal=Marginal(BACKGROUND), loss="cross_entropy", outputs="probabilities")
+    game = LossGame(
+        probabilities, X, LABELS, removal=Marginal(BACKGROUND), loss="cross_entropy", outputs="probabilities"
+    )
     table = slowly(probabilities, cross_entropy, LABELS, BACKGROUND, True)
     want = np.array([brute_force.shapley(brute_force.Game(table[:, None]), i)[0] for i in range(4)])
     np.testing.assert_allclose(xr.explain(game, budget="exact").values, want, atol=1e-12)
@@ -213,7 +221,9 @@ def test_sage_values_by_every_estimator():
 
 @pytest.mark.parametrize("estimator", ["permutation", "leverage"])
 def test_standard_errors_cover_rows_and_fillings(estimator):
-    whole = LossGame(probabilities, X, LABELS, removal=Marginal(BACKGROUND), loss="cross_entropy", outputs="probabilities")
+    whole = LossGame(
+        probabilities, X, LABELS, removal=Marginal(BACKGROUND), loss="cross_entropy", outputs="probabilities"
+    )
     want = xr.explain(whole, budget="exact").values
     covered = []
     for seed in range(60):
@@ -242,7 +252,9 @@ def refused(error, match, **changes):
 
 def test_bad_labels_and_rows():
     refused(InputError, "8 labels for 9 rows", y=LABELS[:8])
-    refused(InputError, r"label 3 of row 2 is no class of the model, which has 3", y=np.array([0, 1, 3, 0, 0, 0, 0, 0, 0]))
+    refused(
+        InputError, r"label 3 of row 2 is no class of the model, which has 3", y=np.array([0, 1, 3, 0, 0, 0, 0, 0, 0])
+    )
     refused(InputError, r"label 'cat' of row 0 is no class", y=["cat"] * 9, classes=["a", "b", "c"])
     refused(InputError, "2 classes are named", y=["a"] * 9, classes=["a", "b"])
     refused(InputError, "name them with classes", y=["a"] * 9)
@@ -268,7 +280,12 @@ def test_bad_losses_and_models():
     refused(NonFiniteValue, "of row 0 .* is nan", loss=lambda p, y: np.full(len(p), np.nan))
     refused(ModelOutputError, "failed on outputs", loss=lambda p, y: p[:, 7])
     refused(NonFiniteValue, "clip = 1e-6", model=lambda x: np.eye(3)[np.zeros(len(x), dtype=int)])
-    refused(SpecError, "depends on the row", X=np.random.rand(9, 1, 4, 4), removal=Blur(1.0), players=Patches(2, 2), model=lambda x: x.reshape(len(x), -1)[:, :3])  # fmt: skip
+    pictures = {
+        "X": RNG.random((9, 1, 4, 4)),
+        "players": Patches(2, 2),
+        "model": lambda x: x.reshape(len(x), -1)[:, :3],
+    }
+    refused(SpecError, "depends on the row", removal=Blur(1.0), **pictures)
     refused(SpecError, "not callable", model=3)
     refused(SpecError, "at least 1", rows=0)
     refused(SpecError, "convention is", convention="both")

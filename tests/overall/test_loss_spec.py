@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from xai_ray import cli
-from xai_ray.build import describe_games, describe_plan, prepare
+from xai_ray.build import describe_plan, prepare
+from xai_ray.catalogue import describe_games
 from xai_ray.errors import InputError, ModelOutputError, SpecError
 from xai_ray.spec import load, parse
 
-MODELS = '''
+MODELS = """
 import numpy as np
 from functools import partial
 from sklearn.linear_model import LogisticRegression
@@ -28,7 +29,7 @@ def classifier():
 
 def forest():
     return RandomForestRegressor(4, max_leaf_nodes=12, random_state=0).fit(X, X[:, 0] * X[:, 1]).predict
-'''
+"""
 
 
 @pytest.fixture
@@ -85,7 +86,9 @@ def test_settings_of_a_loss_game(folder):
     output = prepare(parse(loss_spec(against="output", dataset={"table": "rows.csv", "label": "label"})), folder).game
     assert output.n_rows == 30
     groups = {"kind": "groups", "groups": {"first": ["a"], "rest": ["b", "c"]}}
-    some = prepare(parse(loss_spec(players=groups, dataset={"table": "rows.csv", "label": "label", "rows": "0:7"})), folder).game
+    some = prepare(
+        parse(loss_spec(players=groups, dataset={"table": "rows.csv", "label": "label", "rows": "0:7"})), folder
+    ).game
     assert (some.n_rows, some.player_names) == (7, ("first", "rest"))
     other = {"model": {"factory": "own_models:forest"}, "dataset": {"sklearn": "diabetes", "rows": "0:9"}}
     with pytest.raises(ModelOutputError, match="features"):
@@ -101,10 +104,18 @@ def test_mistakes(folder):
         (InputError, "exactly one of", {"dataset": {"label": "label"}}),
         (InputError, "no rows are left", {"dataset": {"table": "rows.csv", "label": "label", "rows": "90:"}}),
         (InputError, "column 0 is 'b'", {"dataset": {"table": "turned.csv", "label": "label"}}),
-        (InputError, "has 2 columns, the model takes 3", {"dataset": {"table": "rows.csv", "label": "label", "drop": ["a"]}}),
+        (
+            InputError,
+            "has 2 columns, the model takes 3",
+            {"dataset": {"table": "rows.csv", "label": "label", "drop": ["a"]}},
+        ),
         (InputError, "row 1: 'b' is missing", {"dataset": {"table": "holes.csv", "label": "label"}}),
         (InputError, "label 'maybe' of row 2 is no class", {"dataset": {"table": "maybe.csv", "label": "label"}}),
-        (InputError, "1 labels of column 'label' are missing", {"dataset": {"table": "unlabelled.csv", "label": "label"}}),
+        (
+            InputError,
+            "1 labels of column 'label' are missing",
+            {"dataset": {"table": "unlabelled.csv", "label": "label"}},
+        ),
         (SpecError, "is for tables", {"dataset": {"sklearn": "iris", "label": "label"}}),
     ):
         (folder / "turned.csv").write_text("b,a,c,label\n1,2,3,yes\n")

@@ -45,7 +45,9 @@ def test_draws_are_unbiased_and_errors_cover():
     want = np.array([FIRST + BOTH / 2, SECOND, BOTH / 2])
     covered = []
     for seed in range(60):
-        result = xr.explain(VarianceGame(ishigami, LAWS, samples=4, seed=seed), budget=602, estimator="permutation", seed=seed)
+        result = xr.explain(
+            VarianceGame(ishigami, LAWS, samples=4, seed=seed), budget=602, estimator="permutation", seed=seed
+        )
         low, high = result.estimates[0].intervals()
         covered.append((low[:, 0] <= want) & (want <= high[:, 0]))
     assert 0.91 <= np.mean(covered) <= 0.99  # 180 intervals

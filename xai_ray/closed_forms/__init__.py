@@ -7,4 +7,7 @@ that is a read-out follows leaf by leaf, of exactly the game that `ModelGame` wo
 from xai_ray.closed_forms.game import ClosedFormGame, closed_form_game, closed_form_plan
 from xai_ray.closed_forms.rows import ClosedForm, closed_form_values
 
-__all__ = ["ClosedForm", "ClosedFormGame", "closed_form_game", "closed_form_plan", "closed_form_values"]
+TREES = "Lundberg et al., Nature Machine Intelligence 2020 (interventional trees)"
+"""Source of the closed form of trees."""
+
+__all__ = ["TREES", "ClosedForm", "ClosedFormGame", "closed_form_game", "closed_form_plan", "closed_form_values"]

@@ -37,7 +37,7 @@ def affine_of(found: Behind) -> Affine | None:
     end = _of_linear_model(last, found.method)
     if end is None:
         return None
-    maps = [_of_scaler(step) for step in before]
+    maps = [_of_scaler(step) for step in before if step is not None and step != "passthrough"]
     for one in reversed(maps):
         if one is None:
             return None
@@ -61,8 +61,6 @@ def _of_linear_model(model: Any, method: str) -> Affine | None:
 
 def _of_scaler(step: Any) -> tuple[Floats, Floats] | None:
     """Factor and shift (d,) of a scaler: scaled = row * factor + shift."""
-    if isinstance(step, str) and step == "passthrough":
-        return np.ones(1), np.zeros(1)
     name, d = type(step).__name__, getattr(step, "n_features_in_", 0)
     if name == "StandardScaler":
         factor = np.ones(d) if step.scale_ is None else 1.0 / step.scale_
@@ -96,7 +94,9 @@ def _of_layers(layers: list[Any]) -> Affine | None:
             continue
         else:
             return None
-        total = one if total is None else Affine(total.slopes @ one.slopes, total.intercept @ one.slopes + one.intercept)
+        total = (
+            one if total is None else Affine(total.slopes @ one.slopes, total.intercept @ one.slopes + one.intercept)
+        )
     return total
 
 

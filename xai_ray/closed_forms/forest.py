@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xai_ray.types import Floats, Ints
 
 Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ class Forest:
         value = np.stack([value for value, _ in found]) if found else np.zeros((0, len(intercept)))
         return cls(value, feature, low, high, dtype, intercept)
 
-    def inside(self, rows: Array, leaf: int) -> npt.NDArray[np.bool_]:
+    def inside(self, rows: Array, leaf: int) -> Mask:
         """Whether each row (r, d) meets each condition of a leaf, shape (r, conditions)."""
         used = self.feature[leaf] >= 0
         taken = rows[:, self.feature[leaf, used]]
-        return (taken > self.low[leaf, used]) & (taken <= self.high[leaf, used])
+        return np.asarray((taken > self.low[leaf, used]) & (taken <= self.high[leaf, used]))
 
     def cast(self, rows: Array) -> Array:
         """Rows as the library compares them."""
@@ -70,8 +71,17 @@ class Forest:
         """Outputs (r, m) of rows (r, d)."""
         rows, out = self.cast(rows), np.tile(self.intercept, (len(rows), 1))
         for leaf in range(len(self.value)):
-            out += self.inside(rows, leaf).all(axis=1)[:, None] * self.value[leaf]
+            reached = np.asarray(self.inside(rows, leaf).all(axis=1))
+            out += reached[:, None] * self.value[leaf]
         return out
+
+
+def by_player(met: Mask, owner: Ints, players: Ints) -> Mask:
+    """From whether rows meet each condition (r, c), and whose column it is on (c,), whether all are met on each player (r, q)."""
+    out = np.ones((len(met), len(players)), dtype=np.bool_)
+    for at, player in enumerate(players):
+        out[:, at] = met[:, owner == player].all(axis=1)
+    return out
 
 
 def _leaves(tree: Tree) -> list[tuple[Floats, dict[int, tuple[float, float]]]]:

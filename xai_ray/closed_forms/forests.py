@@ -16,6 +16,8 @@ from xai_ray.closed_forms.forest import Forest, Tree
 from xai_ray.errors import SpecError
 from xai_ray.types import Floats
 
+_CATEGORIES = "trees that split on categories have no closed form here; encode them as numbers"
+
 
 def forest_of(found: Behind) -> Forest | None:
     """The forest that a method computes, or None where it is not one."""
@@ -77,10 +79,12 @@ def _histogram(owner: Any) -> Forest:
         for column, one in enumerate(stage):
             nodes = one.nodes
             if nodes["is_categorical"].any():
-                raise SpecError("closed_form: trees that split on categories have no closed form here; encode them as numbers")
+                raise SpecError(f"closed_form: {_CATEGORIES}")
             leaf = nodes["is_leaf"].astype(bool)
             left, right = (np.where(leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
-            plain = Tree(left, right, nodes["feature_idx"].astype(np.int64), nodes["num_threshold"], nodes["value"][:, None])
+            plain = Tree(
+                left, right, nodes["feature_idx"].astype(np.int64), nodes["num_threshold"], nodes["value"][:, None]
+            )
             trees.append(_in_column(plain, column, m))
     return Forest.of(trees, np.float64, np.zeros(m))
 
@@ -95,22 +99,20 @@ def _lightgbm(owner: Any) -> Forest:
 
 
 def _lightgbm_tree(root: dict[str, Any]) -> Tree:
-    left, right, feature, threshold, value = ([] for _ in range(5))  # pyright: ignore[reportUnknownVariableType]
-    queue = [root]
+    queue, children = [root], list[int]()
     for node in queue:
         inner = "split_feature" in node
         if inner and node["decision_type"] != "<=":
-            raise SpecError("closed_form: trees that split on categories have no closed form here; encode them as numbers")
+            raise SpecError(f"closed_form: {_CATEGORIES}")
         if inner and node["missing_type"] == "Zero":
             raise SpecError("closed_form: trees that read zeros as missing have no closed form here (zero_as_missing)")
-        left.append(len(queue) if inner else -1)
-        right.append(len(queue) + 1 if inner else -1)
-        feature.append(node["split_feature"] if inner else -1)
-        threshold.append(float(node["threshold"]) if inner else 0.0)
-        value.append(0.0 if inner else float(node["leaf_value"]))
-        if inner:
-            queue += [node["left_child"], node["right_child"]]
-    return Tree(*(np.array(part) for part in (left, right, feature, threshold)), np.array(value, dtype=np.float64)[:, None])
+        children.append(len(queue) if inner else -1)
+        queue += [node["left_child"], node["right_child"]] if inner else []
+    left = np.array(children, dtype=np.int64)
+    feature = np.array([node.get("split_feature", -1) for node in queue], dtype=np.int64)
+    threshold = np.array([float(node.get("threshold", 0.0)) for node in queue])
+    value = np.array([0.0 if "split_feature" in node else float(node["leaf_value"]) for node in queue])
+    return Tree(left, np.where(left < 0, -1, left + 1), feature, threshold, value[:, None])
 
 
 def _xgboost(owner: Any) -> Forest:
@@ -142,7 +144,7 @@ def _xgboost_tree(root: dict[str, Any], names: dict[str, int]) -> Tree:
             value[at] = node["leaf"]
             continue
         if not isinstance(node["split_condition"], (int, float)):
-            raise SpecError("closed_form: trees that split on categories have no closed form here; encode them as numbers")
+            raise SpecError(f"closed_form: {_CATEGORIES}")
         left[at], right[at] = node["yes"], node["no"]
         feature[at] = names[node["split"]] if names else int(node["split"][1:])
         # Left is strictly below the cut, in single precision.

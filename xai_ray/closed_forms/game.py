@@ -89,7 +89,9 @@ class ClosedFormGame:
 def answered(closed: ClosedGame, question: Question, n: int) -> Floats:
     """Values of a resolved question: (sets x contexts, k), in the order of `asked_coalitions`."""
     columns = [
-        np.concatenate([read(leaves, out, asked_sets(question, n, out.size)).reshape(-1) for out in readouts(question, n)])
+        np.concatenate(
+            [read(leaves, out, asked_sets(question, n, out.size)).reshape(-1) for out in readouts(question, n)]
+        )
         for leaves in closed.leaves
     ]
     return np.stack(columns, axis=1)
@@ -117,5 +119,7 @@ def closed_form_game(game: Game, asks: Sequence[Ask]) -> ClosedFormGame:
 def closed_form_plan(game: ClosedFormGame, stop: Stop, where: str = "") -> Plan:
     """One piece. Raises SpecError for stop rules, which have nothing to stop."""
     if stop != Stop():
-        raise SpecError(f"{where}{next(iter(stop.document()))}: {CLOSED_FORM} is exact at once, nothing stops it earlier")
+        raise SpecError(
+            f"{where}{next(iter(stop.document()))}: {CLOSED_FORM} is exact at once, nothing stops it earlier"
+        )
     return Plan(tuple(Ask(question, CLOSED_FORM) for question in game.questions), game.design, 1)

@@ -8,9 +8,8 @@ Intelligence 2, 2020), algorithm 3.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from xai_ray.closed_forms.forest import Forest
+from xai_ray.closed_forms.forest import Forest, Mask, by_player
 from xai_ray.estimators.leaves import Leaves, linear_leaves
 from xai_ray.types import Floats, Ints
 
@@ -27,11 +26,16 @@ def affine_leaves(slopes: Floats, row: Floats, fillings: Floats, labels: Ints, n
 def forest_leaves(forest: Forest, value: Floats, row: Floats, fillings: Floats, labels: Ints, n: int) -> list[Leaves]:
     """Leaves of the game for value (l, k), the explained values of the forest's leaves."""
     row, fillings = forest.cast(row[None]), forest.cast(fillings)
-    parts: list[tuple[Ints, npt.NDArray[np.bool_], Floats]] = []
+    parts: list[tuple[Ints, Mask, Floats]] = []
     for leaf in range(len(value)):
-        players, mine, theirs = by_player(forest, leaf, labels, row, fillings)
-        if mine is None or theirs is None:
+        owner = labels[forest.feature[leaf][forest.feature[leaf] >= 0]]
+        met = forest.inside(row, leaf)
+        # Columns that always stay are the row's own.
+        if not met[:, owner < 0].all():
             continue
+        players = np.unique(owner[owner >= 0])
+        mine = by_player(met, owner, players)[0]
+        theirs = by_player(forest.inside(fillings, leaf), owner, players)
         codes, counts = np.unique(theirs, axis=0, return_counts=True)
         alive = (codes | mine).all(axis=1)
         codes, counts = codes[alive], counts[alive]
@@ -42,30 +46,15 @@ def forest_leaves(forest: Forest, value: Floats, row: Floats, fillings: Floats, 
     return _joined(parts, n, value.shape[1])
 
 
-def by_player(
-    forest: Forest, leaf: int, labels: Ints, row: Floats, fillings: Floats
-) -> tuple[Ints, npt.NDArray[np.bool_] | None, npt.NDArray[np.bool_] | None]:
-    """Players (q,) of a leaf; whether rows (R, d) and fillings (K, d) meet all of its conditions on each, shapes (R, q) and (K, q), for
-    R = 1 (q,). None where the row fails a condition on a column that always stays.
-    """
-    owner = labels[forest.feature[leaf][forest.feature[leaf] >= 0]]
-    mine, theirs = forest.inside(row, leaf), forest.inside(fillings, leaf)
-    if not mine[:, owner < 0].all():
-        return owner, None, None
-    players = np.unique(owner[owner >= 0])
-    shared = [owner == player for player in players]
-    together = [np.stack([part[:, one].all(axis=1) for one in shared], axis=1) if shared else np.ones((len(part), 0), np.bool_) for part in (mine, theirs)]  # fmt: skip
-    return players, together[0][0], together[1]
-
-
-def _joined(parts: list[tuple[Ints, npt.NDArray[np.bool_], Floats]], n: int, k: int) -> list[Leaves]:
+def _joined(parts: list[tuple[Ints, Mask, Floats]], n: int, k: int) -> list[Leaves]:
     width = max((used.shape[1] for used, _, _ in parts), default=0)
     players = np.concatenate(
         [np.pad(used, ((0, 0), (0, width - used.shape[1])), constant_values=-1) for used, _, _ in parts]
         or [np.zeros((0, width), dtype=np.int64)]
     )
     needed = np.concatenate(
-        [np.pad(own, ((0, 0), (0, width - own.shape[1]))) for _, own, _ in parts] or [np.zeros((0, width), dtype=np.bool_)]
+        [np.pad(own, ((0, 0), (0, width - own.shape[1]))) for _, own, _ in parts]
+        or [np.zeros((0, width), dtype=np.bool_)]
     )
     weights = np.concatenate([weight for _, _, weight in parts] or [np.zeros((0, k))])
     ends = np.zeros(len(players), dtype=np.int64)

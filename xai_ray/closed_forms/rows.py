@@ -13,10 +13,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import betaln
 
-from xai_ray.closed_forms.forest import Forest
+from xai_ray.closed_forms.forest import Forest, Mask, by_player
 from xai_ray.closed_forms.form import Form, form_of
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games import Columns
@@ -25,8 +24,6 @@ from xai_ray.games.players import Players
 from xai_ray.indices import Question, readouts, resolve
 from xai_ray.indices.readouts import KeepRate
 from xai_ray.types import Floats, Ints
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,11 @@ def closed_form_values(
     sets = tuple(combinations(range(n), size))
     form = form_of(model, np.concatenate([rows[:32], fillings[:32]]))
     if form.affine is not None:
-        values = _affine(form, rows, fillings, labels, n) if size == 1 else np.zeros((len(rows), len(sets), form.constant.size))
+        values = (
+            _affine(form, rows, fillings, labels, n)
+            if size == 1
+            else np.zeros((len(rows), len(sets), form.constant.size))
+        )
     else:
         assert form.forest is not None
         values = _forest(form.forest, rows, fillings, labels, n, law, size)
@@ -110,7 +111,7 @@ def _forest(forest: Forest, rows: Floats, fillings: Floats, labels: Ints, n: int
         players = np.unique(owner[owner >= 0])
         if len(players) < size or not kept.any():
             continue
-        mine, theirs = (_together(part, owner, players) for part in (mine, theirs))
+        mine, theirs = (by_player(part, owner, players) for part in (mine, theirs))
         patterns, at = _patterns(mine)
         codes, where = _patterns(theirs)
         counts = np.bincount(where, minlength=len(codes)) / len(fillings)
@@ -142,13 +143,6 @@ def _mean(law: KeepRate, inside: Ints, outside: Ints) -> Floats:
     if law.point is not None:
         return law.point**inside * (1.0 - law.point) ** outside
     return np.exp(betaln(law.alpha + inside, law.beta + outside) - betaln(law.alpha, law.beta))
-
-
-def _together(met: Mask, owner: Ints, players: Ints) -> Mask:
-    """Whether all conditions on each player are met, shape (r, players)."""
-    if len(players) == len(owner):
-        return met[:, np.argsort(owner)]
-    return np.stack([met[:, owner == player].all(axis=1) for player in players], axis=1)
 
 
 def _patterns(met: Mask) -> tuple[Mask, Ints]:

@@ -77,10 +77,12 @@ class LossGame:
         self._rows = data if isinstance(data, np.ndarray) else data.detach().cpu().float().numpy()
         self._filling = removal.bind(self._arguments.inputs)
         self._check_filling(removal, placed)
-        several = (loss,) if isinstance(loss, str) or callable(loss) else tuple(loss)
+        several: tuple[LossName | LossFunction, ...] = (
+            (loss,) if isinstance(loss, str) or callable(loss) else tuple(loss)  # pyright: ignore[reportAssignmentType]
+        )
         if not several:
             raise SpecError("loss is an empty list; give one of cross_entropy, squared_error, zero_one, or a function")
-        self._outputs = outputs or ("raw" if set(several) == {"squared_error"} else "logits")
+        self._outputs: Outputs = outputs or ("raw" if set(several) == {"squared_error"} else "logits")
         if self._outputs not in ("logits", "probabilities", "raw"):
             raise SpecError(f"outputs is 'logits', 'probabilities' or 'raw', got {outputs!r}")
         if convention not in ("mean_then_loss", "loss_then_mean"):

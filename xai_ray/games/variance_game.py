@@ -155,13 +155,17 @@ class VarianceGame:
         nobody = np.zeros(len(rows), dtype=np.int64)
         found = self._running().outputs(np.ones((1, self.n_players), dtype=np.bool_), nobody, rows, rows)
         if not np.isfinite(found).all():
-            raise NonFiniteValue(f"the model's output on an input is not finite: {rows[np.argwhere(~np.isfinite(found))[0][0]]}")
+            raise NonFiniteValue(
+                f"the model's output on an input is not finite: {rows[np.argwhere(~np.isfinite(found))[0][0]]}"
+            )
         return found
 
     def _running(self) -> RowCells:
         if self._cells is None:
             nothing = np.zeros((1, len(self._labels)))
-            self._cells = RowCells(self._model, self._arguments, nothing, nothing, self.batch, self.threads, self.device)
+            self._cells = RowCells(
+                self._model, self._arguments, nothing, nothing, self.batch, self.threads, self.device
+            )
         return self._cells
 
     def __getstate__(self) -> dict[str, Any]:
@@ -188,7 +192,9 @@ class _Laws:
 
     def columns(self, unit: Floats) -> Floats:
         """Uniform numbers (r, d) -> inputs (r, d)."""
-        return np.stack([np.asarray(law.ppf(unit[:, at]), dtype=np.float64) for at, law in enumerate(self.laws)], axis=1)
+        return np.stack(
+            [np.asarray(law.ppf(unit[:, at]), dtype=np.float64) for at, law in enumerate(self.laws)], axis=1
+        )
 
 
 def _marginals(inputs: Any) -> _Rows | _Laws:

@@ -65,9 +65,7 @@ class LocalSums:
         # Chan, Golub and LeVeque (1983): large means lose no digits of the spread.
         total = self.rows + other.rows
         gap, share = other.mean - self.mean, other.rows / total
-        return LocalSums(
-            total, self.mean + gap * share, self.spread + other.spread + gap**2 * self.rows * share
-        )
+        return LocalSums(total, self.mean + gap * share, self.spread + other.spread + gap**2 * self.rows * share)
 
     def finish(self) -> GlobalValues:
         """The means with their standard errors; these are NaN for a single row."""

@@ -144,7 +144,8 @@ def _checked(permutations: npt.ArrayLike, n: int, R: int) -> Ints:
     dealt = np.asarray(permutations)
     if dealt.ndim == 2:
         dealt = np.repeat(dealt[:, None], n, axis=1)
-    if dealt.ndim != 3 or dealt.shape[1:] != (n, R) or not np.array_equal(np.sort(dealt, axis=2), np.broadcast_to(np.arange(R), dealt.shape)):  # fmt: skip
+    fits = dealt.ndim == 3 and dealt.shape[1:] == (n, R)
+    if not fits or not (np.sort(dealt, axis=2) == np.arange(R)).all():
         raise InputError(
             f"permutations have shape (repeats, {R}) or (repeats, {n}, {R}) and hold every row 0..{R - 1} once; got {dealt.shape}"
         )

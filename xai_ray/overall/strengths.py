@@ -48,9 +48,7 @@ class StrengthSums:
     """Shape (k, 2m, 2m): sums of products of deviations."""
 
     @classmethod
-    def of(
-        cls, interactions: npt.ArrayLike, std_errors: npt.ArrayLike | None, contexts: Sequence[int]
-    ) -> StrengthSums:
+    def of(cls, interactions: npt.ArrayLike, std_errors: npt.ArrayLike | None, contexts: Sequence[int]) -> StrengthSums:
         """Of some rows: interactions (R, pairs, m) or (R, pairs, m, k), one column for each of m context sizes. Raises InputError."""
         x, s = checked_rows(interactions, std_errors)
         x, s = (part[..., None] if part.ndim == 3 else part for part in (x, s))
@@ -59,7 +57,9 @@ class StrengthSums:
                 f"interactions have shape (rows, pairs, contexts) or (rows, pairs, contexts, outputs) with {len(contexts)} contexts, "
                 f"got {np.shape(interactions)}"
             )
-        each = np.concatenate([debiased_absolute(x, s).mean(axis=1), (x**2 - s**2).mean(axis=1)], axis=1).transpose(2, 0, 1)
+        each = np.concatenate([debiased_absolute(x, s).mean(axis=1), (x**2 - s**2).mean(axis=1)], axis=1).transpose(
+            2, 0, 1
+        )
         mean = each.mean(axis=1)
         gaps = each - mean[:, None]
         return cls(tuple(int(m) for m in contexts), x.shape[0], mean, np.einsum("kri,krj->kij", gaps, gaps))
@@ -71,9 +71,7 @@ class StrengthSums:
         total = self.rows + other.rows
         gap, share = other.mean - self.mean, other.rows / total
         cross = np.einsum("ki,kj->kij", gap, gap) * self.rows * share
-        return StrengthSums(
-            self.contexts, total, self.mean + gap * share, self.products + other.products + cross
-        )
+        return StrengthSums(self.contexts, total, self.mean + gap * share, self.products + other.products + cross)
 
     def finish(self) -> DatasetStrength:
         """Strengths with standard errors."""

@@ -51,7 +51,9 @@ def importance(
     if beside is not None:
         plug_in = _column(beside, output)[chosen]
         if not np.allclose(plug_in, values[chosen]):
-            ax.plot(plug_in, places, "D", color=POSITIVE, markerfacecolor="white", markersize=4.5, label="noise left in")
+            ax.plot(
+                plug_in, places, "D", color=POSITIVE, markerfacecolor="white", markersize=4.5, label="noise left in"
+            )
             ax.legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
     _rows(ax, [labels[at] for at in chosen])
     ax.set_xlabel(written(label, 70), fontsize=9)
@@ -109,7 +111,7 @@ def _swarm(x: Floats) -> Floats:
     rank = np.empty(len(x), dtype=np.int64)
     rank[order] = np.arange(len(x)) - np.repeat(np.cumsum(counts) - counts, counts)
     step = np.where(rank % 2 == 0, 1, -1) * ((rank + 1) // 2)
-    return step * min(2 * _HALF / max(int(counts.max()), 1), 0.08)
+    return np.asarray(step * min(2 * _HALF / max(int(counts.max()), 1), 0.08), dtype=np.float64)
 
 
 def _shade(column: Floats) -> npt.NDArray[np.float64]:
@@ -136,7 +138,9 @@ def _column(table: Floats, output: int) -> Floats:
     if table.ndim == 1:
         return table
     if table.ndim != 2 or not 0 <= output < table.shape[1]:
-        raise InputError(f"output {output} of values of shape {table.shape}: give one a player, and an output that is there")
+        raise InputError(
+            f"output {output} of values of shape {table.shape}: give one a player, and an output that is there"
+        )
     return table[:, output]
 
 
