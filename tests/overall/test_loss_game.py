@@ -8,6 +8,7 @@ from scipy.special import softmax
 
 import xai_ray as xr
 from tests.laws import brute_force
+from tests.overall.answering import shapley_estimate
 from xai_ray.coalitions.exhaustive import unpack
 from xai_ray.errors import InputError, ModelOutputError, NonFiniteValue, SpecError
 from xai_ray.games import Blur, ColumnGroups, Constant, LossGame, Marginal, Mean, Patches, Uniform, Zeros
@@ -231,8 +232,7 @@ def test_standard_errors_cover_rows_and_fillings(estimator):
             probabilities, X, LABELS, removal=Marginal(BACKGROUND, seed=seed), loss="cross_entropy", rows=2, seed=seed,
             outputs="probabilities",
         )  # fmt: skip
-        estimate = xr.explain(game, budget=330, estimator=estimator, seed=seed).estimates[0]
-        low, high = estimate.intervals()
+        low, high = shapley_estimate(game, estimator, 330, seed).intervals()
         covered.append((low[:, 0] <= want) & (want <= high[:, 0]))
     assert 0.90 <= np.mean(covered) <= 0.99  # 240 intervals
 

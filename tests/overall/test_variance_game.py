@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm, uniform
 
 import xai_ray as xr
+from tests.overall.answering import shapley_estimate
 from xai_ray.coalitions.exhaustive import unpack
 from xai_ray.errors import InputError, NonFiniteValue, SpecError
 from xai_ray.games import ColumnGroups, VarianceGame
@@ -45,10 +46,8 @@ def test_draws_are_unbiased_and_errors_cover():
     want = np.array([FIRST + BOTH / 2, SECOND, BOTH / 2])
     covered = []
     for seed in range(60):
-        result = xr.explain(
-            VarianceGame(ishigami, LAWS, samples=4, seed=seed), budget=602, estimator="permutation", seed=seed
-        )
-        low, high = result.estimates[0].intervals()
+        game = VarianceGame(ishigami, LAWS, samples=4, seed=seed)
+        low, high = shapley_estimate(game, "permutation", 602, seed).intervals()
         covered.append((low[:, 0] <= want) & (want <= high[:, 0]))
     assert 0.91 <= np.mean(covered) <= 0.99  # 180 intervals
 

@@ -35,7 +35,10 @@ def importance(
     """
     if isinstance(found, PermutationImportance):
         values, errors, beside = found.values, found.std_errors, None
-        names, label = names or found.player_names, f"growth of the {found.loss_names[output]} when dealt anew"
+        names, label = (
+            names or found.player_names,
+            f"growth of the {', '.join(found.loss_names[output : output + 1])} when dealt anew",
+        )
     else:
         values, errors, beside, label = found.absolute, found.absolute_std_errors, found.plug_in, "mean |value|"
         label += f" over {found.rows:,} rows"
