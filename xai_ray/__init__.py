@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xai_ray.api import explain as explain
     from xai_ray.api import open_result as open_result
     from xai_ray.client import Client as Client
+    from xai_ray.closed_forms import closed_form_values as closed_form_values
     from xai_ray.engine import InlineEngine as InlineEngine
     from xai_ray.engine.ray_engine import RayEngine as RayEngine
     from xai_ray.estimators import Ask as Ask
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from xai_ray.games import LogOdds as LogOdds
     from xai_ray.games import LogProbability as LogProbability
     from xai_ray.games import Loss as Loss
+    from xai_ray.games import LossGame as LossGame
     from xai_ray.games import MajorityGame as MajorityGame
     from xai_ray.games import Margin as Margin
     from xai_ray.games import Marginal as Marginal
@@ -51,12 +53,16 @@ if TYPE_CHECKING:
     from xai_ray.games import Tokens as Tokens
     from xai_ray.games import UnanimityGame as UnanimityGame
     from xai_ray.games import Uniform as Uniform
+    from xai_ray.games import VarianceGame as VarianceGame
     from xai_ray.games import WeightedVotingGame as WeightedVotingGame
     from xai_ray.games import Words as Words
     from xai_ray.games import Zeros as Zeros
     from xai_ray.indices import INDICES as INDICES
     from xai_ray.indices import Question as Question
     from xai_ray.job_handle import JobHandle as JobHandle
+    from xai_ray.overall import dataset_strength as dataset_strength
+    from xai_ray.overall import global_values as global_values
+    from xai_ray.overall import permutation_importance as permutation_importance
     from xai_ray.reports import Result as Result
     from xai_ray.reports import plots as plots
     from xai_ray.reports.rows_result import RowsResult as RowsResult
@@ -79,6 +85,7 @@ _GAMES = [
     "LogProbability",
     "Logit",
     "Loss",
+    "LossGame",
     "MajorityGame",
     "Margin",
     "Marginal",
@@ -95,6 +102,7 @@ _GAMES = [
     "Tokens",
     "UnanimityGame",
     "Uniform",
+    "VarianceGame",
     "WeightedVotingGame",
     "Words",
     "Zeros",
@@ -106,6 +114,10 @@ _PLACES: dict[str, str] = {
     "Client": "xai_ray.client",
     "JobHandle": "xai_ray.job_handle",
     "mean_strength": "xai_ray.estimators",
+    "closed_form_values": "xai_ray.closed_forms",
+    "dataset_strength": "xai_ray.overall",
+    "global_values": "xai_ray.overall",
+    "permutation_importance": "xai_ray.overall",
     "Estimate": "xai_ray.estimators",
     "INDICES": "xai_ray.indices",
     "InlineEngine": "xai_ray.engine",

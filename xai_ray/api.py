@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from xai_ray.closed_forms import closed_form_game, closed_form_plan
 from xai_ray.engine import Engine, InlineEngine
 from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, manifest_of, read_pool
 from xai_ray.engine.row_reading import asks_of
@@ -13,6 +14,7 @@ from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
 from xai_ray.estimators import Ask, PiecePool, Plan, RowPool, Stop, plan
 from xai_ray.estimators.agreement import rank_agreement
+from xai_ray.estimators.closed_sets import CLOSED_FORM
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.indices import Question
@@ -84,9 +86,13 @@ def explain(
             split=split,
         )
         asks = [Ask(question, estimator)]
-    planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
     stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
-    stop.check(planned.asks, game.n_players)
+    if any(ask.estimator == CLOSED_FORM for ask in asks):
+        game = closed_form_game(game, asks)
+        planned = closed_form_plan(game, stop)
+    else:
+        planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
+        stop.check(planned.asks, game.n_players)
     document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed}
     manifest = manifest_of(name, game, planned, document)
     return run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)

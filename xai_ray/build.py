@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from xai_ray import spec as s
+from xai_ray.closed_forms import ClosedFormGame, closed_form_game, closed_form_plan
 from xai_ray.coalitions import Design, Strata
 from xai_ray.engine.chains import chained, free_rows
 from xai_ray.engine.job import manifest_of, unit_draws
 from xai_ray.engine.row_units import RowTask
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
-from xai_ray.game_spec import KnownGameSpec, TableGameSpec
-from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, RowsGame, TableGame, known_game
+from xai_ray.estimators.closed_sets import CLOSED_FORM
+from xai_ray.game_spec import KnownGameSpec, LossGameSpec, TableGameSpec
+from xai_ray.games import Game, RowsGame, TableGame, known_game
 from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
 from xai_ray.row_jobs import dataset_of, describe_rows, planned_rows
@@ -49,6 +51,9 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     if isinstance(game, ValuationGame):
         return Prepared(spec, base, game, _closed_plan(spec, game))
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
+    if any(ask.estimator == CLOSED_FORM for ask in asks):
+        closed = closed_form_game(game, asks)
+        return Prepared(spec, base, closed, closed_form_plan(closed, stop_of(spec), "budget."))
     evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
     if isinstance(game, RowsGame):
         unit = spec.compute.unit_rows
@@ -58,7 +63,7 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     return Prepared(spec, base, game, planned)
 
 
-def closed_form_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
+def pieces_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
     """The pieces of a closed form that a budget affords. Raises SpecError for rules that it cannot keep, BudgetTooSmall."""
     if game.design.undivided and stop != Stop():
         raise SpecError(
@@ -76,7 +81,7 @@ def _closed_plan(spec: s.Spec, game: ValuationGame) -> Plan:
         raise SpecError(
             f"budget: {game.method} draws {row.piece} without end; give [budget] evaluations = {row.usual} (how many {row.piece})"
         )
-    return closed_form_plan(game, None if evaluations == "exact" else evaluations, stop_of(spec), "budget.")
+    return pieces_plan(game, None if evaluations == "exact" else evaluations, stop_of(spec), "budget.")
 
 
 def stop_of(spec: s.Spec) -> Stop:
@@ -107,6 +112,10 @@ def game_of(spec: s.Spec, base: Path) -> Game:
         if spec.value is not None:
             return valued_game(game, spec.value, spec.compute, spec.seed, base)
         return training_game(game, spec.compute, base)
+    if isinstance(game, LossGameSpec):
+        from xai_ray.loss_games import loss_game
+
+        return loss_game(game, spec.compute, spec.seed, base)
     from xai_ray.model_games import model_game
 
     return model_game(game, spec.compute, spec.seed, base)
@@ -141,6 +150,8 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         return _describe_pieces(prepared, game)
     if isinstance(game, RowTask):
         return _described(prepared) | describe_rows(game, planned)
+    if isinstance(game, ClosedFormGame):
+        return {"job": manifest_for(prepared).job, **game.described()}
     seconds = _seconds_per_evaluation(game, planned.design)
     unit = unit_draws(planned.design, free_rows(game, planned.design), planned.draws)
     sizes = planned.design.describe()
@@ -231,27 +242,6 @@ def _law_text(design: Strata, draws: int) -> str:
     return "pairs of complements by size " + ", ".join(shown)
 
 
-def describe_games() -> list[dict[str, Any]]:
-    """What `games` prints."""
-    from xai_ray.valuation import SCORES
-
-    rows: list[dict[str, Any]] = [
-        {
-            "game": "model",
-            "players": list(PLAYERS),
-            "behaviours": list(BEHAVIOURS),
-            "what": "a model on one input, with players removed",
-        },
-        {
-            "game": "training",
-            "scores": list(SCORES),
-            "what": "the score of an estimator trained on some of the training points, or groups of them",
-        },
-        {"game": "table", "what": "a stored table of 2^n values (.npz, key `values`; player i is bit i)"},
-    ]
-    return rows + [{"game": f"known: {name}", "source": row.citation} for name, row in KNOWN_GAMES.items()]
-
-
 def _check_indices(spec: s.Spec) -> None:
     """Names first, so that a misspelt index does not wait for a model to load."""
     from xai_ray.errors import UnknownName
@@ -260,7 +250,7 @@ def _check_indices(spec: s.Spec) -> None:
     for i, ask in enumerate(spec.ask):
         if ask.index not in INDICES:
             raise UnknownName("index", ask.index, INDICES, f"ask[{i}].index")
-        if ask.estimator != "auto":
+        if ask.estimator not in ("auto", CLOSED_FORM):
             info(ask.estimator, f"ask[{i}].estimator")
 
 

@@ -5,7 +5,7 @@ Imports wait inside the commands, so that `xai-ray --help` is quick.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,7 +34,10 @@ def indices(as_json: AsJson = False) -> None:
 
 def estimators(as_json: AsJson = False) -> None:
     """The estimators, what each answers and from how many evaluations on (for 16 players)."""
+    from xai_ray.closed_forms import TREES
+    from xai_ray.estimators.closed_sets import CLOSED_FORM
     from xai_ray.estimators.table import ESTIMATORS
+    from xai_ray.indices import READ_OUT
     from xai_ray.indices.example import example
 
     rows = [
@@ -48,14 +51,43 @@ def estimators(as_json: AsJson = False) -> None:
         }
         for name, row in ESTIMATORS.items()
     ]
+    closed = {"estimator": CLOSED_FORM, "indices": ", ".join(READ_OUT), "design": "none", "minimum (n = 16)": 0}
+    rows.append(
+        closed | {"summary": "linear models and tree ensembles without an evaluation, exactly", "source": TREES}
+    )
     print_rows(rows, as_json)
 
 
 def games(as_json: AsJson = False) -> None:
     """Kinds of games, the known games with closed-form answers, players and behaviours."""
-    from xai_ray.build import describe_games
-
     print_rows(describe_games(), as_json)
+
+
+def describe_games() -> list[dict[str, Any]]:
+    """What `games` prints."""
+    from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, LOSSES, PLAYERS
+    from xai_ray.valuation import SCORES
+
+    rows: list[dict[str, Any]] = [
+        {
+            "game": "model",
+            "players": list(PLAYERS),
+            "behaviours": list(BEHAVIOURS),
+            "what": "a model on one input, with players removed",
+        },
+        {
+            "game": "loss",
+            "losses": list(LOSSES),
+            "what": "minus the mean loss of a model over a dataset, with players removed from every row",
+        },
+        {
+            "game": "training",
+            "scores": list(SCORES),
+            "what": "the score of an estimator trained on some of the training points, or groups of them",
+        },
+        {"game": "table", "what": "a stored table of 2^n values (.npz, key `values`; player i is bit i)"},
+    ]
+    return rows + [{"game": f"known: {name}", "source": row.citation} for name, row in KNOWN_GAMES.items()]
 
 
 def methods(as_json: AsJson = False) -> None:

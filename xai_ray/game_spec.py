@@ -232,6 +232,40 @@ class ModelGameSpec(Frozen):
     behaviour: Behaviour
 
 
+class LabelledRows(Frozen):
+    """Labelled rows of a table file, or of a data set that scikit-learn bundles; `rows` is a slice like "0:100"."""
+
+    table: str | None = None
+    sklearn: str | None = None
+    label: str | None = None
+    """Column of a table that holds the labels; bundled data sets bring their own."""
+    rows: str | None = Field(default=None, pattern=r"^\d*:\d*(:\d+)?$")
+    drop: tuple[str, ...] = ()
+
+
+DatasetRemoval = Annotated[Zeros | Constant | Mean | Marginal | Uniform, Field(discriminator="kind")]
+
+LossKind = Literal["cross_entropy", "squared_error", "zero_one"]
+
+
+class LossGameSpec(Frozen):
+    """Minus the mean loss of a model over a dataset, with players removed from every row: SAGE values and their kin."""
+
+    kind: Literal["loss"]
+    model: Model
+    dataset: LabelledRows
+    removal: DatasetRemoval
+    loss: LossKind | Annotated[tuple[LossKind, ...], Field(min_length=1)]
+    players: Annotated[Columns | Groups, Field(discriminator="kind")] = Columns(kind="columns")
+    convention: Literal["mean_then_loss", "loss_then_mean"] = "mean_then_loss"
+    against: Literal["label", "output"] = "label"
+    """`output`: the model's own output on the full row instead of the labels."""
+    sample: PositiveInt | None = None
+    """Rows drawn for each draw, whose noise is then in the standard errors; None takes all rows every time."""
+    clip: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Smallest probability that `cross_entropy` takes the log of."""
+
+
 class TableGameSpec(Frozen):
     """A stored value table: .npz with the key `values`, 2^n or (2^n, k) numbers, player i is bit i."""
 

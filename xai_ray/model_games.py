@@ -22,7 +22,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
     """Build the game. Raises InputError and SpecError that name the key."""
     if compute.memory is not None:
         raise SpecError("compute.memory is for training games; a model has compute.batch")
-    zoo = _trusted_file(game.model, base) if isinstance(game.model, s.ModelFile) else _factory(game.model, base)
+    zoo = made_model(game.model, base)
     if isinstance(game.input, s.Dataset):
         return _rows_game(game, game.input, zoo, compute, seed, base)
     found = read_input(game.input, base)
@@ -32,7 +32,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         zoo.model,
         x,
         players=_players(game.players, found, zoo, picture, base),
-        removal=_removal(game.removal, zoo, seed, base),
+        removal=removal_of(game.removal, zoo, seed, base),
         behaviour=behaviour,
         outputs="raw" if game.behaviour.kind == "raw" else zoo.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
@@ -71,7 +71,7 @@ def _rows_game(
         made.model,
         found.rows,
         players=_players(game.players, columns, made, None, base),
-        removal=_removal(game.removal, made, seed, base),
+        removal=removal_of(game.removal, made, seed, base),
         behaviour=_behaviour(game.behaviour),
         outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
@@ -92,6 +92,11 @@ def feature_names(model: Any) -> tuple[str, ...]:
     """Names of the columns that a fitted scikit-learn estimator takes, where it knows them."""
     names = getattr(getattr(model, "__self__", model), "feature_names_in_", None)
     return () if names is None else tuple(str(name) for name in names)
+
+
+def made_model(model: s.Factory | s.ModelFile, base: Path) -> ZooModel:
+    """The model of a spec, from its factory or its trusted file. Raises InputError and SpecError."""
+    return _trusted_file(model, base) if isinstance(model, s.ModelFile) else _factory(model, base)
 
 
 def _factory(model: s.Factory, base: Path) -> ZooModel:
@@ -240,7 +245,8 @@ def _labels(players: s.Regions, picture: Any, base: Path) -> Any:
     return np.asarray(slic(picture, n_segments=players.slic, start_label=0), dtype=np.int64)
 
 
-def _removal(removal: Any, zoo: ZooModel, seed: int, base: Path) -> Removal:
+def removal_of(removal: Any, zoo: ZooModel, seed: int, base: Path) -> Removal:
+    """The removal of a spec. Raises InputError for a background that cannot be read."""
     match removal:
         case s.Zeros():
             return games.Zeros()

@@ -22,11 +22,22 @@ from pydantic import (
 from typing_extensions import TypeAliasType
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.game_spec import Background, Behaviour, Frozen, KnownGameSpec, ModelGameSpec, TableGameSpec
+from xai_ray.game_spec import (
+    Background,
+    Behaviour,
+    Frozen,
+    KnownGameSpec,
+    LabelledRows,
+    LossGameSpec,
+    ModelGameSpec,
+    TableGameSpec,
+)
 from xai_ray.spec_mistakes import Places, mistakes
 from xai_ray.training_spec import TrainingGameSpec, ValueSpec
 
-GameSpec = Annotated[ModelGameSpec | TrainingGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")]
+GameSpec = Annotated[
+    ModelGameSpec | LossGameSpec | TrainingGameSpec | TableGameSpec | KnownGameSpec, Field(discriminator="kind")
+]
 
 Grouping = TypeAliasType("Grouping", "tuple[NonNegativeInt | Grouping, ...]")  # pyright: ignore[reportInvalidTypeForm]
 """Players, and groups of them."""
@@ -100,7 +111,7 @@ class Spec(Frozen):
     value: ValueSpec | None = None
     """A method of data valuation, of a game of kind `training`."""
     budget: Budget = Budget()
-    """Needed for `ask`. What `value` is without one: all there are of its pieces, test points say."""
+    """Needed for `ask`, but for answers in closed form. What `value` is without one: all there are of its pieces, test points say."""
     compute: Compute = Compute()
 
 
@@ -144,7 +155,9 @@ def _together(document: dict[str, Any]) -> list[str]:
     game: dict[str, Any] = given if isinstance(given, dict) else {}
     training = game.get("kind") == "training"
     if "value" not in document:
-        needed = [name for name in ("ask", "budget") if name not in document]
+        needed = [
+            name for name in ("ask", "budget") if name not in document and not (name == "budget" and _free(document))
+        ]
         if "ask" in document and document["ask"] in ([], ()):
             needed.append("ask")
         if training and not game.get("estimator"):
@@ -157,6 +170,12 @@ def _together(document: dict[str, Any]) -> list[str]:
     if game and not training:
         return [f'value: values training points, so the game is of kind "training", got {game.get("kind")!r}']
     return []
+
+
+def _free(document: dict[str, Any]) -> bool:
+    """Whether every question is answered in closed form, which needs no budget."""
+    asks = document.get("ask")
+    return bool(asks) and all(isinstance(ask, dict) and ask.get("estimator") == "closed_form" for ask in asks)
 
 
 def canonical(spec: Spec) -> dict[str, Any]:
@@ -174,6 +193,7 @@ def _places() -> Places:
         "ask": AskSpec,
         "behaviour": Behaviour,
         "background": Background,
+        "dataset": LabelledRows,
     }
     return Places(Spec, {m.__name__: m for m in Frozen.__subclasses__()} | _tags(), nested)
 

@@ -40,6 +40,9 @@ class Stream(IntEnum):
     HELD_OUT = 24
     VALUATION = 25
     ROW_RELABELLINGS = 26
+    LABELLED_ROWS = 31
+    INPUT_PAIRS = 32
+    SHUFFLED_ROWS = 33
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:

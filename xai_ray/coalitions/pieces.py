@@ -43,6 +43,8 @@ class Pieces:
     """Pieces of a unit."""
     pieces: int | None = None
     """How many there are: an answer from all of them is exact. None for a sequence without end."""
+    sets: int | None = None
+    """Sets that one answer without evaluations holds, where they are not the players."""
 
     @property
     def capacity(self) -> int | None:
@@ -50,8 +52,13 @@ class Pieces:
         return self.pieces
 
     @property
+    def rows(self) -> int:
+        """Rows of numbers that a unit holds: one a player, or one a set."""
+        return self.n_players if self.sets is None else self.sets
+
+    @property
     def width(self) -> int:
-        """Numbers that a unit holds for each player."""
+        """Numbers that a unit holds for each row."""
         return self.outputs * _PARTS[self.fold]
 
     @property
@@ -59,17 +66,17 @@ class Pieces:
         """Whether there is no answer before all pieces are in."""
         return self.fold in ("answer", "own")
 
-    def players(self, start: int, stop: int) -> range:
-        """The players that the unit of pieces [start, stop) has numbers of."""
-        return range(start, stop) if self.fold == "own" else range(self.n_players)
+    def held(self, start: int, stop: int) -> range:
+        """The rows that the unit of pieces [start, stop) has numbers of."""
+        return range(start, stop) if self.fold == "own" else range(self.rows)
 
     def evaluations(self, draws: int) -> int:
-        """A piece counts as one."""
-        return draws
+        """A piece counts as one; an answer in closed form evaluates nothing."""
+        return draws if self.sets is None else 0
 
     def affordable(self, evaluations: int) -> int:
         """Whole blocks, or all pieces: a sum that was cut elsewhere could not be continued to the same bits. Counts can."""
-        if self.pieces is not None and evaluations >= self.pieces:
+        if self.pieces is not None and (evaluations >= self.pieces or self.sets is not None):
             return self.pieces
         return evaluations if self.fold == "share" else evaluations // self.block * self.block
 
@@ -90,4 +97,5 @@ class Pieces:
             "fold": self.fold,
             "block": self.block,
             "pieces": self.pieces,
+            **({} if self.sets is None else {"sets": self.sets}),
         }

@@ -18,22 +18,35 @@ from xai_ray.types import Values
 
 
 def piece_values(unit: Unit, game: Game, design: Pieces, between: Callable[[], None]) -> tuple[Values, dict[str, Any]]:
-    """The sums of a unit, shape (n, width), and what there is to tell. Raises ModelOutputError and NonFiniteValue."""
+    """The sums of a unit, shape (rows, width), and what there is to tell. Raises ModelOutputError and NonFiniteValue."""
     between()
     sums, said = cast(PieceGame, game).piece_sums(unit.start, unit.stop, between)
     parts = design.width // design.outputs
-    players = design.players(unit.start, unit.stop)
-    shape = (len(players), parts, design.outputs)
+    rows = design.held(unit.start, unit.stop)
+    shape = (len(rows), parts, design.outputs)
     if not isinstance(sums, np.ndarray) or sums.shape != shape or sums.dtype != np.float64:
         got = f"{sums.dtype} of shape {sums.shape}" if isinstance(sums, np.ndarray) else type(sums).__name__
         raise ModelOutputError(f"pieces [{unit.start}, {unit.stop}) gave {got}, expected float64 of shape {shape}")
     bad = np.argwhere(~np.isfinite(sums))
     if len(bad):
         raise NonFiniteValue(
-            f"pieces [{unit.start}, {unit.stop}): the value of {game.player_names[players[int(bad[0][0])]]} is {sums[tuple(bad[0])]}; "
+            f"pieces [{unit.start}, {unit.stop}): the value of {_row_name(game, design, rows[int(bad[0][0])])} is {sums[tuple(bad[0])]}; "
             "scale the features"
         )
-    return sums.reshape(len(players), design.width), said
+    return sums.reshape(len(rows), design.width), said
+
+
+def _row_name(game: Game, design: Pieces, row: int) -> str:
+    return game.player_names[row] if design.sets is None else f"set {row}"
+
+
+def asked_question(document: dict[str, Any]) -> Question:
+    """A question from its JSON object, lists as tuples."""
+    return Question(**{key: _tupled(value) for key, value in document.items()})
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value
 
 
 class PieceReader:
@@ -65,8 +78,9 @@ class PieceReader:
             )
         for unit, record in zip(units, self._store.records(job, units), strict=True):
             self._sums.add(unit.start, unit.stop, record.values, record.facts)
-        asked = self._manifest.document["identity"]["asks"][0]
-        return PiecePool(self._sums.copy(), Question(**asked["question"]), asked["estimator"], self._again().pool)
+        asks = self._manifest.document["identity"]["asks"]
+        questions = tuple(asked_question(asked["question"]) for asked in asks)
+        return PiecePool(self._sums.copy(), questions[0], asks[0]["estimator"], self._again().pool, questions)
 
     def _again(self) -> PieceReader:
         return PieceReader(self._store, self._manifest, self._design)

@@ -40,7 +40,7 @@ class Moments:
     @classmethod
     def none(cls, design: Pieces) -> Moments:
         """Of nothing."""
-        shape = (design.n_players, design.outputs)
+        shape = (design.rows, design.outputs)
         return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
     def merged(self, mean: Floats, spread: Floats, count: Floats) -> Moments:
@@ -180,7 +180,7 @@ class Own:
 
 
 def _zeros(design: Pieces) -> Floats:
-    return np.zeros((design.n_players, design.outputs))
+    return np.zeros((design.rows, design.outputs))
 
 
 FOLDS: dict[Fold, Callable[[Pieces], Folded]] = {
@@ -188,7 +188,7 @@ FOLDS: dict[Fold, Callable[[Pieces], Folded]] = {
     "present": lambda design: Means(Moments.none(design)),
     "share": lambda design: Shares(_zeros(design), _zeros(design)),
     "contrast": lambda design: Contrast(Moments.none(design), Moments.none(design)),
-    "product": lambda design: Product(ProductMoments.none((design.n_players, design.outputs))),
+    "product": lambda design: Product(ProductMoments.none((design.rows, design.outputs))),
     "answer": lambda design: Answer(_zeros(design), _zeros(design)),
     "own": lambda design: Own(_zeros(design)),
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from xai_ray.coalitions.pieces import Pieces
 from xai_ray.errors import NotEnoughSamples
+from xai_ray.estimators.closed_sets import closed_answer
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.piece_folds import FOLDS, Folded
 from xai_ray.indices import Question
@@ -32,7 +33,7 @@ class PieceSums:
         """The record of the next unit, pieces [start, stop), values (n, width)."""
         if start != self.draws:
             raise ValueError(f"unit [{start}, {stop}) does not follow piece {self.draws}")
-        rows = len(self.design.players(start, stop))
+        rows = len(self.design.held(start, stop))
         self._folded = self._folded.add(values.reshape(rows, -1, self.design.outputs), start, stop)
         self.draws, self.facts = stop, facts
         told = facts.get("told", {})
@@ -80,6 +81,8 @@ class PiecePool:
     method: str
     read: Callable[[int], PiecePool] = field(repr=False)
     """The pool of fewer draws, from the store."""
+    questions: tuple[Question, ...] = ()
+    """All questions of the job, of an answer in closed form."""
 
     @property
     def design(self) -> Pieces:
@@ -93,8 +96,8 @@ class PiecePool:
 
     @property
     def evaluations(self) -> int:
-        """A piece counts as one."""
-        return self.sums.draws
+        """A piece counts as one; an answer in closed form evaluates nothing."""
+        return self.design.evaluations(self.sums.draws)
 
     @property
     def complete(self) -> bool:
@@ -107,6 +110,8 @@ class PiecePool:
 
     def answer(self, question: Question, name: str = "auto") -> Estimate:
         """The mean over the pieces with its standard errors. Raises NotEnoughSamples, also for any other question."""
+        if self.design.sets is not None:
+            return closed_answer(self.design, self.questions, question, *self.sums.answer()[:2])
         if (question.index, question.p) != (self.question.index, self.question.p):
             own, other = (q.index if q.p is None else f"{q.index} of p = {q.p:g}" for q in (self.question, question))
             raise NotEnoughSamples(

@@ -32,6 +32,7 @@ from xai_ray.estimators import (
     strength,
     svarmiq,
 )
+from xai_ray.estimators.closed_sets import CLOSED_FORM
 from xai_ray.estimators.exact import LARGEST_EXACT
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.protocol import Estimator
@@ -69,8 +70,13 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
 
 def info(name: str, where: str = "") -> EstimatorInfo:
     """The row of this name, or UnknownName with the nearest."""
+    if name == CLOSED_FORM:
+        raise SpecError(
+            f"{where + ': ' if where else ''}{CLOSED_FORM} reads a model and not values of coalitions: ask it of the game, in a job of "
+            "its own"
+        )
     if name not in ESTIMATORS:
-        raise UnknownName("estimator", name, [*ESTIMATORS, "auto"], where)
+        raise UnknownName("estimator", name, [*ESTIMATORS, "auto", CLOSED_FORM], where)
     return ESTIMATORS[name]
 
 

@@ -5,6 +5,8 @@ Importing this room imports no torch; a torch module brings it along.
 
 from xai_ray.games.behaviours import BEHAVIOURS, Logit, LogOdds, LogProbability, Loss, Margin, Probability, Raw
 from xai_ray.games.known import KNOWN_GAMES, AirportGame, GloveGame, known_game
+from xai_ray.games.loss_game import LossGame
+from xai_ray.games.losses import LOSSES
 from xai_ray.games.model import ModelGame
 from xai_ray.games.players import ColumnGroups, Columns, Patches, Regions
 from xai_ray.games.protocol import Game
@@ -12,6 +14,7 @@ from xai_ray.games.removals import REMOVALS, Blur, Constant, Marginal, MaskToken
 from xai_ray.games.rows import RowsGame
 from xai_ray.games.table import TableGame
 from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
+from xai_ray.games.variance_game import VarianceGame
 from xai_ray.games.view import View
 from xai_ray.games.voting import MajorityGame, WeightedVotingGame
 from xai_ray.games.words import PLAYERS, Tokens, Words
@@ -19,6 +22,7 @@ from xai_ray.games.words import PLAYERS, Tokens, Words
 __all__ = [
     "BEHAVIOURS",
     "KNOWN_GAMES",
+    "LOSSES",
     "PLAYERS",
     "REMOVALS",
     "AirportGame",
@@ -32,6 +36,7 @@ __all__ = [
     "LogProbability",
     "Logit",
     "Loss",
+    "LossGame",
     "MajorityGame",
     "Margin",
     "Marginal",
@@ -48,6 +53,7 @@ __all__ = [
     "Tokens",
     "UnanimityGame",
     "Uniform",
+    "VarianceGame",
     "View",
     "WeightedVotingGame",
     "Words",

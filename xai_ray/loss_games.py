@@ -1,0 +1,107 @@
+"""The loss games of a spec: a model, labelled rows, a removal and a loss become one `LossGame`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xai_ray import game_spec as s
+from xai_ray import games
+from xai_ray.errors import InputError, SpecError
+from xai_ray.inputs import arrow_table, bundled, bundled_targets, read_table
+from xai_ray.model_games import made_model, removal_of
+from xai_ray.spec import Compute
+from xai_ray.zoo.model import ZooModel
+
+Array = npt.NDArray[Any]
+_WITH_COLUMNS = (".csv", ".parquet", ".arrow", ".feather")
+
+
+def loss_game(game: s.LossGameSpec, compute: Compute, seed: int, base: Path) -> games.LossGame:
+    """Build the game. Raises InputError and SpecError that name the key."""
+    if compute.memory is not None:
+        raise SpecError("compute.memory is for training games; a model has compute.batch")
+    made = made_model(game.model, base)
+    rows, columns, labels = _dataset(game.dataset, game.against == "label", base)
+    _check_columns(rows, columns, made)
+    classes = None
+    if labels is not None and made.outputs != "raw" and labels.dtype.kind not in "iub":
+        labels, classes = labels.astype(str), made.class_names or None
+    players = games.Columns(columns)
+    if isinstance(game.players, s.Groups):
+        players = games.ColumnGroups(game.players.groups, columns)
+    return games.LossGame(
+        made.model,
+        rows,
+        labels,
+        removal=removal_of(game.removal, made, seed, base),
+        loss=game.loss,
+        players=players,
+        outputs=made.outputs,
+        convention=game.convention,
+        classes=classes,
+        rows=game.sample,
+        seed=seed,
+        clip=game.clip,
+        batch=compute.batch,
+        threads=compute.threads,
+        device="auto",
+    )
+
+
+def _dataset(given: s.LabelledRows, labelled: bool, base: Path) -> tuple[Array, tuple[str, ...], Array | None]:
+    """Rows (r, d), names of the columns and labels (r,) of the rows that are asked for."""
+    if (given.table is None) == (given.sklearn is None):
+        raise InputError("game.dataset needs exactly one of `table` and `sklearn`")
+    if given.sklearn is not None:
+        if given.label is not None:
+            raise SpecError("game.dataset.label is for tables; a bundled data set brings its labels")
+        rows, columns = bundled(given.sklearn)
+        labels = bundled_targets(given.sklearn) if labelled else None
+    else:
+        rows, columns, labels = _table(given, labelled, base / str(given.table))
+    if given.rows is not None:
+        bounds = [int(part) if part else None for part in given.rows.split(":")]
+        if len(bounds) == 3 and bounds[2] == 0:
+            raise InputError(f'game.dataset.rows = "{given.rows}": the step cannot be 0')
+        rows, labels = rows[slice(*bounds)], None if labels is None else labels[slice(*bounds)]
+    if len(rows) == 0:
+        raise InputError(f"game.dataset: no rows are left after rows = {given.rows!r}; it needs at least one")
+    return np.asarray(rows, dtype=np.float64), columns, labels
+
+
+def _table(given: s.LabelledRows, labelled: bool, path: Path) -> tuple[Array, tuple[str, ...], Array | None]:
+    if not labelled:
+        dropped = given.drop if given.label is None else (given.label, *given.drop)
+        return *read_table(path, dropped), None
+    if given.label is None:
+        raise SpecError('game.dataset needs `label`, the column that holds the labels; or say against = "output"')
+    rows, columns = read_table(path, (given.label, *given.drop))
+    if path.suffix.lower() in _WITH_COLUMNS:
+        column = arrow_table(path).column(given.label)
+        if column.null_count:
+            raise InputError(f"table {path}: {column.null_count} labels of column {given.label!r} are missing")
+        return rows, columns, column.to_numpy(zero_copy_only=False)
+    whole, names = read_table(path)
+    return rows, columns, whole[:, names.index(given.label)]
+
+
+def _check_columns(rows: Array, columns: tuple[str, ...], made: ZooModel) -> None:
+    if made.columns and len(made.columns) != len(columns):
+        raise InputError(
+            f"game.dataset has {len(columns)} columns, the model takes {len(made.columns)} ({', '.join(made.columns[:4])}, ...)"
+        )
+    wrong = next((i for i, (a, b) in enumerate(zip(columns, made.columns, strict=False)) if a != b), None)
+    if wrong is not None:
+        raise InputError(
+            f"game.dataset: column {wrong} is {columns[wrong]!r}, the model takes {made.columns[wrong]!r} there; order the columns as "
+            "the model does"
+        )
+    bad = np.argwhere(~np.isfinite(rows))
+    if len(bad):
+        raise InputError(
+            f"game.dataset: row {bad[0][0]}: {columns[bad[0][1]]!r} is missing or not finite; fill it in, or leave the row out"
+        )
