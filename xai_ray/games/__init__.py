@@ -6,6 +6,7 @@ Importing this room imports no torch; a torch module brings it along.
 from xai_ray.games.behaviours import BEHAVIOURS, Logit, LogOdds, LogProbability, Loss, Margin, Probability, Raw
 from xai_ray.games.known import KNOWN_GAMES, AirportGame, GloveGame, known_game
 from xai_ray.games.model import ModelGame
+from xai_ray.games.numerics import Numerics
 from xai_ray.games.players import ColumnGroups, Columns, Patches, Regions
 from xai_ray.games.protocol import Game
 from xai_ray.games.removals import REMOVALS, Blur, Constant, Marginal, MaskToken, Mean, Uniform, Zeros
@@ -37,6 +38,7 @@ __all__ = [
     "MaskToken",
     "Mean",
     "ModelGame",
+    "Numerics",
     "Patches",
     "Probability",
     "Raw",

@@ -52,7 +52,8 @@ def first_layer(model: Any, example: torch.Tensor) -> FirstLayer:
     layer = traced.get_submodule(str(path[-1].target))
     before = _before(traced, path)
     with torch.inference_mode():
-        flat = before(example)
+        # A module may write into its input.
+        flat = before(example.clone(memory_format=torch.contiguous_format))
     if not isinstance(layer, nn.Linear) or flat.shape != (2, layer.in_features) or flat[0].numel() != example[0].numel():
         raise not_foldable(f"what reaches the first linear layer has shape {tuple(flat.shape)}")
     weight = layer.weight.detach()

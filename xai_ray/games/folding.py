@@ -18,7 +18,7 @@ import torch
 from xai_ray.games.first_layer import FirstLayer, not_foldable
 from xai_ray.types import Ints
 
-TOLERANCE = 1024.0
+TOLERANCE = 256.0
 """Outputs of the folded and the plain pass differ by at most this many units of rounding (of the layer's type) times the largest absolute output or 1."""
 _LARGEST = 1 << 27
 """Numbers of the contributions of all fillings."""
@@ -72,6 +72,10 @@ class Folding:
     def settled(self, part: torch.Tensor) -> torch.Tensor:
         """A part on the device, in the type of products."""
         return part.to(self.dtype).to(self._device)
+
+    def settled_rows(self, rows: RowParts) -> RowParts:
+        """Parts of rows on the device, in the type of products."""
+        return RowParts(self.settled(rows.always), self.settled(rows.players))
 
     def absent(self, coalitions: torch.Tensor, fillings: torch.Tensor) -> torch.Tensor:
         """What fillings (n, K, h) add for coalitions (c, n), true where a player is present: (c, K, h). The same for
