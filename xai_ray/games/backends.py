@@ -171,29 +171,21 @@ class TorchBackend:
         if not self.waits or not isinstance(result, self._torch.Tensor):
             outputs = outputs_of(result, rows)
             return lambda: outputs
-        arriving = self.home(result)
-        return lambda: outputs_of(arriving(), rows)
+        # The copy is queued now: one that is begun later would wait for the next pass besides.
+        copied, arrived = result.detach().to("cpu", non_blocking=True), self._torch.cuda.Event()
+        arrived.record(self._torch.cuda.current_stream(self.device))
+
+        def outputs_at_home() -> Floats:
+            arrived.synchronize()
+            return outputs_of(copied, rows)
+
+        return outputs_at_home
 
     def run(self, part: Callable[..., Any], given: torch.Tensor) -> torch.Tensor:
         """A part of the model, on what comes from the part before it."""
         with self._running():
             result = part(given)
         return getattr(result, "logits", result)
-
-    def home(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """A copy on the host, begun; the call waits for it."""
-        tensor = tensor.detach()
-        if not self.waits:
-            return lambda: tensor.cpu()
-        # Queued now: a copy that is begun later would wait for the next pass besides.
-        copied, arrived = tensor.to("cpu", non_blocking=True), self._torch.cuda.Event()
-        arrived.record(self._torch.cuda.current_stream(self.device))
-
-        def arriving() -> torch.Tensor:
-            arrived.synchronize()
-            return copied
-
-        return arriving
 
     @contextmanager
     def _running(self) -> Iterator[None]:

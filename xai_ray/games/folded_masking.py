@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
@@ -64,21 +62,24 @@ class FoldedMasker:
         """Outputs (c, K, m) with every filling."""
         return self._outputs(coalitions).cpu().double().numpy()
 
-    def values(self, coalitions: Coalitions, averaging: Averaging, targets: Ints) -> Callable[[], Floats]:
-        """Values (c, len(targets)), begun; the call waits for them. Means over fillings are formed on the device."""
-        outputs = self._outputs(coalitions)
+    def values(self, coalitions: Coalitions, block: int, averaging: Averaging, targets: Ints) -> Floats:
+        """Values (c, len(targets)) of whole blocks. Means over fillings are formed on the device, block by block; only they
+        come home, when all passes are through.
+        """
+        blocks = [coalitions[at : at + block] for at in range(0, len(coalitions), block)]
         if averaging.order == "behaviour_then_mean" or self._backend.device.type == "mps":
-            return lambda: averaging.values(outputs.cpu().double().numpy(), targets)
+            return np.concatenate([averaging.values(self.over_all(rows), targets) for rows in blocks])
+        reading = averaging.convention, averaging.behaviour.averaged
         with self._backend.scope():
-            means = mean_over_fillings(outputs, averaging.convention, averaging.behaviour.averaged)
-        arriving = self._backend.home(means)
-        return lambda: averaging.scores(arriving().numpy(), targets)
+            means = torch.cat([mean_over_fillings(self._outputs(rows), *reading) for rows in blocks])
+        return averaging.scores(means.cpu().numpy(), targets)
 
     def _outputs(self, coalitions: Coalitions) -> torch.Tensor:
         """Shape (c, K, m), on the device."""
         with self._backend.scope():
             absent = self._backend.put(~coalitions).to(self._folding.dtype)
-            return torch.cat([self._pass(absent, *chunk) for chunk in self._chunks], dim=1)
+            chunks = [self._pass(absent, *chunk) for chunk in self._chunks]
+            return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=1)
 
     def _pass(self, absent: torch.Tensor, count: int, part: torch.Tensor, full: torch.Tensor) -> torch.Tensor:
         preactivations = torch.addmm(full, absent, part).view(-1, self._folding.width)

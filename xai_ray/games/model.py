@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _ELEMENTS = 1 << 20
 _ELEMENTS_ON_ACCELERATOR = 1 << 24
 _TEXT_BATCH = 16
+_RUNNING = dict.fromkeys(("_masker", "_folded_masker", "_running_backend"))
+"""What a copy for another process leaves behind."""
 
 
 class ModelGame:
@@ -93,7 +95,6 @@ class ModelGame:
         usual = batch is None or batch == "auto"
         self._take_batch(_default_batch(self._arguments, pick_device(device)) if usual else _positive(batch, "batch"))
         self._model = _resting(model)
-        self._masker: Masker | FoldedMasker | None = None
         self._running_backend: ArrayBackend | TorchBackend | None = None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
         self.n_players = len(self.player_names)
@@ -110,12 +111,14 @@ class ModelGame:
             self._folded().check(self._plain(), self.n_players)
         if batch == "auto":
             self._take_batch(quickest_batch(self))
-            self._masker = None
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Values (c, k), in forward passes of one shape; a coalition that comes twice in one slot is evaluated once."""
         set_threads(self.threads)
         at, places = laid(coalitions, np.asarray(context, dtype=np.int64), self.block, self.stochastic)
+        masker = self._running()
+        if not isinstance(masker, Masker):
+            return masker.values(coalitions[at], self.block, self._averaging, self.targets)[places]
         out = np.empty((len(at), self.n_outputs))
         begun: deque[tuple[int, Callable[[], Floats]]] = deque()
         for start in range(0, len(at), self.block):
@@ -136,11 +139,12 @@ class ModelGame:
         """The same game with `batch` model rows a forward pass."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._masker = None
         other._take_batch(_positive(batch, "batch"))
         return other
 
     def _take_batch(self, batch: int) -> None:
+        self._masker: Masker | None = None
+        self._folded_masker: FoldedMasker | None = None
         self.batch = batch
         self.block = max(1, batch // (self._filling.samples or self._filling.size))
 
@@ -167,9 +171,7 @@ class ModelGame:
         return self._begin(coalitions, context)()
 
     def _begin(self, coalitions: Coalitions, context: Ints) -> Callable[[], Floats]:
-        masker = self._running()
-        if not isinstance(masker, Masker):
-            return masker.values(coalitions, self._averaging, self.targets)
+        masker = self._plain()
         if self._filling.draw is None:
             outputs = masker.over_all(coalitions)
             return lambda: self._averaging.values(outputs(), self.targets)
@@ -202,19 +204,21 @@ class ModelGame:
         return self._averaging.columns(self._plain().probe(ends))
 
     def _running(self) -> Masker | FoldedMasker:
-        if self._masker is None:
-            self._masker = self._folded() if self.numerics.fold else self._plain()
-        return self._masker
+        return self._folded() if self.numerics.fold else self._plain()
 
     def _plain(self) -> Masker:
-        return Masker(self._backend, self._arguments, self._filling, self.batch)
+        if self._masker is None:
+            self._masker = Masker(self._backend, self._arguments, self._filling, self.batch)
+        return self._masker
 
     def _folded(self) -> FoldedMasker:
         from xai_ray.games.folded_masking import FoldedMasker
 
         if not isinstance(self._backend, TorchBackend):
             raise SpecError("fold: only the first layer of a torch module can be folded")
-        return FoldedMasker(self._backend, self._arguments, self._filling, self.batch)
+        if self._folded_masker is None:
+            self._folded_masker = FoldedMasker(self._backend, self._arguments, self._filling, self.batch)
+        return self._folded_masker
 
     @property
     def _backend(self) -> ArrayBackend | TorchBackend:
@@ -240,7 +244,7 @@ class ModelGame:
         return [*parts, *described(removal), type(behaviour).__qualname__, *described(behaviour), self.targets]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_masker": None, "_running_backend": None, "_model": _moved(self._model, "cpu")}
+        return self.__dict__ | _RUNNING | {"_model": _moved(self._model, "cpu")}
 
 
 def _resting(model: Any) -> Any:
