@@ -3,10 +3,11 @@
     python benchmarks/forward.py [--cases mlp,hidden,patches,words,forest] [--tricks fold,bf16] [--rounds 9] > forward.jsonl
     python benchmarks/forward.py --markdown forward.jsonl
 
-Both sides compute the same coalitions in turn, `rounds` times; `ratio` is the median of the rounds' ratios of evaluations per second
-with and without the trick, `low` and `high` the quartiles. `rows` are model rows per second with it, `bare` those of a loop that
-calls the model on inputs made in advance, at its best batch, and `of_bare` is their ratio. `difference` is the largest one between
-values with and without, in units of their spread. `peak` and `peak_without` are the largest resident memory in MB of processes of their own.
+Both sides compute the same coalitions in turn, `rounds` times, with one thread. `ratio` is the median of the rounds' ratios of
+evaluations per processor second with and without the trick, `low` and `high` the quartiles. `rows` are model rows per processor second
+with it, `bare` those of a loop that calls the model on inputs made in advance, at its best batch; `of_bare` is their ratio.
+`difference` is the largest one between values with and without, in units of their spread. `peak` and `peak_without` are the largest
+resident memory in MB of processes of their own.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -48,7 +49,7 @@ def in_inference(model: torch.nn.Module, *given: torch.Tensor) -> Callable[[], o
 def perceptron(*widths: int) -> torch.nn.Module:
     torch.manual_seed(0)
     layers: list[torch.nn.Module] = []
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in pairwise(widths):
         layers += [torch.nn.Linear(before, after), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1]).eval()
 
@@ -81,7 +82,9 @@ def patches() -> Case:
     x = zoo.preprocess(data.chelsea())
     made = {"players": xr.Patches(7, 7), "removal": xr.Blur(10.0), "behaviour": xr.LogOdds()}
     bare = lambda batch: in_inference(zoo.model, torch.randn(batch, *x.shape))  # noqa: E731
-    return Case("EfficientNet-Lite0, 49 patches", 16, 1, lambda **m: xr.ModelGame(zoo.model, x, **made | m), bare, (2, 4, 8))
+    return Case(
+        "EfficientNet-Lite0, 49 patches", 16, 1, lambda **m: xr.ModelGame(zoo.model, x, **made | m), bare, (2, 4, 8)
+    )
 
 
 def words() -> Case:

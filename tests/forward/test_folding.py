@@ -236,9 +236,7 @@ def test_folding_is_part_of_a_jobs_identity() -> None:
     model = networks.perceptron(9)
 
     def digest(**more) -> str:
-        game = ModelGame(
-            model, X, players=Columns(), removal=Marginal(BACKGROUND), behaviour=Raw(0), batch=100, **more
-        )
+        game = ModelGame(model, X, players=Columns(), removal=Marginal(BACKGROUND), behaviour=Raw(0), batch=100, **more)
         planned = plan([Ask(Question("SV"), "auto")], 9, 100, 0, False)
         return manifest_of("job", game, planned, {}).digest
 

@@ -54,7 +54,11 @@ def first_layer(model: Any, example: torch.Tensor) -> FirstLayer:
     with torch.inference_mode():
         # A module may write into its input.
         flat = before(example.clone(memory_format=torch.contiguous_format))
-    if not isinstance(layer, nn.Linear) or flat.shape != (2, layer.in_features) or flat[0].numel() != example[0].numel():
+    if (
+        not isinstance(layer, nn.Linear)
+        or flat.shape != (2, layer.in_features)
+        or flat[0].numel() != example[0].numel()
+    ):
         raise not_foldable(f"what reaches the first linear layer has shape {tuple(flat.shape)}")
     weight = layer.weight.detach()
     bias = layer.bias.detach() if layer.bias is not None else weight.new_zeros(len(weight))

@@ -59,27 +59,30 @@ class FoldedMasker:
                 raise not_foldable(f"outputs behind the folded layer differ from the model's by {units:.3g} roundings")
 
     def over_all(self, coalitions: Coalitions) -> Floats:
-        """Outputs (c, K, m) with every filling."""
-        return self._outputs(coalitions).cpu().double().numpy()
+        """Outputs (c, K, m) of one block with every filling."""
+        with self._backend.scope():
+            return self._outputs(self._absent(coalitions)).cpu().double().numpy()
 
     def values(self, coalitions: Coalitions, block: int, averaging: Averaging, targets: Ints) -> Floats:
         """Values (c, len(targets)) of whole blocks. Means over fillings are formed on the device, block by block; only they
         come home, when all passes are through.
         """
-        blocks = [coalitions[at : at + block] for at in range(0, len(coalitions), block)]
         if averaging.order == "behaviour_then_mean" or self._backend.device.type == "mps":
-            return np.concatenate([averaging.values(self.over_all(rows), targets) for rows in blocks])
+            starts = range(0, len(coalitions), block)
+            return np.concatenate([averaging.values(self.over_all(coalitions[s : s + block]), targets) for s in starts])
         reading = averaging.convention, averaging.behaviour.averaged
         with self._backend.scope():
+            blocks = self._absent(coalitions).split(block)
             means = torch.cat([mean_over_fillings(self._outputs(rows), *reading) for rows in blocks])
         return averaging.scores(means.cpu().numpy(), targets)
 
-    def _outputs(self, coalitions: Coalitions) -> torch.Tensor:
-        """Shape (c, K, m), on the device."""
-        with self._backend.scope():
-            absent = self._backend.put(~coalitions).to(self._folding.dtype)
-            chunks = [self._pass(absent, *chunk) for chunk in self._chunks]
-            return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=1)
+    def _absent(self, coalitions: Coalitions) -> torch.Tensor:
+        return self._backend.put(~coalitions).to(self._folding.dtype)
+
+    def _outputs(self, absent: torch.Tensor) -> torch.Tensor:
+        """Outputs (c, K, m) on the device, of one block."""
+        chunks = [self._pass(absent, *chunk) for chunk in self._chunks]
+        return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=1)
 
     def _pass(self, absent: torch.Tensor, count: int, part: torch.Tensor, full: torch.Tensor) -> torch.Tensor:
         preactivations = torch.addmm(full, absent, part).view(-1, self._folding.width)

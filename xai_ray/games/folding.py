@@ -19,7 +19,9 @@ from xai_ray.games.first_layer import FirstLayer, not_foldable
 from xai_ray.types import Ints
 
 TOLERANCE = 256.0
-"""Outputs of the folded and the plain pass differ by at most this many units of rounding (of the layer's type) times the largest absolute output or 1."""
+"""Outputs of the folded and the plain pass differ by at most this many roundings (2^-23 in single precision) times the
+largest absolute output, or 1.
+"""
 _LARGEST = 1 << 27
 """Numbers of the contributions of all fillings."""
 
@@ -66,7 +68,9 @@ class Folding:
     def fillings(self, inputs: torch.Tensor) -> torch.Tensor:
         """Contributions of fillings (K, *input) in place of players, float64 of shape (n, K, h) on the host."""
         if len(inputs) * self.n_players * self.width > _LARGEST:
-            raise not_foldable(f"{len(inputs)} fillings of {self.n_players} players and {self.width} units are too many")
+            raise not_foldable(
+                f"{len(inputs)} fillings of {self.n_players} players and {self.width} units are too many"
+            )
         return self.rows(inputs).players.transpose(0, 1).contiguous()
 
     def settled(self, part: torch.Tensor) -> torch.Tensor:

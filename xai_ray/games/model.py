@@ -98,7 +98,9 @@ class ModelGame:
         self._running_backend: ArrayBackend | TorchBackend | None = None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
         self.n_players = len(self.player_names)
-        probe = self._probe()
+        # In the model's own precision, and not compiled for two rows: targets and digest do not hang on numerics.
+        exact = Masker(self._made_backend(Numerics()), self._arguments, self._filling, self.batch)
+        probe = self._probe(exact)
         self.targets = resolve_targets(behaviour, probe[0])
         """The explained classes, shape (k,)."""
         self.n_outputs = len(self.targets)
@@ -108,7 +110,7 @@ class ModelGame:
         parts = [digest] if digest is not None else described_model(self._model, probe)
         self.digest = fingerprint([*parts, *self._identity(removal)])
         if self.numerics.fold:
-            self._folded().check(self._plain(), self.n_players)
+            self._check_folding(exact)
         if batch == "auto":
             self._take_batch(quickest_batch(self))
 
@@ -197,11 +199,11 @@ class ModelGame:
         rows = [self._averaging.values(masker.over_all(row[None])(), self.targets)[0] for row in once]
         return np.stack(rows)[of.ravel()]
 
-    def _probe(self) -> Floats:
+    def _probe(self, masker: Masker) -> Floats:
         """Outputs (2, m) on the full input and with every player removed."""
         set_threads(self.threads)
         ends = np.stack([np.ones(self.n_players, dtype=np.bool_), np.zeros(self.n_players, dtype=np.bool_)])
-        return self._averaging.columns(self._plain().probe(ends))
+        return self._averaging.columns(masker.probe(ends))
 
     def _running(self) -> Masker | FoldedMasker:
         return self._folded() if self.numerics.fold else self._plain()
@@ -212,23 +214,33 @@ class ModelGame:
         return self._masker
 
     def _folded(self) -> FoldedMasker:
-        from xai_ray.games.folded_masking import FoldedMasker
-
-        if not isinstance(self._backend, TorchBackend):
-            raise SpecError("fold: only the first layer of a torch module can be folded")
         if self._folded_masker is None:
+            from xai_ray.games.folded_masking import FoldedMasker
+
+            assert isinstance(self._backend, TorchBackend), "checked when the game was made"
             self._folded_masker = FoldedMasker(self._backend, self._arguments, self._filling, self.batch)
         return self._folded_masker
+
+    def _check_folding(self, plain: Masker) -> None:
+        """SpecError when folding does not give the outputs of plain passes, in the model's own precision."""
+        from xai_ray.games.folded_masking import FoldedMasker
+
+        backend = self._made_backend(Numerics())
+        if not isinstance(backend, TorchBackend):
+            raise SpecError("fold: only the first layer of a torch module can be folded")
+        FoldedMasker(backend, self._arguments, self._filling, self.batch).check(plain, self.n_players)
 
     @property
     def _backend(self) -> ArrayBackend | TorchBackend:
         if self._running_backend is None:
-            self._running_backend = ArrayBackend(self._model, self._arguments)
-            if is_module(self._model) or self._arguments.tensors:
-                device = pick_device(self.device)
-                moved = _moved(self._model, device)
-                self._running_backend = TorchBackend(moved, self._arguments, device, self.numerics)
+            self._running_backend = self._made_backend(self.numerics)
         return self._running_backend
+
+    def _made_backend(self, numerics: Numerics) -> ArrayBackend | TorchBackend:
+        if not is_module(self._model) and not self._arguments.tensors:
+            return ArrayBackend(self._model, self._arguments)
+        device = pick_device(self.device)
+        return TorchBackend(_moved(self._model, device), self._arguments, device, numerics)
 
     def _output_names(self, names: Sequence[str] | None, m: int) -> tuple[str, ...]:
         if names is not None and len(names) == m:

@@ -40,4 +40,6 @@ class Numerics:
         """SpecError when something is asked that only a torch module can do."""
         asked = self.document()
         if asked and not torch_module:
-            raise SpecError(f"{', '.join(asked)}: only torch modules can be run this way, the model is another callable")
+            raise SpecError(
+                f"{', '.join(asked)}: only torch modules can be run this way, the model is another callable"
+            )
