@@ -166,9 +166,9 @@ def host_means() -> Iterator[None]:
     """Means over fillings on the host, of folded passes."""
     from xai_ray.games.folded_masking import FoldedMasker
 
-    def values(self: Any, coalitions: np.ndarray, averaging: Any, targets: np.ndarray) -> Any:
-        outputs = self.over_all(coalitions)
-        return lambda: averaging.values(outputs, targets)
+    def values(self: Any, coalitions: np.ndarray, block: int, averaging: Any, targets: np.ndarray) -> Any:
+        blocks = [coalitions[at : at + block] for at in range(0, len(coalitions), block)]
+        return np.concatenate([averaging.values(self.over_all(rows), targets) for rows in blocks])
 
     with mock.patch.object(FoldedMasker, "values", values):
         yield
@@ -194,7 +194,7 @@ TRICKS = (
     Trick("measured batch", ("mlp", "patches", "words", "forest"), {"batch": "auto"}),
     Trick("folded + measured batch", _PERCEPTRONS, {"numerics": Numerics(fold=True), "batch": "auto"}),
     Trick("duplicates once (orders of 8)", ("groups",), {}, prefixes, off=every_row),
-    Trick("duplicates once (none there)", ("mlp", "groups"), {}, off=every_row),
+    Trick("duplicates once (any coalitions)", ("mlp", "groups"), {}, off=every_row),
     Trick("packed masks", ("mlp", "patches"), {}, on=packed),
     Trick("bf16", ("mlp", "patches", "words"), {"numerics": Numerics(precision="bf16")}),
     Trick("fp16", ("patches", "words"), {"numerics": Numerics(precision="fp16")}),

@@ -104,8 +104,8 @@ class TorchBackend:
         self.device = torch.device(device)
         self.model = model
         """The module itself, not compiled."""
-        if self.numerics.channels_last and is_module(model):
-            self.model = copy.deepcopy(model).to(memory_format=torch.channels_last)
+        if self.numerics.channels_last and isinstance(model, torch.nn.Module):
+            self.model = copy.deepcopy(model).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._forward = self.compiled(self.model)
         floating = torch.get_default_dtype()
         if isinstance(model, torch.nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,7 +52,8 @@ class ModelGame:
     else "logits".
     `order`    over several fillings: "mean_then_behaviour" (Covert et al. 2021, the default) or "behaviour_then_mean".
     `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (2^24 on an
-    accelerator), at most 1,024 (texts: 16); "auto" measures which is quickest here.
+    accelerator), at most 1,024 (texts: 16; folded with K fillings: 64 K, at most 8,192); "auto" measures which is
+    quickest here.
     `numerics` folding, half precision, memory layout and compilation of torch modules; see `Numerics`.
 
     Values depend on `batch`, `threads`, `numerics` and `device` in their last bits, so these belong to a job's plan;
@@ -92,15 +94,19 @@ class ModelGame:
         self.numerics = numerics or Numerics()
         """How a pass is computed; part of a job's identity."""
         self.numerics.check(is_module(model))
-        usual = batch is None or batch == "auto"
-        self._take_batch(_default_batch(self._arguments, pick_device(device)) if usual else _positive(batch, "batch"))
+        if batch is None or batch == "auto":
+            self._take_batch(_default_batch(self._arguments, pick_device(device), self._folds()))
+        else:
+            self._take_batch(_positive(batch, "batch"))
         self._model = _resting(model)
         self._running_backend: ArrayBackend | TorchBackend | None = None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
         self.n_players = len(self.player_names)
         # In the model's own precision, and not compiled for two rows: targets and digest do not hang on numerics.
-        exact = Masker(self._made_backend(Numerics()), self._arguments, self._filling, self.batch)
-        probe = self._probe(exact)
+        asked = replace(self.numerics, fold=False)
+        exact = self._backend if asked == Numerics() else self._made_backend(Numerics())
+        whole = Masker(exact, self._arguments, self._filling, self.batch)
+        probe = self._probe(whole)
         self.targets = resolve_targets(behaviour, probe[0])
         """The explained classes, shape (k,)."""
         self.n_outputs = len(self.targets)
@@ -110,7 +116,7 @@ class ModelGame:
         parts = [digest] if digest is not None else described_model(self._model, probe)
         self.digest = fingerprint([*parts, *self._identity(removal)])
         if self.numerics.fold:
-            self._check_folding(exact)
+            self._check_folding(exact, whole)
         if batch == "auto":
             self._take_batch(quickest_batch(self))
 
@@ -143,6 +149,10 @@ class ModelGame:
         other.__dict__.update(self.__dict__)
         other._take_batch(_positive(batch, "batch"))
         return other
+
+    def _folds(self) -> int:
+        """Fillings behind a folded layer, 0 where it is not folded."""
+        return self._filling.size if self.numerics.fold else 0
 
     def _take_batch(self, batch: int) -> None:
         self._masker: Masker | None = None
@@ -221,11 +231,10 @@ class ModelGame:
             self._folded_masker = FoldedMasker(self._backend, self._arguments, self._filling, self.batch)
         return self._folded_masker
 
-    def _check_folding(self, plain: Masker) -> None:
+    def _check_folding(self, backend: ArrayBackend | TorchBackend, plain: Masker) -> None:
         """SpecError when folding does not give the outputs of plain passes, in the model's own precision."""
         from xai_ray.games.folded_masking import FoldedMasker
 
-        backend = self._made_backend(Numerics())
         if not isinstance(backend, TorchBackend):
             raise SpecError("fold: only the first layer of a torch module can be folded")
         FoldedMasker(backend, self._arguments, self._filling, self.batch).check(plain, self.n_players)
@@ -278,12 +287,14 @@ def _moved(model: Any, device: str) -> Any:
     return copy.deepcopy(model).to(device)
 
 
-def _default_batch(arguments: Arguments, device: str) -> int:
+def _default_batch(arguments: Arguments, device: str, folded: int) -> int:
     if any(i.layout.kind == "text" for i in arguments.inputs):
         return _TEXT_BATCH
     elements = sum(prod(i.array.shape) for i in arguments.inputs)
     room = _ELEMENTS if device == "cpu" else _ELEMENTS_ON_ACCELERATOR
-    return 1 << min(max((room // elements).bit_length() - 1, 0), 10)
+    # Behind a folded layer there is less to do for a row; 64 coalitions of a large background fill a pass.
+    most = min(max(10, (64 * folded).bit_length() - 1), 13)
+    return 1 << min(max((room // elements).bit_length() - 1, 0), most)
 
 
 def _positive(number: int, what: str) -> int:
