@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -99,7 +98,9 @@ def alone(case: Case, trick: Trick | None) -> None:
     game = case.game() if trick is None else trick.game(case)
     rows = (trick or TRICKS[0]).coalitions(game.n_players, 2 * game.block)
     seconds(game, rows)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # Not ru_maxrss, which begins with the memory of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(int(status["VmHWM"].split()[0]) // 1024)
 
 
 def peak(case: str, trick: str) -> int:

@@ -34,7 +34,7 @@ PARTS = (
 )
 """Parts, and functions or files whose frames belong to them; a sample goes to the part of its innermost such frame."""
 
-_MLP = '''name = "mlp"
+_MLP = """name = "mlp"
 [game]
 kind = "model"
 model = {{ factory = "profiles:perceptron_game" }}
@@ -47,7 +47,7 @@ index = "SV"
 estimator = "leverage"
 [budget]
 evaluations = 100000
-'''
+"""
 _FOLD = "[compute]\nfold = true\nbatch = 8192\n"
 
 
@@ -85,8 +85,28 @@ def profile(job: str, rate: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         raw = folder / "stacks.txt"
-        command = ["-m", "xai_ray.cli", "run", str(spec_of(job, folder)), "--engine", "inline", "--store", name + "/runs"]
-        spy = ["py-spy", "record", "--format", "raw", "--full-filenames", "--rate", str(rate), "--output", str(raw), "--"]
+        command = [
+            "-m",
+            "xai_ray.cli",
+            "run",
+            str(spec_of(job, folder)),
+            "--engine",
+            "inline",
+            "--store",
+            name + "/runs",
+        ]
+        spy = [
+            "py-spy",
+            "record",
+            "--format",
+            "raw",
+            "--full-filenames",
+            "--rate",
+            str(rate),
+            "--output",
+            str(raw),
+            "--",
+        ]
         paths = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         subprocess.run(
@@ -109,7 +129,9 @@ def profile(job: str, rate: int) -> dict[str, object]:
 def table(lines: list[dict[str, object]]) -> str:
     parts = list(dict.fromkeys(part for line in lines for part in line["shares"]))
     head = "| part | " + " | ".join(f"{line['job']}, {line['seconds']} s" for line in lines) + " |"
-    rows = [f"| {part} | " + " | ".join(f"{line['shares'].get(part, 0):.1%}" for line in lines) + " |" for part in parts]
+    rows = [
+        f"| {part} | " + " | ".join(f"{line['shares'].get(part, 0):.1%}" for line in lines) + " |" for part in parts
+    ]
     return "\n".join([head, "|---" * (len(lines) + 1) + "|", *rows])
 
 

@@ -20,6 +20,7 @@ from xai_ray.games import Blur, Columns, LogOdds, Marginal, ModelGame, Numerics,
 from xai_ray.games import batch_size as sizes
 from xai_ray.games.arguments import arrange
 from xai_ray.games.backends import TorchBackend
+from xai_ray.games.numerics import HALF_TOLERANCE
 from xai_ray.indices import Question
 from xai_ray.testing.games import check_game
 
@@ -64,6 +65,18 @@ def test_half_precision_is_as_far_off_as_it_says(made, precision, bits) -> None:
     gap = float(np.abs(got - want).max()) / max(1.0, float(np.abs(want).max()))
     assert 0 < gap <= 2.0**-bits
     assert got.dtype == np.float64
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("bf16", 8), ("fp16", 11)])
+def test_half_precision_of_a_deep_net_stays_within_its_tolerance(precision, bits: int) -> None:
+    data = pytest.importorskip("skimage.data")
+    zoo = pytest.importorskip("xai_ray.zoo").efficientnet_lite0()
+    x = zoo.preprocess(data.chelsea())
+    made = {"players": Patches(7, 7), "removal": Blur(10.0), "behaviour": Raw(), "batch": 2}
+    rows, context = rows_of(49, 6), np.zeros(6, dtype=np.int64)
+    want = ModelGame(zoo.model, x, **made).values(rows, context)
+    got = ModelGame(zoo.model, x, numerics=Numerics(precision=precision), **made).values(rows, context)
+    assert 0 < np.abs(got - want).max() <= HALF_TOLERANCE * 2.0**-bits * np.abs(want).max()
 
 
 def test_half_precision_behind_a_folded_layer() -> None:
