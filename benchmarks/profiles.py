@@ -1,10 +1,11 @@
 """Where the time of a job goes, by py-spy: the share of samples in each part of the program, as JSON lines or a table.
 
-    python benchmarks/profiles.py [--jobs jobs/cat.toml,jobs/review.toml,mlp,mlp+fold] [--markdown]
+    python benchmarks/profiles.py [--jobs jobs/cat.toml,jobs/review.toml,mlp,mlp+fold] [--evaluations 600] > profiles.jsonl
+    python benchmarks/profiles.py --markdown profiles.jsonl
 
 Each job runs in a process of its own with the inline engine and one thread. `mlp` is a perceptron 20-64-64-2 with 100 background rows
 and 100,000 evaluations, `mlp+fold` the same with compute.fold and a batch of 8,192. A sample belongs to the innermost part of the table
-that is on its stack.
+that is on its stack. `--evaluations` is the budget of the jobs of `jobs/`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -57,9 +59,12 @@ def perceptron_game() -> object:
     return perceptron(20, 64, 64, 2)
 
 
-def spec_of(job: str, folder: Path) -> Path:
+def spec_of(job: str, folder: Path, evaluations: int) -> Path:
     if job.endswith(".toml"):
-        return ROOT / job
+        (folder / "data").symlink_to(ROOT / "jobs" / "data")
+        path = folder / Path(job).name
+        path.write_text(re.sub(r"evaluations = \d+", f"evaluations = {evaluations}", (ROOT / job).read_text()))
+        return path
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -81,36 +86,16 @@ def part_of(stack: str) -> str:
     return "other"
 
 
-def profile(job: str, rate: int) -> dict[str, object]:
+def profile(job: str, rate: int, evaluations: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         raw = folder / "stacks.txt"
-        command = [
-            "-m",
-            "xai_ray.cli",
-            "run",
-            str(spec_of(job, folder)),
-            "--engine",
-            "inline",
-            "--store",
-            name + "/runs",
-        ]
-        spy = [
-            "py-spy",
-            "record",
-            "--format",
-            "raw",
-            "--full-filenames",
-            "--rate",
-            str(rate),
-            "--output",
-            str(raw),
-            "--",
-        ]
+        run = f"-m xai_ray.cli run {spec_of(job, folder, evaluations)} --engine inline"
+        spy = f"py-spy record --format raw --full-filenames --rate {rate} --output {raw} -- {sys.executable} {run}"
         paths = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         subprocess.run(
-            [*spy, sys.executable, *command],
+            spy.split(),
             check=True,
             cwd=folder,
             env={**os.environ, **threads, "PYTHONPATH": paths},
@@ -139,10 +124,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", default="jobs/cat.toml,jobs/review.toml,mlp,mlp+fold")
     parser.add_argument("--rate", type=int, default=100, help="samples per second")
-    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--evaluations", type=int, default=600)
+    parser.add_argument("--markdown", type=Path, help="a file of lines to make a table of")
     options = parser.parse_args()
-    lines = [profile(job, options.rate) for job in options.jobs.split(",")]
-    print(table(lines) if options.markdown else "\n".join(json.dumps(line) for line in lines))
+    if options.markdown:
+        print(table([json.loads(line) for line in options.markdown.read_text().splitlines()]))
+        return
+    for job in options.jobs.split(","):
+        print(json.dumps(profile(job, options.rate, options.evaluations)), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ MEMORY = 2 << 30
 """Bytes that a pass may add to what the process takes."""
 _SECONDS = 2.0
 """A pass that takes longer is the last that is tried: a run answers between passes."""
-_REPEATS = 3
+_REPEATS, _LEAST = 3, 0.05
+"""Passes that are timed, and seconds that they take together: short ones are repeated more often, the best counts."""
 _ENOUGH = 1.03
 """A larger batch has to be quicker by 3 %, or noise decides."""
 
@@ -52,7 +53,7 @@ def _seconds_per_evaluation(game: ModelGame) -> float | None:
     context = np.zeros(game.block, dtype=np.int64)
     took: list[float] = []
     try:
-        for _ in range(_REPEATS + 1):
+        while len(took) <= _REPEATS or sum(took[1:]) < _LEAST:
             rows = rng.random((game.block, game.n_players)) < 0.5
             began = time.perf_counter()
             game.values(rows, context)
