@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from xai_ray.games import MaskToken as MaskToken
     from xai_ray.games import Mean as Mean
     from xai_ray.games import ModelGame as ModelGame
+    from xai_ray.games import Numerics as Numerics
     from xai_ray.games import Patches as Patches
     from xai_ray.games import Probability as Probability
     from xai_ray.games import Raw as Raw
@@ -92,6 +93,7 @@ _GAMES = [
     "MaskToken",
     "Mean",
     "ModelGame",
+    "Numerics",
     "Patches",
     "Probability",
     "Raw",

@@ -48,6 +48,7 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     """Build the game and the plan of a spec; `base` is the folder that relative paths start from."""
     _check_indices(spec)
     game = game_of(spec, base)
+    spec = measured(spec, game)
     if isinstance(game, ValuationGame):
         return Prepared(spec, base, game, _closed_plan(spec, game))
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
@@ -61,6 +62,14 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
     stop_of(spec).check(planned.asks, game.n_players, "budget.")
     return Prepared(spec, base, game, planned)
+
+
+def measured(spec: s.Spec, game: Game) -> s.Spec:
+    """The spec with the batch that was found where it says "auto": the job holds the number, whoever resumes it measures nothing."""
+    batch = getattr(game, "batch", None)
+    if spec.compute.batch != "auto" or not isinstance(batch, int):
+        return spec
+    return spec.model_copy(update={"compute": spec.compute.model_copy(update={"batch": batch})})
 
 
 def pieces_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:

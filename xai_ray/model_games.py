@@ -40,6 +40,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         batch=compute.batch,
         threads=compute.threads,
         device="auto",
+        numerics=games.Numerics(bool(compute.fold), compute.precision, compute.channels_last, compute.compile),
         output_names=zoo.class_names or None,
         picture=picture,
     )

@@ -90,12 +90,20 @@ class Budget(Frozen):
 class Compute(Frozen):
     """What may move the last bits of a value: pinned here, part of the job's identity."""
 
-    batch: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
-    """Model rows per forward pass; None takes a power of two from the size of the input."""
+    batch: Annotated[int, Field(ge=1, le=1 << 20)] | Literal["auto"] | None = None
+    """Model rows per forward pass; None takes a power of two from the size of the input, "auto" what is quickest where the job begins."""
     threads: int = Field(default=1, ge=1, le=256)
     """Threads of one forward pass, the same on every worker."""
     unit_rows: PositiveInt | None = None
     """Rows of a dataset in a unit of work, which are answered together; None takes about a second of work, at most 256."""
+    fold: bool | None = None
+    """Of models that begin with a linear layer: fold it. None: jobs on one input do not."""
+    precision: Literal["bf16", "fp16"] | None = None
+    """Half precision for the passes of a model."""
+    channels_last: bool = False
+    """Memory layout of a convolutional net."""
+    compile: bool = False
+    """Whether workers compile the model."""
     memory: int | str | None = None
     """Bytes that one worker of a training game may take, as `"8 GB"` or a number: batches of models are cut to fit."""
 

@@ -42,6 +42,8 @@ def valued_game(game: TrainingGameSpec, value: ValueSpec, compute: Compute, seed
 
 
 def _asked(method: str, game: TrainingGameSpec, compute: Compute, seed: int, base: Path, tests: bool = True) -> Asked:
+    if asked := [k for k in ("fold", "precision", "channels_last", "compile") if getattr(compute, k)]:
+        raise SpecError(f"compute.{asked[0]} is for models; a training game is trained as it is: leave it out")
     if compute.batch is not None:
         raise SpecError("compute.batch is for models; a training game has batches of its own: leave it out")
     estimator = None if game.estimator is None else _estimator(game, base)

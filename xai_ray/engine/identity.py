@@ -10,6 +10,7 @@ from typing import Any
 from xai_ray.engine.chains import chained
 from xai_ray.estimators import Plan
 from xai_ray.estimators.plan import describe_question
+from xai_ray.games.numerics import Numerics
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.stores import Manifest
@@ -24,7 +25,9 @@ def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> 
     """The identity of a job: game, design and questions. `document` adds what a door wants to find again (spec, base folder, seed)."""
     asks = [{"question": describe_question(a.question), "estimator": a.estimator} for a in plan.asks]
     # Batch shape and threads may move the last bits of a forward pass, so they belong to the identity; the device does not.
-    numerics = {"block": game.block, "threads": getattr(game, "threads", 1)}
+    numerics: dict[str, Any] = {"block": game.block, "threads": getattr(game, "threads", 1)}
+    if isinstance(told := getattr(game, "numerics", None), Numerics):
+        numerics |= told.document()
     if chained(game, plan.design) is not None:
         numerics["chains"] = True
     identity = {

@@ -8,6 +8,7 @@ from xai_ray.games.known import KNOWN_GAMES, AirportGame, GloveGame, known_game
 from xai_ray.games.loss_game import LossGame
 from xai_ray.games.losses import LOSSES
 from xai_ray.games.model import ModelGame
+from xai_ray.games.numerics import Numerics
 from xai_ray.games.players import ColumnGroups, Columns, Patches, Regions
 from xai_ray.games.protocol import Game
 from xai_ray.games.removals import REMOVALS, Blur, Constant, Marginal, MaskToken, Mean, Uniform, Zeros
@@ -43,6 +44,7 @@ __all__ = [
     "MaskToken",
     "Mean",
     "ModelGame",
+    "Numerics",
     "Patches",
     "Probability",
     "Raw",

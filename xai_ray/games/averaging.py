@@ -56,6 +56,11 @@ class Averaging:
                 return _mean(self.behaviour.score(columns, self.convention, targets), c, size)
             return self.behaviour.score(self._mean_outputs(columns, c, size), self.convention, targets)
 
+    def scores(self, means: Floats, targets: Ints) -> Floats:
+        """Means over fillings (c, m), of `mean_over_fillings`, -> values (c, len(targets))."""
+        with np.errstate(all="ignore"):
+            return self.behaviour.score(means, self.convention, targets)
+
     def _mean_outputs(self, columns: Floats, c: int, size: int) -> Floats:
         if self.behaviour.averaged == "outputs" or self.convention != "logits":
             return _mean(columns, c, size)

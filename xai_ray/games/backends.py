@@ -4,9 +4,10 @@ written once.
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy.typing as npt
 
 from xai_ray.errors import ModelOutputError, XaiRayError
 from xai_ray.games.arguments import Arguments
-from xai_ray.types import Floats
+from xai_ray.games.numerics import DTYPES, Numerics
+from xai_ray.types import Coalitions, Floats
 
 if TYPE_CHECKING:
     import torch
@@ -25,12 +27,19 @@ Array = npt.NDArray[Any]
 class Backend(Protocol):
     """Arrays of one library, and a forward pass. `Any` is that library's array type."""
 
+    waits: bool
+    """Whether a pass that is begun goes on beside what the host does, so that only its outputs are waited for."""
+
     def put(self, array: Array) -> Any:
         """An array on the device, in its own type."""
         ...
 
     def put_input(self, at: int, array: Array) -> Any:
         """An array of input `at` on the device, in the type that the model takes."""
+        ...
+
+    def present(self, coalitions: Coalitions) -> Any:
+        """Coalitions (c, n) on the device as booleans (c, n + 1); the last column, of places that always stay, is true."""
         ...
 
     def where(self, mask: Any, kept: Any, filled: Any) -> Any:
@@ -41,15 +50,17 @@ class Backend(Protocol):
         """What masking and forward passes run in."""
         ...
 
-    def forward(self, parts: list[Any]) -> Floats:
-        """One forward pass, float64 of shape (rows, m). ModelOutputError when the model fails or returns something
-        else.
+    def begin(self, parts: list[Any]) -> Callable[[], Floats]:
+        """One forward pass, begun; the call waits for its outputs, float64 of shape (rows, m). ModelOutputError when the
+        model fails or returns something else.
         """
         ...
 
 
 class ArrayBackend:
     """A callable on numpy arrays, such as scikit-learn's `predict_proba`."""
+
+    waits = False
 
     def __init__(self, model: Callable[..., Any], arguments: Arguments) -> None:
         self._model, self._arguments = model, arguments
@@ -62,6 +73,10 @@ class ArrayBackend:
         """The array itself."""
         return array
 
+    def present(self, coalitions: Coalitions) -> Array:
+        """Shape (c, n + 1)."""
+        return _with_always(coalitions)
+
     def where(self, mask: Array, kept: Array, filled: Array) -> Array:
         """`kept` where the mask is true."""
         return np.where(mask, kept, filled)
@@ -70,19 +85,28 @@ class ArrayBackend:
         """Nothing."""
         return nullcontext()
 
-    def forward(self, parts: list[Array]) -> Floats:
+    def begin(self, parts: list[Array]) -> Callable[[], Floats]:
         """Call the model."""
-        return outputs_of(_call(self._model, parts, self._arguments), len(parts[0]))
+        outputs = outputs_of(_call(self._model, parts, self._arguments), len(parts[0]))
+        return lambda: outputs
 
 
 class TorchBackend:
     """A torch module, or a callable on tensors, on one device."""
 
-    def __init__(self, model: Callable[..., Any], arguments: Arguments, device: str) -> None:
+    def __init__(
+        self, model: Callable[..., Any], arguments: Arguments, device: str, numerics: Numerics | None = None
+    ) -> None:
         import torch
 
-        self._torch, self._model, self._arguments = torch, model, arguments
-        self._device = torch.device(device)
+        self._torch, self._arguments = torch, arguments
+        self.numerics = numerics or Numerics()
+        self.device = torch.device(device)
+        self.model = model
+        """The module itself, not compiled."""
+        if self.numerics.channels_last and isinstance(model, torch.nn.Module):
+            self.model = copy.deepcopy(model).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._forward = self.compiled(self.model)
         floating = torch.get_default_dtype()
         if isinstance(model, torch.nn.Module):
             floating = next((p.dtype for p in model.parameters() if p.is_floating_point()), floating)
@@ -90,15 +114,38 @@ class TorchBackend:
             getattr(torch, d) if d else (floating if np.issubdtype(i.array.dtype, np.floating) else None)
             for d, i in zip(arguments.dtypes, arguments.inputs, strict=True)
         ]
+        self.waits = self.device.type == "cuda"
+        self._copies = torch.cuda.Stream(self.device) if self.waits else None
 
     def put(self, array: Array) -> torch.Tensor:
-        """A tensor on the device."""
-        return self._torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._device)
+        """A tensor on the device. To a CUDA device it goes from pinned memory on a stream of copies, beside the passes
+        that run there.
+        """
+        tensor = self._torch.from_numpy(np.require(array, requirements=["C", "W"]))
+        if self._copies is None:
+            return tensor.to(self.device)
+        stream = self._torch.cuda.current_stream(self.device)
+        with self._torch.cuda.stream(self._copies):
+            copied = tensor.pin_memory().to(self.device, non_blocking=True)
+        stream.wait_stream(self._copies)
+        copied.record_stream(stream)
+        return copied
 
     def put_input(self, at: int, array: Array) -> torch.Tensor:
         """A tensor on the device, cast to the model's type when the input came as an array of real numbers."""
         dtype = self._dtypes[at]
         return self.put(array) if dtype is None else self.put(array).to(dtype)
+
+    def present(self, coalitions: Coalitions) -> torch.Tensor:
+        """Shape (c, n + 1); to an accelerator eight players travel in a byte."""
+        if self.device.type == "cpu":
+            return self.put(_with_always(coalitions))
+        return self.unpacked(self.put(np.packbits(_with_always(coalitions), axis=1)), coalitions.shape[1] + 1)
+
+    def unpacked(self, words: torch.Tensor, count: int) -> torch.Tensor:
+        """Bytes (c, ceil(count / 8)) of `numpy.packbits` -> booleans (c, count)."""
+        places = self._torch.arange(7, -1, -1, dtype=self._torch.uint8, device=words.device)
+        return ((words[:, :, None] >> places) & 1).bool().view(len(words), -1)[:, :count]
 
     def where(self, mask: torch.Tensor, kept: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
         """`kept` where the mask is true."""
@@ -108,16 +155,55 @@ class TorchBackend:
         """No autograd."""
         return self._torch.inference_mode()
 
-    def forward(self, parts: list[torch.Tensor]) -> Floats:
-        """Call the model; kernels are chosen deterministically, not by timing."""
-        with self._kernels():
-            return outputs_of(_call(self._model, parts, self._arguments), len(parts[0]))
+    def compiled(self, model: Callable[..., Any]) -> Callable[..., Any]:
+        """A module as it is called: compiled for batches of one shape where that is asked for."""
+        return self._torch.compile(model, dynamic=False) if self.numerics.compile else model
 
-    def _kernels(self) -> AbstractContextManager[Any]:
-        if self._device.type != "cuda":
-            return nullcontext()
-        cudnn = self._torch.backends.cudnn
-        return cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
+    def begin(self, parts: list[torch.Tensor]) -> Callable[[], Floats]:
+        """Call the model."""
+        if self.numerics.channels_last:
+            laid = self._torch.channels_last
+            parts = [p.contiguous(memory_format=laid) if p.ndim == 4 else p for p in parts]
+        rows = len(parts[0])
+        with self._running():
+            result = _call(self._forward, parts, self._arguments)
+        result = getattr(result, "logits", result)
+        if not self.waits or not isinstance(result, self._torch.Tensor):
+            outputs = outputs_of(result, rows)
+            return lambda: outputs
+        # The copy is queued now: one that is begun later would wait for the next pass besides.
+        copied, arrived = result.detach().to("cpu", non_blocking=True), self._torch.cuda.Event()
+        arrived.record(self._torch.cuda.current_stream(self.device))
+
+        def outputs_at_home() -> Floats:
+            arrived.synchronize()
+            return outputs_of(copied, rows)
+
+        return outputs_at_home
+
+    def run(self, part: Callable[..., Any], given: torch.Tensor) -> torch.Tensor:
+        """A part of the model, on what comes from the part before it."""
+        with self._running():
+            result = part(given)
+        return getattr(result, "logits", result)
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """What a model runs in: kernels chosen deterministically, not by timing; half precision where asked for."""
+        with ExitStack() as stack:
+            if self.waits:
+                cudnn = self._torch.backends.cudnn
+                flags = {"enabled": cudnn.enabled, "allow_tf32": cudnn.allow_tf32}
+                stack.enter_context(cudnn.flags(benchmark=False, deterministic=True, **flags))
+            if self.numerics.precision is not None:
+                dtype = getattr(self._torch, DTYPES[self.numerics.precision])
+                stack.enter_context(self._torch.autocast(self.device.type, dtype))
+            yield
+
+
+def _with_always(coalitions: Coalitions) -> Coalitions:
+    """Label -1 picks the last column: the places that always stay."""
+    return np.concatenate([coalitions, np.ones((len(coalitions), 1), dtype=np.bool_)], axis=1)
 
 
 def _call(model: Callable[..., Any], parts: list[Any], arguments: Arguments) -> Any:
@@ -128,6 +214,8 @@ def _call(model: Callable[..., Any], parts: list[Any], arguments: Arguments) -> 
     except XaiRayError:
         raise
     except Exception as error:
+        if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
+            raise  # by its name a worker knows that half the batch may do
         shapes = ", ".join(f"{i.name} {tuple(p.shape)} {p.dtype}" for i, p in zip(arguments.inputs, parts, strict=True))
         raise ModelOutputError(f"the model failed on {shapes}: {type(error).__name__}: {error}") from error
 

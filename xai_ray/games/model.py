@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,20 +15,28 @@ from xai_ray.errors import InputError, SpecError
 from xai_ray.games.arguments import Arguments, arrange
 from xai_ray.games.averaging import Averaging, Order
 from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
+from xai_ray.games.batch_size import quickest_batch
 from xai_ray.games.behaviours import Behaviour, Outputs, check_convention, resolve_targets
 from xai_ray.games.digest import described, described_model, fingerprint
 from xai_ray.games.masking import Masker
+from xai_ray.games.numerics import Numerics
 from xai_ray.games.picture import show
 from xai_ray.games.players import Players
 from xai_ray.games.removals.filling import Removal
+from xai_ray.games.slots import laid
 from xai_ray.games.view import View
 from xai_ray.games.words import Tokenizer
 from xai_ray.types import Coalitions, Floats, Ints, Values
+
+if TYPE_CHECKING:
+    from xai_ray.games.folded_masking import FoldedMasker
 
 # Where a forward pass of a convolutional net on one CPU thread is fastest a row (cache); accelerators want more to chew on.
 _ELEMENTS = 1 << 20
 _ELEMENTS_ON_ACCELERATOR = 1 << 24
 _TEXT_BATCH = 16
+_RUNNING = dict.fromkeys(("_masker", "_folded_masker", "_running_backend"))
+"""What a copy for another process leaves behind."""
 
 
 class ModelGame:
@@ -42,10 +52,12 @@ class ModelGame:
     else "logits".
     `order`    over several fillings: "mean_then_behaviour" (Covert et al. 2021, the default) or "behaviour_then_mean".
     `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (2^24 on an
-    accelerator), at most 1,024 (texts: 16).
+    accelerator), at most 1,024 (texts: 16; folded with K fillings: 64 K, at most 8,192); "auto" measures which is
+    quickest here.
+    `numerics` folding, half precision, memory layout and compilation of torch modules; see `Numerics`.
 
-    Values depend on `batch`, `threads` and `device` in their last bits, so these belong to a job's plan; `digest`
-    leaves them out. A module is never changed: one in training mode or on another device is copied. Raises SpecError,
+    Values depend on `batch`, `threads`, `numerics` and `device` in their last bits, so these belong to a job's plan;
+    `digest` leaves them out. A module is never changed: one in training mode or on another device is copied. Raises SpecError,
     InputError, ModelOutputError.
     """
 
@@ -60,9 +72,10 @@ class ModelGame:
         outputs: Outputs | None = None,
         order: Order = "mean_then_behaviour",
         tokenizer: Tokenizer | None = None,
-        batch: int | None = None,
+        batch: int | Literal["auto"] | None = None,
         threads: int = 1,
         device: str = "cpu",
+        numerics: Numerics | None = None,
         player_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
         digest: str | None = None,
@@ -78,14 +91,22 @@ class ModelGame:
         self._averaging = Averaging(behaviour, convention, order)
         self._averaging.check(self.stochastic)
         self.threads, self.device = _positive(threads, "threads"), device
-        self.batch = (
-            _default_batch(self._arguments, pick_device(device)) if batch is None else _positive(batch, "batch")
-        )
-        self.block = max(1, self.batch // (self._filling.samples or self._filling.size))
-        self._model, self._masker = _resting(model), None
+        self.numerics = numerics or Numerics()
+        """How a pass is computed; part of a job's identity."""
+        self.numerics.check(is_module(model))
+        if batch is None or batch == "auto":
+            self._take_batch(_default_batch(self._arguments, pick_device(device), self._folds()))
+        else:
+            self._take_batch(_positive(batch, "batch"))
+        self._model = _resting(model)
+        self._running_backend: ArrayBackend | TorchBackend | None = None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
         self.n_players = len(self.player_names)
-        probe = self._probe()
+        # In the model's own precision, and not compiled for two rows: targets and digest do not hang on numerics.
+        asked = replace(self.numerics, fold=False)
+        exact = self._backend if asked == Numerics() else self._made_backend(Numerics())
+        whole = Masker(exact, self._arguments, self._filling, self.batch)
+        probe = self._probe(whole)
         self.targets = resolve_targets(behaviour, probe[0])
         """The explained classes, shape (k,)."""
         self.n_outputs = len(self.targets)
@@ -94,30 +115,50 @@ class ModelGame:
         """How a report draws the players."""
         parts = [digest] if digest is not None else described_model(self._model, probe)
         self.digest = fingerprint([*parts, *self._identity(removal)])
+        if self.numerics.fold:
+            self._check_folding(exact, whole)
+        if batch == "auto":
+            self._take_batch(quickest_batch(self))
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
-        """Values (c, k), in forward passes of one shape; a block that is not full is filled up with copies of its
-        first row.
-        """
+        """Values (c, k), in forward passes of one shape; a coalition that comes twice in one slot is evaluated once."""
         set_threads(self.threads)
-        out = np.empty((len(coalitions), self.n_outputs))
-        for start in range(0, len(coalitions), self.block):
-            rows, numbers = coalitions[start : start + self.block], context[start : start + self.block]
-            at = np.where(np.arange(self.block) < len(rows), np.arange(self.block), 0)
-            out[start : start + len(rows)] = self._block(rows[at], numbers[at])[: len(rows)]
-        return out
+        at, places = laid(coalitions, np.asarray(context, dtype=np.int64), self.block, self.stochastic)
+        masker = self._running()
+        if not isinstance(masker, Masker):
+            return masker.values(coalitions[at], self.block, self._averaging, self.targets)[places]
+        out = np.empty((len(at), self.n_outputs))
+        begun: deque[tuple[int, Callable[[], Floats]]] = deque()
+        for start in range(0, len(at), self.block):
+            rows = at[start : start + self.block]
+            begun.append((start, self._begun(coalitions[rows], context[rows])))
+            while len(begun) > (self._ahead if start + self.block < len(at) else 0):
+                first, values = begun.popleft()
+                out[first : first + self.block] = values()
+        return out[places]
 
     def halved(self) -> ModelGame | None:
         """The same game with half as many model rows a forward pass, for a device whose memory is too small; None if a
         pass has one row.
         """
-        if self.batch < 2:
-            return None
-        smaller = object.__new__(type(self))
-        smaller.__dict__.update(self.__dict__)
-        smaller.batch, smaller._masker = self.batch // 2, None
-        smaller.block = max(1, smaller.batch // (self._filling.samples or self._filling.size))
-        return smaller
+        return None if self.batch < 2 else self.with_batch(self.batch // 2)
+
+    def with_batch(self, batch: int) -> ModelGame:
+        """The same game with `batch` model rows a forward pass."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._take_batch(_positive(batch, "batch"))
+        return other
+
+    def _folds(self) -> int:
+        """Fillings behind a folded layer, 0 where it is not folded."""
+        return self._filling.size if self.numerics.fold else 0
+
+    def _take_batch(self, batch: int) -> None:
+        self._masker: Masker | None = None
+        self._folded_masker: FoldedMasker | None = None
+        self.batch = batch
+        self.block = max(1, batch // (self._filling.samples or self._filling.size))
 
     @property
     def non_finite_hint(self) -> str:
@@ -126,35 +167,89 @@ class ModelGame:
             return "a probability of exactly 0 or 1 has no finite logarithm: give logits instead of probabilities"
         return "look at the model's outputs on this coalition; a half-precision model may overflow"
 
-    def _block(self, coalitions: Coalitions, context: Ints) -> Floats:
-        masker = self._running()
-        if self._filling.draw is None:
-            return self._averaging.values(masker.over_all(coalitions), self.targets)
-        drawn = context >= 0
-        out = np.empty((len(coalitions), self.n_outputs))
-        if drawn.any():
-            # Expectation rows ride along with context 0, so that a row keeps its place in the batch; they are
-            # replaced below.
-            fillings = self._filling.draw(np.where(drawn, context, 0))
-            out[:] = self._averaging.values(masker.over_drawn(coalitions, fillings), self.targets)
-        for row in np.flatnonzero(~drawn):
-            out[row] = self._averaging.values(masker.over_all(coalitions[row : row + 1]), self.targets)[0]
-        return out
+    @property
+    def _ahead(self) -> int:
+        """Blocks that are begun before the first is waited for: a CUDA device computes one while the next is prepared."""
+        return 1 if self._backend.waits and type(self)._block is ModelGame._block else 0
 
-    def _probe(self) -> Floats:
+    def _begun(self, coalitions: Coalitions, context: Ints) -> Callable[[], Floats]:
+        if self._ahead:
+            return self._begin(coalitions, context)
+        values = self._block(coalitions, context)
+        return lambda: values
+
+    def _block(self, coalitions: Coalitions, context: Ints) -> Floats:
+        """Values of one block, shape (block, k)."""
+        return self._begin(coalitions, context)()
+
+    def _begin(self, coalitions: Coalitions, context: Ints) -> Callable[[], Floats]:
+        masker = self._plain()
+        if self._filling.draw is None:
+            outputs = masker.over_all(coalitions)
+            return lambda: self._averaging.values(outputs(), self.targets)
+        drawn = context >= 0
+        # Expectation rows ride along with context 0, so that a row keeps its place in the batch; they are replaced below.
+        begun = masker.over_drawn(coalitions, self._filling.draw(np.where(drawn, context, 0))) if drawn.any() else None
+        expected = self._expectations(masker, coalitions[~drawn])
+
+        def values() -> Floats:
+            out = np.empty((len(coalitions), self.n_outputs))
+            if begun is not None:
+                out[:] = self._averaging.values(begun(), self.targets)
+            out[~drawn] = expected
+            return out
+
+        return values
+
+    def _expectations(self, masker: Masker, coalitions: Coalitions) -> Floats:
+        """Values (r, k) over the whole background, each coalition once."""
+        if len(coalitions) == 0:
+            return np.empty((0, self.n_outputs))
+        once, of = np.unique(coalitions, axis=0, return_inverse=True)
+        rows = [self._averaging.values(masker.over_all(row[None])(), self.targets)[0] for row in once]
+        return np.stack(rows)[of.ravel()]
+
+    def _probe(self, masker: Masker) -> Floats:
         """Outputs (2, m) on the full input and with every player removed."""
         set_threads(self.threads)
         ends = np.stack([np.ones(self.n_players, dtype=np.bool_), np.zeros(self.n_players, dtype=np.bool_)])
-        return self._averaging.columns(self._running().probe(ends))
+        return self._averaging.columns(masker.probe(ends))
 
-    def _running(self) -> Masker:
+    def _running(self) -> Masker | FoldedMasker:
+        return self._folded() if self.numerics.fold else self._plain()
+
+    def _plain(self) -> Masker:
         if self._masker is None:
-            backend = ArrayBackend(self._model, self._arguments)
-            if is_module(self._model) or self._arguments.tensors:
-                device = pick_device(self.device)
-                backend = TorchBackend(_moved(self._model, device), self._arguments, device)
-            self._masker = Masker(backend, self._arguments, self._filling, self.batch)
+            self._masker = Masker(self._backend, self._arguments, self._filling, self.batch)
         return self._masker
+
+    def _folded(self) -> FoldedMasker:
+        if self._folded_masker is None:
+            from xai_ray.games.folded_masking import FoldedMasker
+
+            assert isinstance(self._backend, TorchBackend), "checked when the game was made"
+            self._folded_masker = FoldedMasker(self._backend, self._arguments, self._filling, self.batch)
+        return self._folded_masker
+
+    def _check_folding(self, backend: ArrayBackend | TorchBackend, plain: Masker) -> None:
+        """SpecError when folding does not give the outputs of plain passes, in the model's own precision."""
+        from xai_ray.games.folded_masking import FoldedMasker
+
+        if not isinstance(backend, TorchBackend):
+            raise SpecError("fold: only the first layer of a torch module can be folded")
+        FoldedMasker(backend, self._arguments, self._filling, self.batch).check(plain, self.n_players)
+
+    @property
+    def _backend(self) -> ArrayBackend | TorchBackend:
+        if self._running_backend is None:
+            self._running_backend = self._made_backend(self.numerics)
+        return self._running_backend
+
+    def _made_backend(self, numerics: Numerics) -> ArrayBackend | TorchBackend:
+        if not is_module(self._model) and not self._arguments.tensors:
+            return ArrayBackend(self._model, self._arguments)
+        device = pick_device(self.device)
+        return TorchBackend(_moved(self._model, device), self._arguments, device, numerics)
 
     def _output_names(self, names: Sequence[str] | None, m: int) -> tuple[str, ...]:
         if names is not None and len(names) == m:
@@ -170,7 +265,7 @@ class ModelGame:
         return [*parts, *described(removal), type(behaviour).__qualname__, *described(behaviour), self.targets]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_masker": None, "_model": _moved(self._model, "cpu")}
+        return self.__dict__ | _RUNNING | {"_model": _moved(self._model, "cpu")}
 
 
 def _resting(model: Any) -> Any:
@@ -192,12 +287,14 @@ def _moved(model: Any, device: str) -> Any:
     return copy.deepcopy(model).to(device)
 
 
-def _default_batch(arguments: Arguments, device: str) -> int:
+def _default_batch(arguments: Arguments, device: str, folded: int) -> int:
     if any(i.layout.kind == "text" for i in arguments.inputs):
         return _TEXT_BATCH
     elements = sum(prod(i.array.shape) for i in arguments.inputs)
     room = _ELEMENTS if device == "cpu" else _ELEMENTS_ON_ACCELERATOR
-    return 1 << min(max((room // elements).bit_length() - 1, 0), 10)
+    # Behind a folded layer there is less to do for a row; 64 coalitions of a large background fill a pass.
+    most = min(max(10, (64 * folded).bit_length() - 1), 13)
+    return 1 << min(max((room // elements).bit_length() - 1, 0), most)
 
 
 def _positive(number: int, what: str) -> int:

@@ -1,0 +1,27 @@
+"""Means over fillings in float64 where the outputs are: on the device, before they come home."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from xai_ray.games.behaviours import Outputs
+
+
+def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str) -> torch.Tensor:
+    """Outputs (c, K, m) -> their mean over K, float64 of shape (c, m'); a row's bits do not depend on c.
+
+    `averaged = "probabilities"` of logits gives the logarithm of the mean probability, formed without leaving log
+    space: a logit again. A single column of a class convention becomes two (m' = 2), as `behaviours.classes` has it.
+    """
+    c, size, m = outputs.shape
+    # One column a class in front: sums over a last axis of two are several times as slow.
+    columns = outputs.double().reshape(c * size, m).t().contiguous()
+    if m == 1 and convention != "raw":
+        first = torch.zeros_like(columns) if convention == "logits" else 1.0 - columns
+        columns = torch.cat([first, columns])
+    if averaged == "outputs" or convention != "logits":
+        return columns.view(-1, c, size).mean(dim=2).t()
+    logs = columns - torch.logsumexp(columns, dim=0, keepdim=True)
+    return torch.logsumexp(logs.view(-1, c, size), dim=2).t() - math.log(size)
