@@ -66,13 +66,14 @@ def games(as_json: AsJson = False) -> None:
 def describe_games() -> list[dict[str, Any]]:
     """What `games` prints."""
     from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, LOSSES, PLAYERS
+    from xai_ray.games.answers import ANSWER_BEHAVIOURS
     from xai_ray.valuation import SCORES
 
     rows: list[dict[str, Any]] = [
         {
             "game": "model",
             "players": list(PLAYERS),
-            "behaviours": list(BEHAVIOURS),
+            "behaviours": [*BEHAVIOURS, *ANSWER_BEHAVIOURS],
             "what": "a model on one input, with players removed",
         },
         {

@@ -12,7 +12,7 @@ from xai_ray import game_spec as s
 from xai_ray import games
 from xai_ray.errors import InputError, SpecError
 from xai_ray.inputs import arrow_table, bundled, bundled_targets, read_table
-from xai_ray.model_games import made_model, removal_of
+from xai_ray.model_games import made_model, plain_batch, removal_of
 from xai_ray.spec import Compute
 from xai_ray.zoo.model import ZooModel
 
@@ -46,7 +46,7 @@ def loss_game(game: s.LossGameSpec, compute: Compute, seed: int, base: Path) -> 
         rows=game.sample,
         seed=seed,
         clip=game.clip,
-        batch=compute.batch,
+        batch=plain_batch(compute, "a loss over a dataset"),
         threads=compute.threads,
         device="auto",
     )

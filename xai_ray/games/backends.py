@@ -56,6 +56,10 @@ class Backend(Protocol):
         """
         ...
 
+    def forward(self, parts: list[Any]) -> Floats:
+        """`begin`, waited for."""
+        ...
+
 
 class ArrayBackend:
     """A callable on numpy arrays, such as scikit-learn's `predict_proba`."""
@@ -89,6 +93,10 @@ class ArrayBackend:
         """Call the model."""
         outputs = outputs_of(_call(self._model, parts, self._arguments), len(parts[0]))
         return lambda: outputs
+
+    def forward(self, parts: list[Array]) -> Floats:
+        """Call the model."""
+        return self.begin(parts)()
 
 
 class TorchBackend:
@@ -180,6 +188,10 @@ class TorchBackend:
             return outputs_of(copied, rows)
 
         return outputs_at_home
+
+    def forward(self, parts: list[torch.Tensor]) -> Floats:
+        """Call the model and wait for it."""
+        return self.begin(parts)()
 
     def run(self, part: Callable[..., Any], given: torch.Tensor) -> torch.Tensor:
         """A part of the model, on what comes from the part before it."""
