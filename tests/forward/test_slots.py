@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.forward import networks
-from xai_ray.games import Columns, LogOdds, Marginal, ModelGame, Raw
+from xai_ray.games import Columns, LogOdds, Marginal, ModelGame, Numerics, Raw
 from xai_ray.games.slots import laid
 
 
@@ -72,6 +72,15 @@ def test_duplicates_cost_nothing_and_change_no_bit(batch: int, samples: int | No
     apart, model.rows = model.rows, 0
     np.testing.assert_array_equal(game.values(coalitions, context), want)
     assert model.rows < apart
+
+
+@pytest.mark.parametrize(("samples", "numerics"), [(None, Numerics()), (2, Numerics()), (None, Numerics(fold=True))])
+def test_no_coalitions_have_no_values(samples: int | None, numerics: Numerics) -> None:
+    removal = Marginal(np.ones((3, 4)), samples)
+    game = ModelGame(
+        networks.perceptron(4), np.zeros(4), players=Columns(), removal=removal, behaviour=Raw(1), numerics=numerics
+    )
+    assert game.values(np.zeros((0, 4), dtype=np.bool_), np.zeros(0, dtype=np.int64)).shape == (0, 1)
 
 
 def test_expectations_of_one_coalition_are_evaluated_once() -> None:

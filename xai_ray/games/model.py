@@ -122,6 +122,8 @@ class ModelGame:
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Values (c, k), in forward passes of one shape; a coalition that comes twice in one slot is evaluated once."""
+        if len(coalitions) == 0:
+            return np.empty((0, self.n_outputs))
         set_threads(self.threads)
         at, places = laid(coalitions, np.asarray(context, dtype=np.int64), self.block, self.stochastic)
         masker = self._running()
