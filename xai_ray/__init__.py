@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from xai_ray.estimators import Estimate as Estimate
     from xai_ray.estimators import mean_strength as mean_strength
     from xai_ray.games import AirportGame as AirportGame
+    from xai_ray.games import AnswerLogProbability as AnswerLogProbability
+    from xai_ray.games import Attention as Attention
     from xai_ray.games import Blur as Blur
     from xai_ray.games import ColumnGroups as ColumnGroups
     from xai_ray.games import Columns as Columns
     from xai_ray.games import Constant as Constant
+    from xai_ray.games import Drop as Drop
     from xai_ray.games import Game as Game
     from xai_ray.games import GloveGame as GloveGame
     from xai_ray.games import Logit as Logit
@@ -39,10 +42,13 @@ if TYPE_CHECKING:
     from xai_ray.games import MaskToken as MaskToken
     from xai_ray.games import Mean as Mean
     from xai_ray.games import ModelGame as ModelGame
+    from xai_ray.games import Passages as Passages
     from xai_ray.games import Patches as Patches
     from xai_ray.games import Probability as Probability
     from xai_ray.games import Raw as Raw
     from xai_ray.games import Regions as Regions
+    from xai_ray.games import Segments as Segments
+    from xai_ray.games import Sentences as Sentences
     from xai_ray.games import SumOfUnanimityGames as SumOfUnanimityGames
     from xai_ray.games import TableGame as TableGame
     from xai_ray.games import Tokens as Tokens
@@ -65,10 +71,13 @@ __version__ = "0.1.0"
 
 _GAMES = [
     "AirportGame",
+    "AnswerLogProbability",
+    "Attention",
     "Blur",
     "ColumnGroups",
     "Columns",
     "Constant",
+    "Drop",
     "Game",
     "GloveGame",
     "LogOdds",
@@ -81,10 +90,13 @@ _GAMES = [
     "MaskToken",
     "Mean",
     "ModelGame",
+    "Passages",
     "Patches",
     "Probability",
     "Raw",
     "Regions",
+    "Segments",
+    "Sentences",
     "SumOfUnanimityGames",
     "TableGame",
     "Tokens",

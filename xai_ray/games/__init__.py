@@ -3,12 +3,25 @@
 Importing this room imports no torch; a torch module brings it along.
 """
 
+from xai_ray.games.answers import AnswerLogProbability
 from xai_ray.games.behaviours import BEHAVIOURS, Logit, LogOdds, LogProbability, Loss, Margin, Probability, Raw
 from xai_ray.games.known import KNOWN_GAMES, AirportGame, GloveGame, known_game
 from xai_ray.games.model import ModelGame
 from xai_ray.games.players import ColumnGroups, Columns, Patches, Regions
 from xai_ray.games.protocol import Game
-from xai_ray.games.removals import REMOVALS, Blur, Constant, Marginal, MaskToken, Mean, Uniform, Zeros
+from xai_ray.games.removals import (
+    REMOVALS,
+    Attention,
+    Blur,
+    Constant,
+    Drop,
+    Marginal,
+    MaskToken,
+    Mean,
+    Uniform,
+    Zeros,
+)
+from xai_ray.games.segments import Passages, Segments, Sentences
 from xai_ray.games.table import TableGame
 from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
 from xai_ray.games.view import View
@@ -21,10 +34,13 @@ __all__ = [
     "PLAYERS",
     "REMOVALS",
     "AirportGame",
+    "AnswerLogProbability",
+    "Attention",
     "Blur",
     "ColumnGroups",
     "Columns",
     "Constant",
+    "Drop",
     "Game",
     "GloveGame",
     "LogOdds",
@@ -37,10 +53,13 @@ __all__ = [
     "MaskToken",
     "Mean",
     "ModelGame",
+    "Passages",
     "Patches",
     "Probability",
     "Raw",
     "Regions",
+    "Segments",
+    "Sentences",
     "SumOfUnanimityGames",
     "TableGame",
     "Tokens",

@@ -191,7 +191,7 @@ def check_convention(behaviour: Behaviour, convention: Outputs) -> None:
     name = type(behaviour).__name__
     if convention not in ("logits", "probabilities", "raw"):
         raise SpecError(f"outputs is 'logits', 'probabilities' or 'raw', got {convention!r}")
-    if convention == "raw" and not isinstance(behaviour, Raw):
+    if convention == "raw" and not isinstance(behaviour, Raw) and name != "AnswerLogProbability":
         raise SpecError(
             f"{name} needs class scores; say outputs='logits' or 'probabilities', or use the behaviour 'raw'"
         )

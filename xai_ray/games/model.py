@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError
+from xai_ray.games.answers import AnswerLogProbability
 from xai_ray.games.arguments import Arguments, arrange
 from xai_ray.games.averaging import Averaging, Order
 from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
@@ -19,6 +20,7 @@ from xai_ray.games.masking import Masker
 from xai_ray.games.picture import show
 from xai_ray.games.players import Players
 from xai_ray.games.removals.filling import Removal
+from xai_ray.games.tailoring import tailored
 from xai_ray.games.view import View
 from xai_ray.games.words import Tokenizer
 from xai_ray.types import Coalitions, Floats, Ints, Values
@@ -71,7 +73,9 @@ class ModelGame:
         if not callable(model):
             raise SpecError(f"the model is not callable: {type(model).__name__}; pass its predict function")
         self._arguments = arrange(x, players, tokenizer)
-        self._filling = removal.bind(self._arguments.inputs)
+        model, self._filling = tailored(model, self._arguments, removal, behaviour, tokenizer)
+        if isinstance(behaviour, AnswerLogProbability):
+            outputs, output_names = "raw", output_names or behaviour.texts
         convention = outputs or ("raw" if type(behaviour).__name__ == "Raw" else "logits")
         check_convention(behaviour, convention)
         self.stochastic = self._filling.draw is not None
@@ -81,7 +85,8 @@ class ModelGame:
         self.batch = (
             _default_batch(self._arguments, pick_device(device)) if batch is None else _positive(batch, "batch")
         )
-        self.block = max(1, self.batch // (self._filling.samples or self._filling.size))
+        self.batch = -(-self.batch // self._filling.multiple) * self._filling.multiple
+        self.block = max(1, self.batch // (self._filling.samples or self._filling.size)) * self._filling.pool
         self._model, self._masker = _resting(model), None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
         self.n_players = len(self.player_names)
@@ -116,7 +121,7 @@ class ModelGame:
         smaller = object.__new__(type(self))
         smaller.__dict__.update(self.__dict__)
         smaller.batch, smaller._masker = self.batch // 2, None
-        smaller.block = max(1, smaller.batch // (self._filling.samples or self._filling.size))
+        smaller.block = max(1, smaller.batch // (self._filling.samples or self._filling.size)) * self._filling.pool
         return smaller
 
     @property
@@ -153,7 +158,7 @@ class ModelGame:
             if is_module(self._model) or self._arguments.tensors:
                 device = pick_device(self.device)
                 backend = TorchBackend(_moved(self._model, device), self._arguments, device)
-            self._masker = Masker(backend, self._arguments, self._filling, self.batch)
+            self._masker = (self._filling.runner or Masker)(backend, self._arguments, self._filling, self.batch)
         return self._masker
 
     def _output_names(self, names: Sequence[str] | None, m: int) -> tuple[str, ...]:
@@ -167,6 +172,7 @@ class ModelGame:
         for placed, dtype in zip(self._arguments.inputs, self._arguments.dtypes, strict=True):
             parts += [placed.name, str(dtype), placed.array, placed.layout.labels, str(placed.mask_token)]
         behaviour = self._averaging.behaviour
+        parts += described(self._filling.runner) if self._filling.runner is not None else []
         return [*parts, *described(removal), type(behaviour).__qualname__, *described(behaviour), self.targets]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class Filling:
     """(backend, arguments, filling, batch) -> what runs the coalitions in place of the masked forward pass: `over_all` and `probe`."""
     pool: int = 1
     """Batches of coalitions that a runner is given at a time, to sort them by length."""
+    multiple: int = 1
+    """A batch is rounded up to a multiple of this many rows."""
 
     @property
     def size(self) -> int:
