@@ -104,5 +104,5 @@ def test_a_classifier_that_reads_the_last_token() -> None:
 def test_digests_and_sizes() -> None:
     games = [game_of(r) for r in (Drop(), Attention(), MaskToken(), Drop(replacement=","))]
     assert len({g.digest for g in games}) == 4
-    assert games[0].block == 8 * games[0].batch
+    assert games[0].block == 16 * games[0].batch
     assert games[0].halved().block == games[0].block // 2

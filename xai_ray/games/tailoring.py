@@ -18,7 +18,7 @@ from xai_ray.games.removals.filling import Filling, Removal
 from xai_ray.games.removals.shortening import Attention, Drop
 from xai_ray.games.short_text import ShortText
 
-POOL = 8
+POOL = 16
 """Batches of coalitions that are sorted by length at a time."""
 _MULTIPLE = 16
 """Rows of a batch: matrix products in whole vector registers give a row the same bits at any place (AVX-512 holds 16 numbers)."""
@@ -50,9 +50,9 @@ def tailored(
     if isinstance(removal, Drop) and removal.prefix_cache:
         if not asked:
             raise SpecError("drop removal: a prefix_cache is for causal models that are asked for answers")
-        from xai_ray.games.prefix_cache import PrefixCache
+        from xai_ray.games.prefix_cache import PrefixCache, cached
 
-        runner = PrefixCache(columns)
+        model, runner = cached(model, columns), PrefixCache(columns)
     return model, replace(filling, runner=runner, pool=POOL if cut else 1, multiple=_MULTIPLE)
 
 
