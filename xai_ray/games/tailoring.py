@@ -62,9 +62,10 @@ def _without_text(
     if asked:
         raise SpecError("answer_log_probability is about a text: give x as a string and the players of a text")
     if isinstance(removal, Drop):
-        from xai_ray.games.short_images import ShortImage
+        from xai_ray.games.short_images import short_image
 
-        return model, replace(filling, runner=ShortImage.of(model, arguments), pool=POOL, multiple=_MULTIPLE)
+        model, runner = short_image(model, arguments)
+        return model, replace(filling, runner=runner, pool=POOL, multiple=_MULTIPLE)
     return model, filling
 
 
