@@ -19,6 +19,7 @@ from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
 from xai_ray.game_spec import KnownGameSpec, TableGameSpec
 from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, PLAYERS, Game, TableGame, known_game
+from xai_ray.games.answers import ANSWER_BEHAVIOURS
 from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
 from xai_ray.stores import Manifest
@@ -223,7 +224,7 @@ def describe_games() -> list[dict[str, Any]]:
         {
             "game": "model",
             "players": list(PLAYERS),
-            "behaviours": list(BEHAVIOURS),
+            "behaviours": [*BEHAVIOURS, *ANSWER_BEHAVIOURS],
             "what": "a model on one input, with players removed",
         },
         {

@@ -33,7 +33,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         behaviour=behaviour,
         outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
-        tokenizer=made.tokenizer if found.text is not None else None,
+        tokenizer=made.tokenizer if found.text is not None or found.passages is not None else None,
         batch=compute.batch,
         threads=compute.threads,
         device="auto",
@@ -124,12 +124,12 @@ def _model_input(found: ReadInput, made: ZooModel) -> tuple[Any, Any]:
             shown = made.picture(found.picture) if made.picture is not None else None
             return made.preprocess(found.picture), shown
         return np.ascontiguousarray(found.picture.transpose(2, 0, 1)).astype(np.float32) / 255.0, found.picture
-    if found.text is not None:
+    if found.text is not None or found.passages is not None:
         if made.tokenizer is None:
             raise SpecError(
                 "game.input is a text, but the model came without a tokenizer; its factory must return a ZooModel with one"
             )
-        return found.text, None
+        return (found.text if found.passages is None else list(found.passages)), None
     if found.row is not None:
         columns = found.columns or ()
         if made.columns and len(made.columns) != len(found.row):
@@ -152,6 +152,11 @@ def _model_input(found: ReadInput, made: ZooModel) -> tuple[Any, Any]:
 
 def _players(players: Any, found: ReadInput, made: ZooModel, picture: Any, base: Path) -> Any:
     columns = found.columns or made.columns or None
+    if (found.passages is not None) != isinstance(players, s.Passages):
+        raise SpecError(
+            'game.players: kind = "passages" and game.input = { passages = [..] } go together; a text has words, tokens, sentences or '
+            "segments"
+        )
     match players:
         case s.Patches():
             return games.Patches(*players.grid)
@@ -163,6 +168,12 @@ def _players(players: Any, found: ReadInput, made: ZooModel, picture: Any, base:
             return games.ColumnGroups(players.groups, columns)
         case s.Words():
             return games.Words()
+        case s.Sentences():
+            return games.Sentences()
+        case s.Segments():
+            return games.Segments(players.separator, players.spans, players.labels, players.rest)
+        case s.Passages():
+            return games.Passages(players.template, players.each, players.labels)
         case _:
             return games.Tokens()
 
@@ -204,6 +215,10 @@ def _removal(removal: Any, made: ZooModel, seed: int, base: Path) -> Removal:
             return games.Blur(removal.sigma)
         case s.MaskToken():
             return games.MaskToken()
+        case s.Attention():
+            return games.Attention()
+        case s.Drop():
+            return games.Drop(removal.replacement, removal.prefix_cache)
         case s.Marginal():
             return games.Marginal(_rows(removal.background, made, base), removal.samples, seed)
         case _:
@@ -221,6 +236,11 @@ def _rows(background: s.Background, made: ZooModel, base: Path) -> Any:
 
 
 def _behaviour(behaviour: s.Behaviour) -> Any:
+    asked = behaviour.kind == "answer_log_probability"
+    if asked != bool(behaviour.answers) or (behaviour.per_token and not asked):
+        raise SpecError('game.behaviour: kind = "answer_log_probability" and answers = ["..", ..] go together')
+    if asked:
+        return games.AnswerLogProbability(behaviour.answers, behaviour.per_token)
     kind = games.BEHAVIOURS[behaviour.kind]
     target = behaviour.target
     if behaviour.kind == "loss":

@@ -56,3 +56,7 @@ def answer_ids(behaviour: AnswerLogProbability, tokenizer: Any) -> list[npt.NDAr
         if len(ids) == 0:
             raise InputError(f"the answer {text!r} has no tokens, so it has no probability; give another text")
     return found
+
+
+ANSWER_BEHAVIOURS: dict[str, type] = {"answer_log_probability": AnswerLogProbability}
+"""Name in a spec -> class, for causal language models."""
