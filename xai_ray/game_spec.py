@@ -73,7 +73,13 @@ def _input_kind(given: Any) -> str | None:
     if isinstance(given, (str, TableRow, BundledRow, Text, TextRow, PassageList)):
         return type(given).__name__
     keys = given if isinstance(given, dict) else {}
-    named = {"table": "TableRow", "sklearn": "BundledRow", "texts": "TextRow", "text": "Text", "passages": "PassageList"}
+    named = {
+        "table": "TableRow",
+        "sklearn": "BundledRow",
+        "texts": "TextRow",
+        "text": "Text",
+        "passages": "PassageList",
+    }
     return next((name for key, name in named.items() if key in keys), None)
 
 

@@ -16,7 +16,35 @@ import torch
 transformers = pytest.importorskip("transformers", reason="the extra `text` is not installed")
 tokenizers = pytest.importorskip("tokenizers", reason="the extra `text` is not installed")
 
-WORDS = "the capital of france is paris rome not italy in a city big . ! ? , question : answer it lies was never seen by me".split()
+WORDS = [
+    "the",
+    "capital",
+    "of",
+    "france",
+    "is",
+    "paris",
+    "rome",
+    "not",
+    "italy",
+    "in",
+    "a",
+    "city",
+    "big",
+    ".",
+    "!",
+    "?",
+    ",",
+    "question",
+    ":",
+    "answer",
+    "it",
+    "lies",
+    "was",
+    "never",
+    "seen",
+    "by",
+    "me",
+]
 TEXT = "The capital of France is Paris . It was never seen by me ! Rome is a big city in Italy , not in France ."
 
 
@@ -40,7 +68,15 @@ def tokenizer(kind: str = "bert", limit: int = 64) -> Any:
     return transformers.PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=limit, **names)
 
 
-SIZE = {"vocab_size": 5 + len(WORDS), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+SIZE = {
+    "vocab_size": 5 + len(WORDS),
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+}
 
 
 def _random(kind: Any, config: Any) -> Any:
@@ -63,7 +99,16 @@ def bert() -> Any:
 @functools.cache
 def gpt2(classes: int | None = None) -> Any:
     """A causal language model; with `classes`, a classifier that reads the last token."""
-    sizes = {"vocab_size": SIZE["vocab_size"], "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+    sizes = {
+        "vocab_size": SIZE["vocab_size"],
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_positions": 64,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+    }
     config = transformers.GPT2Config(**sizes, num_labels=classes or 2)
     return _random(transformers.GPT2ForSequenceClassification if classes else transformers.GPT2LMHeadModel, config)
 

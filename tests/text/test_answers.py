@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from tests.text.models import TEXT, at_zero, coalitions, gpt2, llama, tokenizer
-from xai_ray.games import AnswerLogProbability, Attention, Constant, Drop, ModelGame, Passages, Segments, Sentences, Words
+from xai_ray.games import (
+    AnswerLogProbability,
+    Attention,
+    Constant,
+    Drop,
+    ModelGame,
+    Passages,
+    Segments,
+    Sentences,
+    Words,
+)
 from xai_ray.testing.games import check_game
 
 PROMPT = TEXT + " Question : is it in Italy ? Answer :"
@@ -86,6 +96,11 @@ def test_a_constant_token_in_place_of_absent_ones() -> None:
     np.testing.assert_allclose(game.values(rows, at_zero(rows)), want, atol=ATOL)
 
 
+def test_a_model_is_not_copied() -> None:
+    game = game_of(gpt2(), Drop())
+    assert game._model.model is gpt2()
+
+
 def test_mean_per_token() -> None:
     total, mean = game_of(gpt2(), Drop()), game_of(gpt2(), Drop(), per_token=True)
     rows = coalitions(total.n_players, 8)
@@ -105,6 +120,7 @@ def test_probabilities_of_all_answers_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("removal", [Drop(), Attention()])
+@pytest.mark.usefixtures("small_pool")
 def test_the_contract(removal) -> None:
     check_game(game_of(llama(), removal, batch=4), rows=16)
 

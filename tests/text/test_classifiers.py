@@ -15,7 +15,13 @@ from xai_ray.testing.games import check_game
 def game_of(removal, players=None, model=None, text=TEXT, kind="bert", **more) -> ModelGame:
     players = Words() if players is None else players
     return ModelGame(
-        model or bert(), text, players=players, removal=removal, behaviour=Logit("all"), tokenizer=tokenizer(kind), **more
+        model or bert(),
+        text,
+        players=players,
+        removal=removal,
+        behaviour=Logit("all"),
+        tokenizer=tokenizer(kind),
+        **more,
     )
 
 
@@ -23,7 +29,12 @@ def alone(model, ids, mask=None) -> np.ndarray:
     """Logits of one sequence by itself."""
     with torch.inference_mode():
         given = torch.tensor(ids)[None]
-        return model(input_ids=given, attention_mask=torch.ones_like(given) if mask is None else torch.tensor(mask)[None]).logits[0].double().numpy()
+        return (
+            model(input_ids=given, attention_mask=torch.ones_like(given) if mask is None else torch.tensor(mask)[None])
+            .logits[0]
+            .double()
+            .numpy()
+        )
 
 
 @pytest.mark.parametrize("players", [Words(), Tokens(), Sentences(), Segments(separator=" is ")])
@@ -75,10 +86,12 @@ def test_replacement_equals_a_loop() -> None:
 
 
 @pytest.mark.parametrize("removal", [Drop(), Attention(), MaskToken(), Drop(replacement=",")])
+@pytest.mark.usefixtures("small_pool")
 def test_the_contract(removal) -> None:
     check_game(game_of(removal, batch=4), rows=16)
 
 
+@pytest.mark.usefixtures("small_pool")
 @pytest.mark.parametrize("removal", [Drop(), Attention()])
 def test_a_text_that_fills_the_model(removal) -> None:
     """62 tokens and two special ones: there is no room for padding."""
@@ -97,7 +110,7 @@ def test_a_classifier_that_reads_the_last_token() -> None:
     ids, rows = tokenizer("gpt")(TEXT)["input_ids"], coalitions(game.n_players)
     want = [alone(model, [2, *(t for t, there in zip(ids, row, strict=True) if there)]) for row in rows]
     np.testing.assert_allclose(game.values(rows, at_zero(rows)), want, atol=2e-6)
-    with pytest.raises(SpecError, match="reads tokens that have no attention.*'drop'"):
+    with pytest.raises(SpecError, match=r"reads tokens that have no attention.*'drop'"):
         game_of(Attention(), model=model, kind="gpt")
 
 

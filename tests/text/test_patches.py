@@ -73,6 +73,7 @@ def test_equal_to_attention_zero_and_to_a_loop(kind) -> None:
     assert np.ptp(got[:, 0]) > 0.05, "patches matter"
 
 
+@pytest.mark.usefixtures("small_pool")
 def test_the_contract_and_copies() -> None:
     game = game_of()
     check_game(game, rows=16)
@@ -86,7 +87,9 @@ def test_the_contract_and_copies() -> None:
 
 
 def test_regions_of_whole_patches() -> None:
-    labels = np.kron(np.where(np.arange(36) < 20, np.arange(36) % 4, -1).reshape(6, 6), np.ones((4, 4), dtype=int)).astype(int)
+    labels = np.kron(
+        np.where(np.arange(36) < 20, np.arange(36) % 4, -1).reshape(6, 6), np.ones((4, 4), dtype=int)
+    ).astype(int)
     game = game_of(players=Regions(labels))
     assert game.n_players == 4
     none = np.zeros((1, 4), dtype=bool)
@@ -97,7 +100,7 @@ def test_regions_of_whole_patches() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match="cut patch 1 .* 6 x 6"):
+    with pytest.raises(InputError, match=r"cut patch 1 .* 6 x 6"):
         game_of(players=Patches(4, 4))
     conv = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
     with pytest.raises(SpecError, match="vision transformer"):

@@ -47,6 +47,7 @@ def test_one_answer_and_replacements(answers) -> None:
     np.testing.assert_allclose(shared.values(rows, at_zero(rows)), plain.values(rows, at_zero(rows)), atol=ATOL)
 
 
+@pytest.mark.usefixtures("small_pool")
 def test_the_contract() -> None:
     check_game(pair(gpt2(), 9)[1], rows=16)
 

@@ -24,12 +24,19 @@ class AnswerScorer(torch.nn.Module):
     """
 
     def __init__(
-        self, model: torch.nn.Module, answers: Sequence[npt.NDArray[np.int64]], per_token: bool, *, closes_up: bool, pads: int, reach: int
+        self,
+        model: torch.nn.Module,
+        answers: Sequence[npt.NDArray[np.int64]],
+        per_token: bool,
+        *,
+        closes_up: bool,
+        pads: int,
+        reach: int,
     ) -> None:
         super().__init__()
         self.model = model
+        self.training = model.training  # a module in training mode would be copied
         self.per_token, self.closes_up, self.pads, self.reach = per_token, closes_up, pads, reach
-        self.answers: list[torch.Tensor] = []
         for number, ids in enumerate(answers):
             self.register_buffer(f"answer_{number}", torch.from_numpy(ids))
         self._count = len(answers)
@@ -49,7 +56,7 @@ class AnswerScorer(torch.nn.Module):
         return self.from_cache(first, cache, attention_mask)
 
     def from_cache(self, first: torch.Tensor, cache: Any, mask: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities (rows, k), given the logits (rows, V) for first tokens and the cache of prompts; the cache is left as it was."""
+        """Log-probabilities (rows, k), given the logits (rows, V) for first tokens and the cache of prompts, left as it was."""
         heads = torch.log_softmax(first.float(), dim=1)
         columns = []
         for number in range(self._count):

@@ -19,9 +19,12 @@ class PatchScorer(torch.nn.Module):
 
     image: torch.Tensor
 
-    def __init__(self, model: Any, embeddings: torch.nn.Module, image: npt.NDArray[Any], patches: int, masked: bool) -> None:
+    def __init__(
+        self, model: Any, embeddings: torch.nn.Module, image: npt.NDArray[Any], patches: int, masked: bool
+    ) -> None:
         super().__init__()
         self.model, self._patches, self._masked = model, patches, masked
+        self.training = model.training  # a module in training mode would be copied
         self._place = next(name for name, part in model.named_modules() if part is embeddings)
         kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
         self.register_buffer("image", torch.from_numpy(image[None]).to(kind))
@@ -31,7 +34,10 @@ class PatchScorer(torch.nn.Module):
         """Shape (rows, m)."""
         tokens = self._embedded()
         extra = tokens.shape[1] - self._patches
-        shown = torch.cat([torch.arange(extra, device=numbers.device).expand(len(numbers), extra), numbers.clamp(min=0) + extra], dim=1)
+        shown = torch.cat(
+            [torch.arange(extra, device=numbers.device).expand(len(numbers), extra), numbers.clamp(min=0) + extra],
+            dim=1,
+        )
         there = torch.cat([numbers.new_ones((len(numbers), extra)), (numbers >= 0).to(numbers.dtype)], dim=1)
         place = self.model.get_submodule(self._place)
         chosen = tokens[0][shown]

@@ -10,8 +10,8 @@ Equal to the plain pass up to rounding: the sums over keys run in another order,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +91,7 @@ class PrefixScorer(torch.nn.Module):
     def __init__(self, scorer: AnswerScorer, columns: TokenColumns) -> None:
         super().__init__()
         self.scorer = scorer
+        self.training = scorer.training  # a module in training mode would be copied
         self._cuts = stages(columns)
         self._pad = int(columns.ids[-1])
 
@@ -99,8 +100,10 @@ class PrefixScorer(torch.nn.Module):
         kept = attention_mask.cpu().numpy().astype(np.bool_)
         ids = input_ids[0]
         past, node = Past([], attention_mask[:1, :0]), np.zeros(len(kept), dtype=np.int64)
-        for start, stop in zip(self._cuts, self._cuts[1:], strict=False):
-            _, first, inverse = np.unique(np.packbits(kept[:, :stop], axis=1), axis=0, return_index=True, return_inverse=True)
+        for start, stop in pairwise(self._cuts):
+            _, first, inverse = np.unique(
+                np.packbits(kept[:, :stop], axis=1), axis=0, return_index=True, return_inverse=True
+            )
             past = self._extended(past, node[first], ids[start:stop], kept[first, start:stop])
             node = inverse.reshape(-1)
         return self._answers(past, node, ids[self._cuts[-1] :], kept[:, self._cuts[-1] :])
@@ -118,7 +121,7 @@ class PrefixScorer(torch.nn.Module):
             _, cache, whole = self._pass(past, of[at], ids, kept[some[rows]], width)
             found = _layers(cache)
             if not layers:
-                layers = [tuple(_like(part, len(parents), size) for part in pair) for pair in found]
+                layers = [(_like(k, len(parents), size), _like(v, len(parents), size)) for k, v in found]
             at = at[:own]
             mask[at, -width:] = whole[:own, done:]
             for pair, new in zip(layers, found, strict=True):
@@ -190,6 +193,3 @@ def _wider(part: torch.Tensor, size: int) -> torch.Tensor:
 
 def _like(part: torch.Tensor, rows: int, size: int) -> torch.Tensor:
     return part.new_zeros((rows, part.shape[1], size, part.shape[3]))
-
-
-__all__: Sequence[str] = ["Past", "PrefixCache", "PrefixRunner", "PrefixScorer", "cached", "stages"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -159,7 +160,7 @@ def laid_spans(encoded: Encoded, spans: Sequence[Span], names: Sequence[str] | N
 def _pieces(text: str, border: re.Pattern[str]) -> list[Span]:
     """Spans between borders, each with the border that ends it; those of white space alone are left out."""
     cuts = [0, *(m.end() for m in border.finditer(text)), len(text)]
-    return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if text[a:b].strip()]
+    return [(a, b) for a, b in pairwise(cuts) if text[a:b].strip()]
 
 
 def _named(text: str, spans: Sequence[Span]) -> list[str]:

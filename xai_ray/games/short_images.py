@@ -52,7 +52,9 @@ class PatchRunner:
         few, back = distinct(coalitions)
         always = np.ones((len(few), 1), dtype=np.bool_)
         kept = np.concatenate([few, always], axis=1)[:, self._labels]
-        found = by_length(kept.sum(axis=1), self._allowed, self._batch, lambda rows, width: self._forward(kept[rows], width))
+        found = by_length(
+            kept.sum(axis=1), self._allowed, self._batch, lambda rows, width: self._forward(kept[rows], width)
+        )
         return found[back][:, None]
 
     def probe(self, ends: Coalitions) -> Floats:
@@ -74,10 +76,10 @@ def short_image(model: Any, arguments: Arguments) -> tuple[Any, ShortImage]:
     """
     placed = next(i for i in arguments.inputs if not i.constant)
     embeddings = [m for m in model.modules() if hasattr(m, "patch_embeddings")] if is_module(model) else []
-    if len(embeddings) != 1 or len(arguments.inputs) != 1:
+    if len(embeddings) != 1:
         raise SpecError(
             "drop removal of patches needs a vision transformer of transformers (ViT, DeiT, DINOv2, ..), with one module that holds "
-            "`patch_embeddings`, and the image as its one input; use blur, mean or zeros with this model"
+            "`patch_embeddings`; use blur, mean or zeros with this model"
         )
     from xai_ray.games.patch_scorer import PatchScorer
 
@@ -91,12 +93,16 @@ def short_image(model: Any, arguments: Arguments) -> tuple[Any, ShortImage]:
 def _patch_labels(placed: PlacedInput, down: int, across: int) -> Ints:
     """The player of each patch of the model, row by row."""
     if placed.layout.spatial != (1, 2):
-        raise InputError(f"drop removal of patches needs an image (channels, height, width), got shape {placed.array.shape}")
+        raise InputError(
+            f"drop removal of patches needs an image (channels, height, width), got shape {placed.array.shape}"
+        )
     height, width = placed.array.shape[1:]
     if not down or not across or height % down or width % across:
         raise InputError(f"the image of {height} x {width} pixels is not made of whole patches of {down} x {across}")
     pixels = np.broadcast_to(placed.layout.labels, (1, height, width))[0]
-    tiles = pixels.reshape(height // down, down, width // across, across).transpose(0, 2, 1, 3).reshape(-1, down * across)
+    tiles = (
+        pixels.reshape(height // down, down, width // across, across).transpose(0, 2, 1, 3).reshape(-1, down * across)
+    )
     if (tiles != tiles[:, :1]).any():
         at = int(np.flatnonzero((tiles != tiles[:, :1]).any(axis=1))[0])
         raise InputError(

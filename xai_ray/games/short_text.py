@@ -94,7 +94,9 @@ class TextRunner:
     def _order(self, kept: Coalitions, width: int) -> tuple[Ints, Coalitions]:
         """The column at each place of each row, and whether it is there; shapes (rows, width and padding)."""
         left = self._shape.padding == "left"
-        total = min(width + 1, self._shape.limit) if self._shape.cut else min(self._columns.count + 1, self._shape.limit)
+        total = (
+            min(width + 1, self._shape.limit) if self._shape.cut else min(self._columns.count + 1, self._shape.limit)
+        )
         order, there = padded(kept, left)
         if self._shape.cut:
             by_place = np.argsort(there if left else ~there, axis=1, kind="stable")

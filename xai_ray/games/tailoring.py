@@ -40,7 +40,9 @@ def tailored(
         check_length(text[0].array.size + longest, limit, " with its answer" if asked else "")
         return (_scorer(model, behaviour, answers, None, removal) if asked else model), filling
     if tokenizer is None:
-        raise InputError(f"{type(removal).__name__} removal needs the text and its tokenizer: give x as a string and `tokenizer=`")
+        raise InputError(
+            f"{type(removal).__name__} removal needs the text and its tokenizer: give x as a string and `tokenizer=`"
+        )
     columns = token_columns(text[0], tokenizer, _replacement(removal, tokenizer), type(removal).__name__.lower())
     cut = isinstance(removal, Drop)
     check_length((columns.longest() if cut else columns.count) + longest, limit, " with its answer" if asked else "")
@@ -74,13 +76,13 @@ def _replacement(removal: Attention | Drop, tokenizer: Any) -> Any:
         return None
     ids = bare_ids(tokenizer, removal.replacement)
     if len(ids) == 0:
-        raise InputError(f"drop removal: the replacement {removal.replacement!r} has no tokens; leave it out to drop tokens")
+        raise InputError(
+            f"drop removal: the replacement {removal.replacement!r} has no tokens; leave it out to drop tokens"
+        )
     return ids
 
 
-def _scorer(
-    model: Any, behaviour: Any, answers: list[Any], columns: TokenColumns | None, removal: Removal
-) -> Any:
+def _scorer(model: Any, behaviour: Any, answers: list[Any], columns: TokenColumns | None, removal: Removal) -> Any:
     if not is_module(model):
         raise SpecError("answer_log_probability needs a torch module: a causal language model (AutoModelForCausalLM)")
     from xai_ray.games.answer_scorer import AnswerScorer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xai_ray.errors import SpecError
+from xai_ray.errors import InputError, SpecError
 from xai_ray.games.removals.filling import Filling, PlacedInput, fixed, require
 
 
@@ -42,9 +42,11 @@ class Drop:
 
 
 def _whole(inputs: tuple[PlacedInput, ...], kinds: tuple[str, ...], removal: str) -> Filling:
-    for placed in inputs:
-        if not placed.constant:
-            require(placed, kinds, removal)
-    if sum(not i.constant for i in inputs) != 1 or {i.name for i in inputs} > {"input_ids", "attention_mask"}:
-        raise SpecError(f"{removal} removal is for a text or an image alone; the model has the inputs {[i.name for i in inputs]}")
+    placed = [i for i in inputs if not i.constant]
+    for part in placed:
+        require(part, kinds, removal)
+    if placed[0].layout.kind == "text" and [i.name for i in inputs] != ["input_ids", "attention_mask"]:
+        raise InputError(f"{removal} removal needs the text and its tokenizer: give x as a string and `tokenizer=`")
+    if placed[0].layout.kind == "image" and len(inputs) > 1:
+        raise SpecError(f"{removal} removal is for an image alone; the model has {len(inputs)} inputs")
     return fixed(inputs, lambda placed: placed.array)
