@@ -2,10 +2,10 @@
 
     python benchmarks/text.py [--evaluations 256] [--markdown]
 
-MiniLM (zoo) with the words of one long review: mask token, attention, and drop in batches of a few lengths; beside the seconds stand the
-tokens that went through the model. A GPT-2 of 4 layers of 128 with random weights on 12 passages, dropped, with and without the prefix cache,
-for random coalitions, for all coalitions of 8 passages, and for the prefixes of random orders. One thread; CPU seconds of this process, so
-that other work on the machine counts little. A JSON line each; `--markdown` prints tables.
+MiniLM (zoo) with the words of one long review: mask token, attention, and drop in batches of a few lengths; beside the seconds stand
+the tokens that went through the model. A GPT-2 of 4 layers of 128 with random weights on 12 passages, dropped, with and without the
+prefix cache, for random coalitions, for all coalitions of 8 passages, and for the prefixes of random orders. One thread; CPU seconds of
+this process, so that other work on the machine counts little. A JSON line each; `--markdown` prints tables.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ import xai_ray as xr
 from xai_ray.zoo import minilm_sentiment, random_language_model
 
 TEXT = (
-    "An unforgettable, gorgeously photographed masterpiece that never quite earns its ending, though the young cast is a joy "
-    "to watch and the script, for all its borrowed parts, keeps finding new ways to make an old and tired story feel as if it had been written last "
-    "week by somebody who cares about people rather than about plot, which is more than can be said of most films of this year."
+    "An unforgettable, gorgeously photographed masterpiece that never quite earns its ending, though the young cast is a joy to "
+    "watch and the script, for all its borrowed parts, keeps finding new ways to make an old and tired story feel as if it had been "
+    "written last week by somebody who cares about people rather than about plot, which is more than can be said of most films of "
+    "this year."
 )
 PASSAGE = "Item {} was sold in town."
 BATCH = 16

@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from tests.text.models import TEXT, at_zero, bert, coalitions, gpt2, tokenizer
+from xai_ray.coalitions import Strata, Unit
+from xai_ray.coalitions.strata import uniform_law
+from xai_ray.engine.worker import evaluate
 from xai_ray.errors import SpecError
 from xai_ray.games import Attention, Drop, Logit, MaskToken, ModelGame, Segments, Sentences, Tokens, Words
 from xai_ray.testing.games import check_game
@@ -119,3 +122,14 @@ def test_digests_and_sizes() -> None:
     assert len({g.digest for g in games}) == 4
     assert games[0].block == 16 * games[0].batch
     assert games[0].halved().block == games[0].block // 2
+
+
+@pytest.mark.usefixtures("small_pool")
+@pytest.mark.parametrize("removal", [Drop(), Attention()])
+def test_units_may_be_cut_anywhere(removal) -> None:
+    """The same bits, whatever unit a row comes in and whatever stands beside it there."""
+    game = game_of(removal, batch=16)
+    design = Strata(game.n_players, 0, uniform_law(game.n_players))
+    whole = evaluate(Unit(0, 60), game, design).values
+    parts = [evaluate(Unit(a, b), game, design).values for a, b in ((0, 7), (7, 33), (33, 60))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)

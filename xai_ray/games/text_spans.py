@@ -34,4 +34,4 @@ def by_span(encoded: Encoded, spans: Sequence[Span], names: Sequence[str], who: 
     if len(used) == 0:
         raise InputError("every token always stays, so there are no players")
     labels = np.where(found >= 0, np.searchsorted(used, found), -1).astype(np.int64)
-    return Layout(labels, tuple(names[i] for i in used.tolist()), "text")
+    return Layout(labels, tuple(names[int(i)] for i in used), "text")
