@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from xai_ray.explaining_rows import explain_rows as explain_rows
     from xai_ray.explaining_rows import open_rows as open_rows
     from xai_ray.games import AirportGame as AirportGame
+    from xai_ray.games import AnswerLogProbability as AnswerLogProbability
+    from xai_ray.games import Attention as Attention
     from xai_ray.games import Blur as Blur
     from xai_ray.games import ColumnGroups as ColumnGroups
     from xai_ray.games import Columns as Columns
     from xai_ray.games import Constant as Constant
+    from xai_ray.games import Drop as Drop
     from xai_ray.games import Game as Game
     from xai_ray.games import GloveGame as GloveGame
     from xai_ray.games import Logit as Logit
@@ -44,11 +47,14 @@ if TYPE_CHECKING:
     from xai_ray.games import Mean as Mean
     from xai_ray.games import ModelGame as ModelGame
     from xai_ray.games import Numerics as Numerics
+    from xai_ray.games import Passages as Passages
     from xai_ray.games import Patches as Patches
     from xai_ray.games import Probability as Probability
     from xai_ray.games import Raw as Raw
     from xai_ray.games import Regions as Regions
     from xai_ray.games import RowsGame as RowsGame
+    from xai_ray.games import Segments as Segments
+    from xai_ray.games import Sentences as Sentences
     from xai_ray.games import SumOfUnanimityGames as SumOfUnanimityGames
     from xai_ray.games import TableGame as TableGame
     from xai_ray.games import Tokens as Tokens
@@ -76,10 +82,13 @@ __version__ = "0.1.0"
 
 _GAMES = [
     "AirportGame",
+    "AnswerLogProbability",
+    "Attention",
     "Blur",
     "ColumnGroups",
     "Columns",
     "Constant",
+    "Drop",
     "Game",
     "GloveGame",
     "LogOdds",
@@ -94,11 +103,14 @@ _GAMES = [
     "Mean",
     "ModelGame",
     "Numerics",
+    "Passages",
     "Patches",
     "Probability",
     "Raw",
     "Regions",
     "RowsGame",
+    "Segments",
+    "Sentences",
     "SumOfUnanimityGames",
     "TableGame",
     "Tokens",

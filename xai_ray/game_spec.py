@@ -75,11 +75,24 @@ class Dataset(Frozen):
     """The column that names the rows; no input of the model."""
 
 
+class PassageList(Frozen):
+    """Retrieved passages: texts given here, or a file of them: .txt, one a line, or .json, a list."""
+
+    passages: tuple[str, ...] | str
+
+
 def _input_kind(given: Any) -> str | None:
-    if isinstance(given, (str, TableRow, BundledRow, Text, TextRow, Dataset)):
+    if isinstance(given, (str, TableRow, BundledRow, Text, TextRow, PassageList, Dataset)):
         return type(given).__name__
     keys = given if isinstance(given, dict) else {}
-    named = {"table": "TableRow", "sklearn": "BundledRow", "texts": "TextRow", "text": "Text", "dataset": "Dataset"}
+    named = {
+        "table": "TableRow",
+        "sklearn": "BundledRow",
+        "texts": "TextRow",
+        "text": "Text",
+        "passages": "PassageList",
+        "dataset": "Dataset",
+    }
     return next((name for key, name in named.items() if key in keys), None)
 
 
@@ -102,6 +115,7 @@ Input = Annotated[
     | Annotated[BundledRow, Tag("BundledRow")]
     | Annotated[Text, Tag("Text")]
     | Annotated[TextRow, Tag("TextRow")]
+    | Annotated[PassageList, Tag("PassageList")]
     | Annotated[Dataset, Tag("Dataset")],
     Discriminator(_input_kind),
 ]
@@ -147,7 +161,37 @@ class Tokens(Frozen):
     kind: Literal["tokens"]
 
 
-Players = Annotated[Patches | Regions | Columns | Groups | Words | Tokens, Field(discriminator="kind")]
+class Sentences(Frozen):
+    """The sentences of a text."""
+
+    kind: Literal["sentences"]
+
+
+class Segments(Frozen):
+    """Segments of a text: between `separator`s, or `spans` of characters [start, end)."""
+
+    kind: Literal["segments"]
+    separator: str | None = None
+    spans: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] | None = None
+    labels: tuple[str, ...] | None = None
+    """Names of the segments."""
+    rest: Literal["refuse", "stays"] = "refuse"
+    """What becomes of text that no span covers."""
+
+
+class Passages(Frozen):
+    """The passages of the input, written by `each` ({passage}, {number}) and put into `template` ({passages})."""
+
+    kind: Literal["passages"]
+    template: str = "{passages}"
+    each: str = "{passage}\n"
+    labels: tuple[str, ...] | None = None
+    """Names of the passages."""
+
+
+Players = Annotated[
+    Patches | Regions | Columns | Groups | Words | Tokens | Sentences | Segments | Passages, Field(discriminator="kind")
+]
 
 
 class Zeros(Frozen):
@@ -183,6 +227,22 @@ class MaskToken(Frozen):
     kind: Literal["mask_token"]
 
 
+class Attention(Frozen):
+    """Removed tokens get attention 0."""
+
+    kind: Literal["attention"]
+
+
+class Drop(Frozen):
+    """Removed tokens, or patches of a vision transformer, are cut out of the sequence."""
+
+    kind: Literal["drop"]
+    replacement: str | None = None
+    """A text that stands for each removed player."""
+    prefix_cache: bool = False
+    """Compute what prompts begin with in common once."""
+
+
 class Background(Frozen):
     """Rows of a table file or a bundled data set; `rows` is a slice like "0:100"."""
 
@@ -208,17 +268,25 @@ class Uniform(Frozen):
     samples: PositiveInt = 32
 
 
-Removal = Annotated[Zeros | Constant | Mean | Blur | MaskToken | Marginal | Uniform, Field(discriminator="kind")]
+Removal = Annotated[
+    Zeros | Constant | Mean | Blur | MaskToken | Attention | Drop | Marginal | Uniform, Field(discriminator="kind")
+]
 
 
 class Behaviour(Frozen):
     """Which number of the model's output is explained."""
 
-    kind: Literal["logit", "probability", "log_probability", "log_odds", "margin", "loss", "raw"]
+    kind: Literal[
+        "logit", "probability", "log_probability", "log_odds", "margin", "loss", "raw", "answer_log_probability"
+    ]
     target: Literal["predicted", "all"] | NonNegativeInt | tuple[NonNegativeInt, ...] = "predicted"
     order: Literal["mean_then_behaviour", "behaviour_then_mean"] | None = None
     names: dict[str, str] = {}
     """Names of classes by number, for people; for models that come without."""
+    answers: tuple[str, ...] = ()
+    """Of `answer_log_probability`: the texts whose probability after the prompt is explained."""
+    per_token: bool = False
+    """Of `answer_log_probability`: the mean over the answer's tokens instead of the sum."""
 
 
 class ModelGameSpec(Frozen):

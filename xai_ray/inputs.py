@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import InputError, UnknownName
-from xai_ray.game_spec import Background, BundledRow, TableRow, Text, TextRow
+from xai_ray.game_spec import Background, BundledRow, PassageList, TableRow, Text, TextRow
 
 Array = npt.NDArray[Any]
 
@@ -23,12 +24,13 @@ _BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 @dataclass(frozen=True)
 class ReadInput:
-    """One of: a picture (height, width, 3) uint8, a row with column names, a text, an array."""
+    """One of: a picture (height, width, 3) uint8, a row with column names, a text, a list of passages, an array."""
 
     picture: npt.NDArray[np.uint8] | None = None
     row: Array | None = None
     columns: tuple[str, ...] | None = None
     text: str | None = None
+    passages: tuple[str, ...] | None = None
     array: Array | None = None
 
 
@@ -38,6 +40,8 @@ def read_input(source: Any, base: Path) -> ReadInput:
         return ReadInput(text=source.text)
     if isinstance(source, TextRow):
         return ReadInput(text=_text(source, base))
+    if isinstance(source, PassageList):
+        return ReadInput(passages=_passages(source, base))
     if isinstance(source, TableRow):
         rows, columns = read_table(base / source.table, source.drop)
         return ReadInput(row=_row(rows, source.row, source.table), columns=columns)
@@ -184,6 +188,24 @@ def _text(source: TextRow, base: Path) -> str:
     if at >= len(cells) or not cells[at].strip():
         raise InputError(f"{base / source.texts}: row {source.row} has no text in column {source.column!r}")
     return cells[at].strip()
+
+
+def _passages(source: PassageList, base: Path) -> tuple[str, ...]:
+    if not isinstance(source.passages, str):
+        return source.passages
+    path = base / source.passages
+    if path.suffix.lower() not in (".txt", ".json"):
+        raise InputError(f"game.input.passages: {path} is neither .txt (a passage a line) nor .json (a list of texts)")
+    content = _read_bytes(path).decode("utf-8", errors="replace")
+    if path.suffix.lower() == ".txt":
+        return tuple(line.strip() for line in content.splitlines() if line.strip())
+    try:
+        found = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise InputError(f"game.input.passages: cannot read {path}: {error}") from None
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise InputError(f"game.input.passages: {path} does not hold a list of texts")
+    return tuple(found)
 
 
 def read_npy(path: Path) -> Array:

@@ -36,7 +36,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         behaviour=behaviour,
         outputs="raw" if game.behaviour.kind == "raw" else zoo.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
-        tokenizer=zoo.tokenizer if found.text is not None else None,
+        tokenizer=zoo.tokenizer if found.text is not None or found.passages is not None else None,
         batch=compute.batch,
         threads=compute.threads,
         device="auto",
@@ -54,6 +54,7 @@ def _rows_game(
     game: s.ModelGameSpec, source: s.Dataset, made: ZooModel, compute: Compute, seed: int, base: Path
 ) -> games.RowsGame:
     """All rows of a dataset."""
+    batch = plain_batch(compute, "a dataset")
     if isinstance(game.players, s.Regions) and game.players.slic is not None:
         raise SpecError(
             "game.players: slic cuts each picture into other regions; a dataset takes patches, or a mask (path)"
@@ -76,12 +77,21 @@ def _rows_game(
         behaviour=_behaviour(game.behaviour),
         outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
-        batch=compute.batch,
+        batch=batch,
         threads=compute.threads,
         device="auto",
         output_names=_class_names(made, game.behaviour),
         row_ids=found.ids,
     )
+
+
+def plain_batch(compute: Compute, what: str) -> int | None:
+    """The batch of jobs whose passes are computed as they are. Raises SpecError for settings of jobs on one input."""
+    asked = [k for k in ("fold", "precision", "channels_last", "compile") if getattr(compute, k)]
+    if asked or compute.batch == "auto":
+        key = asked[0] if asked else 'batch = "auto"'
+        raise SpecError(f"compute.{key} is for jobs on one input, not for {what}: leave it out")
+    return compute.batch
 
 
 def _class_names(made: ZooModel, behaviour: s.Behaviour) -> tuple[str, ...] | None:
@@ -178,12 +188,12 @@ def _model_input(found: ReadInput, zoo: ZooModel) -> tuple[Any, Any]:
             shown = zoo.picture(found.picture) if zoo.picture is not None else None
             return zoo.preprocess(found.picture), shown
         return np.ascontiguousarray(found.picture.transpose(2, 0, 1)).astype(np.float32) / 255.0, found.picture
-    if found.text is not None:
+    if found.text is not None or found.passages is not None:
         if zoo.tokenizer is None:
             raise SpecError(
                 "game.input is a text, but the model came without a tokenizer; its factory must return a ZooModel with one"
             )
-        return found.text, None
+        return (found.text if found.passages is None else list(found.passages)), None
     if found.row is not None:
         columns = found.columns or ()
         if zoo.columns and len(zoo.columns) != len(found.row):
@@ -206,6 +216,11 @@ def _model_input(found: ReadInput, zoo: ZooModel) -> tuple[Any, Any]:
 
 def _players(players: Any, found: ReadInput, zoo: ZooModel, picture: Any, base: Path) -> Any:
     columns = found.columns or zoo.columns or None
+    if (found.passages is not None) != isinstance(players, s.Passages):
+        raise SpecError(
+            'game.players: kind = "passages" and game.input = { passages = [..] } go together; a text has words, tokens, sentences or '
+            "segments"
+        )
     match players:
         case s.Patches():
             return games.Patches(*players.grid)
@@ -217,6 +232,12 @@ def _players(players: Any, found: ReadInput, zoo: ZooModel, picture: Any, base: 
             return games.ColumnGroups(players.groups, columns)
         case s.Words():
             return games.Words()
+        case s.Sentences():
+            return games.Sentences()
+        case s.Segments():
+            return games.Segments(players.separator, players.spans, players.labels, players.rest)
+        case s.Passages():
+            return games.Passages(players.template, players.each, players.labels)
         case _:
             return games.Tokens()
 
@@ -259,6 +280,10 @@ def removal_of(removal: Any, zoo: ZooModel, seed: int, base: Path) -> Removal:
             return games.Blur(removal.sigma)
         case s.MaskToken():
             return games.MaskToken()
+        case s.Attention():
+            return games.Attention()
+        case s.Drop():
+            return games.Drop(removal.replacement, removal.prefix_cache)
         case s.Marginal():
             return games.Marginal(_rows(removal.background, zoo, base), removal.samples, seed)
         case _:
@@ -276,6 +301,11 @@ def _rows(background: s.Background, zoo: ZooModel, base: Path) -> Any:
 
 
 def _behaviour(behaviour: s.Behaviour) -> Any:
+    asked = behaviour.kind == "answer_log_probability"
+    if asked != bool(behaviour.answers) or (behaviour.per_token and not asked):
+        raise SpecError('game.behaviour: kind = "answer_log_probability" and answers = ["..", ..] go together')
+    if asked:
+        return games.AnswerLogProbability(behaviour.answers, behaviour.per_token)
     kind = games.BEHAVIOURS[behaviour.kind]
     target = behaviour.target
     if behaviour.kind == "loss":

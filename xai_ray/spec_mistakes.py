@@ -57,7 +57,7 @@ _WANTED = {
     "model": 'a model is { factory = "package.module:function" } or { file = "model.pt", trust = true }',
     "data": 'training data are { table, target }, { arrays }, { sklearn } or { factory = "package.module:function" }',
     "test": "test rows are { table } or { share, seed }",
-    "input": 'an input is a path, "skimage:NAME", { table, row }, { sklearn, row }, { text }, { texts, row } or { dataset }',
+    "input": 'an input is a path, "skimage:NAME", { table, row }, { sklearn, row }, { text }, { texts, row } { passages } or { dataset }',
 }
 
 

@@ -25,7 +25,15 @@ from xai_ray.valuation.methods import described_methods
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = ["README.md", "docs/guide.md", "docs/extending.md", "docs/datasets.md", "docs/global.md", "docs/performance.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/guide.md",
+    "docs/extending.md",
+    "docs/datasets.md",
+    "docs/global.md",
+    "docs/performance.md",
+    "docs/text.md",
+]
 
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _DECIMAL = re.compile(r"[-+]?\d+\.\d*")

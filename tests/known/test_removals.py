@@ -3,7 +3,21 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.games import REMOVALS, Blur, Columns, Constant, Marginal, MaskToken, Mean, Patches, Tokens, Uniform, Zeros
+from xai_ray.games import (
+    REMOVALS,
+    Attention,
+    Blur,
+    Columns,
+    Constant,
+    Drop,
+    Marginal,
+    MaskToken,
+    Mean,
+    Patches,
+    Tokens,
+    Uniform,
+    Zeros,
+)
 from xai_ray.games.arguments import arrange
 from xai_ray.games.removals.filling import Filling
 
@@ -97,8 +111,12 @@ def test_text_removals() -> None:
         fill(MaskToken(), IDS, Tokens())
     with pytest.raises(SpecError, match="image or table"):
         fill(Zeros(), IDS, Tokens())
+    for removal in (Attention(), Drop()):
+        with pytest.raises(InputError, match="needs the text and its tokenizer"):
+            fill(removal, IDS, Tokens())
 
 
 def test_table_of_removals() -> None:
     assert all(row.citation and row.players for row in REMOVALS.values())
-    assert {row.make for row in REMOVALS.values()} == {Zeros, Constant, Mean, Blur, MaskToken, Marginal, Uniform}
+    every = {Zeros, Constant, Mean, Blur, MaskToken, Attention, Drop, Marginal, Uniform}
+    assert {row.make for row in REMOVALS.values()} == every

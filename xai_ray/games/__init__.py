@@ -3,6 +3,7 @@
 Importing this room imports no torch; a torch module brings it along.
 """
 
+from xai_ray.games.answers import AnswerLogProbability
 from xai_ray.games.behaviours import BEHAVIOURS, Logit, LogOdds, LogProbability, Loss, Margin, Probability, Raw
 from xai_ray.games.known import KNOWN_GAMES, AirportGame, GloveGame, known_game
 from xai_ray.games.loss_game import LossGame
@@ -11,8 +12,20 @@ from xai_ray.games.model import ModelGame
 from xai_ray.games.numerics import Numerics
 from xai_ray.games.players import ColumnGroups, Columns, Patches, Regions
 from xai_ray.games.protocol import Game
-from xai_ray.games.removals import REMOVALS, Blur, Constant, Marginal, MaskToken, Mean, Uniform, Zeros
+from xai_ray.games.removals import (
+    REMOVALS,
+    Attention,
+    Blur,
+    Constant,
+    Drop,
+    Marginal,
+    MaskToken,
+    Mean,
+    Uniform,
+    Zeros,
+)
 from xai_ray.games.rows import RowsGame
+from xai_ray.games.segments import Passages, Segments, Sentences
 from xai_ray.games.table import TableGame
 from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
 from xai_ray.games.variance_game import VarianceGame
@@ -27,10 +40,13 @@ __all__ = [
     "PLAYERS",
     "REMOVALS",
     "AirportGame",
+    "AnswerLogProbability",
+    "Attention",
     "Blur",
     "ColumnGroups",
     "Columns",
     "Constant",
+    "Drop",
     "Game",
     "GloveGame",
     "LogOdds",
@@ -45,11 +61,14 @@ __all__ = [
     "Mean",
     "ModelGame",
     "Numerics",
+    "Passages",
     "Patches",
     "Probability",
     "Raw",
     "Regions",
     "RowsGame",
+    "Segments",
+    "Sentences",
     "SumOfUnanimityGames",
     "TableGame",
     "Tokens",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games.players import Layout, Players
 from xai_ray.games.removals.filling import PlacedInput
+from xai_ray.games.segments import Passages
 from xai_ray.games.words import PLAYERS_OF_TEXT, Tokenizer, encode
 
 CallBy = Literal["single", "position", "keyword"]
@@ -44,7 +45,7 @@ def arrange(x: Any, players: Any, tokenizer: Tokenizer | None) -> Arguments:
     """Lay players on an input. `players` follows the shape of `x`; None for a part of a dict or tuple that always
     stays.
     """
-    if isinstance(x, str):
+    if isinstance(x, str) or isinstance(players, Passages):
         return _text(x, players, tokenizer)
     if isinstance(x, Mapping):
         names = tuple(str(k) for k in x)
@@ -105,13 +106,19 @@ def _place(name: str, array: npt.NDArray[Any], players: Players | None, first: i
     return PlacedInput(name, array, shifted(players.lay(array), first))
 
 
-def _text(text: str, players: Any, tokenizer: Tokenizer | None) -> Arguments:
+def _text(text: Any, players: Any, tokenizer: Tokenizer | None) -> Arguments:
+    if not isinstance(players, PLAYERS_OF_TEXT):
+        kinds = ", ".join(f"{kind.__name__}()" for kind in PLAYERS_OF_TEXT)
+        raise InputError(f"the players of a text are one of {kinds}; got {players!r}")
     if tokenizer is None:
         raise InputError("the input is a text: give the model's `tokenizer=`")
-    if not isinstance(players, PLAYERS_OF_TEXT):
-        raise InputError(f"the players of a text are Words() or Tokens(), got {players!r}")
-    encoded = encode(tokenizer, text)
-    layout = players.lay_text(encoded)
+    if isinstance(players, Passages):
+        text, spans = players.text_of(text)
+        encoded = encode(tokenizer, text)
+        layout = players.lay_spans(encoded, spans)
+    else:
+        encoded = encode(tokenizer, text)
+        layout = players.lay_text(encoded)
     ids = PlacedInput("input_ids", encoded.ids, layout, tokenizer.mask_token_id)
     attention = PlacedInput("attention_mask", encoded.attention, stays(encoded.attention))
     return Arguments((ids, attention), (None, None), "keyword")

@@ -24,6 +24,10 @@ Target: TypeAlias = int | tuple[int, ...] | list[int] | Literal["predicted", "al
 Averaged: TypeAlias = Literal["outputs", "probabilities"]
 
 
+_OF_RAW = ("Raw", "AnswerLogProbability")
+"""Behaviours that read numbers which are no class scores."""
+
+
 class Behaviour(Protocol):
     """One explained quantity for each target class."""
 
@@ -191,7 +195,7 @@ def check_convention(behaviour: Behaviour, convention: Outputs) -> None:
     name = type(behaviour).__name__
     if convention not in ("logits", "probabilities", "raw"):
         raise SpecError(f"outputs is 'logits', 'probabilities' or 'raw', got {convention!r}")
-    if convention == "raw" and not isinstance(behaviour, Raw):
+    if convention == "raw" and name not in _OF_RAW:
         raise SpecError(
             f"{name} needs class scores; say outputs='logits' or 'probabilities', or use the behaviour 'raw'"
         )

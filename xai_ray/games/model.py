@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError
+from xai_ray.games.answers import AnswerLogProbability
 from xai_ray.games.arguments import Arguments, arrange
 from xai_ray.games.averaging import Averaging, Order
 from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
@@ -24,6 +25,7 @@ from xai_ray.games.picture import show
 from xai_ray.games.players import Players
 from xai_ray.games.removals.filling import Removal
 from xai_ray.games.slots import laid
+from xai_ray.games.tailoring import tailored
 from xai_ray.games.view import View
 from xai_ray.games.words import Tokenizer
 from xai_ray.types import Coalitions, Floats, Ints, Values
@@ -84,7 +86,9 @@ class ModelGame:
         if not callable(model):
             raise SpecError(f"the model is not callable: {type(model).__name__}; pass its predict function")
         self._arguments = arrange(x, players, tokenizer)
-        self._filling = removal.bind(self._arguments.inputs)
+        model, self._filling = tailored(model, self._arguments, removal, behaviour, tokenizer)
+        if isinstance(behaviour, AnswerLogProbability):
+            outputs, output_names = "raw", output_names or behaviour.texts
         convention = outputs or ("raw" if type(behaviour).__name__ == "Raw" else "logits")
         check_convention(behaviour, convention)
         self.stochastic = self._filling.draw is not None
@@ -105,7 +109,7 @@ class ModelGame:
         # In the model's own precision, and not compiled for two rows: targets and digest do not hang on numerics.
         asked = replace(self.numerics, fold=False)
         exact = self._backend if asked == Numerics() else self._made_backend(Numerics())
-        whole = Masker(exact, self._arguments, self._filling, self.batch)
+        whole = (self._filling.runner or Masker)(exact, self._arguments, self._filling, self.batch)
         probe = self._probe(whole)
         self.targets = resolve_targets(behaviour, probe[0])
         """The explained classes, shape (k,)."""
@@ -126,9 +130,8 @@ class ModelGame:
             return np.empty((0, self.n_outputs))
         set_threads(self.threads)
         at, places = laid(coalitions, np.asarray(context, dtype=np.int64), self.block, self.stochastic)
-        masker = self._running()
-        if not isinstance(masker, Masker):
-            return masker.values(coalitions[at], self.block, self._averaging, self.targets)[places]
+        if self.numerics.fold:
+            return self._folded().values(coalitions[at], self.block, self._averaging, self.targets)[places]
         out = np.empty((len(at), self.n_outputs))
         begun: deque[tuple[int, Callable[[], Floats]]] = deque()
         for start in range(0, len(at), self.block):
@@ -157,10 +160,11 @@ class ModelGame:
         return self._filling.size if self.numerics.fold else 0
 
     def _take_batch(self, batch: int) -> None:
-        self._masker: Masker | None = None
+        self._masker: Any = None
         self._folded_masker: FoldedMasker | None = None
-        self.batch = batch
-        self.block = max(1, batch // (self._filling.samples or self._filling.size))
+        multiple = self._filling.multiple
+        self.batch = -(-batch // multiple) * multiple
+        self.block = max(1, self.batch // (self._filling.samples or self._filling.size)) * self._filling.pool
 
     @property
     def non_finite_hint(self) -> str:
@@ -186,6 +190,9 @@ class ModelGame:
 
     def _begin(self, coalitions: Coalitions, context: Ints) -> Callable[[], Floats]:
         masker = self._plain()
+        if self._filling.runner is not None:
+            found = masker.over_all(coalitions)
+            return lambda: self._averaging.values(found, self.targets)
         if self._filling.draw is None:
             outputs = masker.over_all(coalitions)
             return lambda: self._averaging.values(outputs(), self.targets)
@@ -217,12 +224,10 @@ class ModelGame:
         ends = np.stack([np.ones(self.n_players, dtype=np.bool_), np.zeros(self.n_players, dtype=np.bool_)])
         return self._averaging.columns(masker.probe(ends))
 
-    def _running(self) -> Masker | FoldedMasker:
-        return self._folded() if self.numerics.fold else self._plain()
-
-    def _plain(self) -> Masker:
+    def _plain(self) -> Any:
+        """A `Masker`, or the filling's own runner, which answers at once."""
         if self._masker is None:
-            self._masker = Masker(self._backend, self._arguments, self._filling, self.batch)
+            self._masker = (self._filling.runner or Masker)(self._backend, self._arguments, self._filling, self.batch)
         return self._masker
 
     def _folded(self) -> FoldedMasker:
@@ -264,6 +269,7 @@ class ModelGame:
         for placed, dtype in zip(self._arguments.inputs, self._arguments.dtypes, strict=True):
             parts += [placed.name, str(dtype), placed.array, placed.layout.labels, str(placed.mask_token)]
         behaviour = self._averaging.behaviour
+        parts += described(self._filling.runner) if self._filling.runner is not None else []
         return [*parts, *described(removal), type(behaviour).__qualname__, *described(behaviour), self.targets]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,63 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import InputError
+from xai_ray.games.encoded import Encoded, Tokenizer, encode
 from xai_ray.games.players import ColumnGroups, Columns, Layout, Patches, Regions
-
-
-class Tokenizer(Protocol):
-    """What is needed of a Hugging Face tokenizer; `Words` needs a fast one (it must give character offsets)."""
-
-    mask_token_id: int | None
-    model_max_length: int
-
-    def __call__(
-        self, text: str, *, return_special_tokens_mask: bool, return_offsets_mapping: bool
-    ) -> Mapping[str, Any]:
-        """`input_ids`, `attention_mask`, `special_tokens_mask` and, when asked for, `offset_mapping`."""
-        ...
-
-    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
-        """The tokens as text."""
-        ...
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A tokenized text of T tokens."""
-
-    text: str
-    ids: npt.NDArray[np.int64]
-    """Shape (T,)."""
-    attention: npt.NDArray[np.int64]
-    """Shape (T,)."""
-    special: npt.NDArray[np.bool_]
-    """Shape (T,): [CLS], [SEP] and their like, which always stay."""
-    tokens: tuple[str, ...]
-    offsets: npt.NDArray[np.int64] | None
-    """Shape (T, 2): first and last character of each token, or None where the tokenizer cannot say."""
-
-
-def encode(tokenizer: Tokenizer, text: str) -> Encoded:
-    """Tokenize. Raises InputError for an empty text and for one longer than the model takes (it is never cut)."""
-    fast = bool(getattr(tokenizer, "is_fast", False))
-    encoded = tokenizer(text, return_special_tokens_mask=True, return_offsets_mapping=fast)
-    ids = np.array(encoded["input_ids"], dtype=np.int64)
-    special = np.array(encoded["special_tokens_mask"], dtype=np.bool_)
-    if special.all():
-        raise InputError("the text has no tokens, so there are no players")
-    if len(ids) > tokenizer.model_max_length:
-        raise InputError(f"the text has {len(ids)} tokens, the model takes {tokenizer.model_max_length}; shorten it")
-    attention = np.array(encoded["attention_mask"], dtype=np.int64)
-    offsets = np.array(encoded["offset_mapping"], dtype=np.int64) if fast else None
-    return Encoded(text, ids, attention, special, tuple(tokenizer.convert_ids_to_tokens(ids.tolist())), offsets)
+from xai_ray.games.segments import Passages, Segments, Sentences
+from xai_ray.games.text_spans import by_span
 
 
 @dataclass(frozen=True)
@@ -103,23 +58,13 @@ class Words:
         raise InputError("Words needs the text and its tokenizer: give x as a string and `tokenizer=`, or use Tokens")
 
     def lay_text(self, encoded: Encoded) -> Layout:
-        """Labels by the word that holds a token's first character."""
-        if encoded.offsets is None:
-            raise InputError(
-                "Words needs a fast tokenizer (one that gives character offsets); use Tokens with this one"
-            )
+        """Labels by the word that holds a token's last character."""
         spans = [(m.start(), m.end()) for m in re.finditer(r"\S+", encoded.text)]
-        starts = np.array([s for s, _ in spans], dtype=np.int64)
-        # Some tokenizers count the blank before a word as its first character: the last character decides.
-        word = np.searchsorted(starts, np.maximum(encoded.offsets[:, 1] - 1, 0), side="right") - 1
-        word = np.where(encoded.special, -1, word)
-        used = np.unique(word[word >= 0])
         # A word without a token (control characters, say) cannot be removed and is no player.
-        labels = np.where(word >= 0, np.searchsorted(used, word), -1).astype(np.int64)
-        return Layout(labels, tuple(encoded.text[spans[w][0] : spans[w][1]] for w in used), "text")
+        return by_span(encoded, spans, [encoded.text[a:b] for a, b in spans], "Words")
 
 
-PLAYERS_OF_TEXT = (Tokens, Words)
+PLAYERS_OF_TEXT = (Tokens, Words, Sentences, Segments, Passages)
 
 PLAYERS: dict[str, type] = {
     "patches": Patches,
@@ -128,5 +73,10 @@ PLAYERS: dict[str, type] = {
     "groups": ColumnGroups,
     "tokens": Tokens,
     "words": Words,
+    "sentences": Sentences,
+    "segments": Segments,
+    "passages": Passages,
 }
 """Name in a spec -> class; its fields are the keys of the spec."""
+
+__all__ = ["PLAYERS", "PLAYERS_OF_TEXT", "Encoded", "Tokenizer", "Tokens", "Words", "encode"]

@@ -13,6 +13,7 @@ FACTORIES: dict[str, str] = {
     "efficientnet_lite0": "xai_ray.zoo.efficientnet",
     "minilm_sentiment": "xai_ray.zoo.minilm",
     "noisy_digits": "xai_ray.zoo.training_sets",
+    "random_language_model": "xai_ray.zoo.language",
     "shifted_digits": "xai_ray.zoo.training_sets",
     "tumour_clinics": "xai_ray.zoo.training_sets",
     "tumour_forest": "xai_ray.zoo.tumour",

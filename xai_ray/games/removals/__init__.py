@@ -11,6 +11,7 @@ from xai_ray.games.players import Kind
 from xai_ray.games.removals.baselines import Blur, Constant, MaskToken, Mean, Zeros
 from xai_ray.games.removals.expectations import Marginal, Uniform
 from xai_ray.games.removals.filling import Filling, PlacedInput, Removal
+from xai_ray.games.removals.shortening import Attention, Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ REMOVALS: dict[str, RemovalRow] = {
     "mean": RemovalRow(Mean, "Ribeiro et al. (LIME), KDD 2016; Dabkowski and Gal, NeurIPS 2017", ("image", "table")),
     "blur": RemovalRow(Blur, "Fong and Vedaldi, ICCV 2017", ("image",)),
     "mask_token": RemovalRow(MaskToken, "Devlin et al. (BERT), NAACL 2019; used as a default value", ("text",)),
+    "attention": RemovalRow(Attention, "Vaswani et al., NeurIPS 2017: the mask of padding", ("text",)),
+    "drop": RemovalRow(Drop, "Li, Monroe, Jurafsky, 2016; of patches: Jain et al., ICLR 2022", ("text", "image")),
     "marginal": RemovalRow(Marginal, "Lundberg and Lee (KernelSHAP), NeurIPS 2017", ("image", "table", "text")),
     "uniform": RemovalRow(Uniform, "Strumbelj and Kononenko (IME), JMLR 2010", ("table", "image")),
 }
@@ -37,8 +40,10 @@ REMOVALS: dict[str, RemovalRow] = {
 
 __all__ = [
     "REMOVALS",
+    "Attention",
     "Blur",
     "Constant",
+    "Drop",
     "Filling",
     "Marginal",
     "MaskToken",

@@ -117,7 +117,9 @@ class MaskToken:
             require(placed, ("text",), "mask_token")
             token = placed.mask_token if self.token_id is None else self.token_id
             if token is None:
-                raise SpecError("mask_token removal: the tokenizer has no mask token; give `token_id`")
+                raise SpecError(
+                    "mask_token removal: the tokenizer has no mask token; give `token_id`, or take the removal 'drop' or 'attention'"
+                )
             return np.full(placed.array.shape, token)
 
         return fixed(inputs, fill)

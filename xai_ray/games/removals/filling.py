@@ -41,6 +41,12 @@ class Filling:
     """Fillings drawn per context by a stochastic game; None uses all rows every time."""
     draw: Callable[[Ints], tuple[Array, ...]] | None = None
     """Contexts (c,) >= 0 -> arrays of shape (c, samples, *input l), one an input."""
+    runner: Callable[..., Any] | None = None
+    """(backend, arguments, filling, batch) -> what runs the coalitions in place of the masked forward pass: `over_all` and `probe`."""
+    pool: int = 1
+    """Batches of coalitions that a runner is given at a time, to sort them by length."""
+    multiple: int = 1
+    """A batch is rounded up to a multiple of this many rows."""
 
     @property
     def size(self) -> int:

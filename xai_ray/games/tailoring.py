@@ -1,0 +1,101 @@
+"""Where the model, the removal and the behaviour of a game need one another: answers of language models, and sequences that shorten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from xai_ray.errors import InputError, SpecError
+from xai_ray.games.answers import AnswerLogProbability, answer_ids
+from xai_ray.games.arguments import Arguments
+from xai_ray.games.backends import is_module
+from xai_ray.games.behaviours import Behaviour
+from xai_ray.games.columns import TokenColumns, token_columns
+from xai_ray.games.encoded import bare_ids, check_length
+from xai_ray.games.removals.filling import Filling, Removal
+from xai_ray.games.removals.shortening import Attention, Drop
+from xai_ray.games.short_text import ShortText
+
+POOL = 16
+"""Batches of coalitions that are sorted by length at a time."""
+_MULTIPLE = 16
+"""Rows of a batch: matrix products in whole vector registers give a row the same bits at any place (AVX-512 holds 16 numbers)."""
+
+
+def tailored(
+    model: Any, arguments: Arguments, removal: Removal, behaviour: Behaviour, tokenizer: Any
+) -> tuple[Any, Filling]:
+    """The model as it is called, and the fillings with what runs them. Raises SpecError and InputError."""
+    filling = removal.bind(arguments.inputs)
+    asked = isinstance(behaviour, AnswerLogProbability)
+    text = [i for i in arguments.inputs if i.layout.kind == "text"]
+    if not text:
+        return _without_text(model, arguments, removal, filling, asked)
+    answers = answer_ids(behaviour, tokenizer) if asked else []
+    limit = _limit(model, tokenizer)
+    longest = max((len(ids) for ids in answers), default=0)
+    if not isinstance(removal, (Attention, Drop)):
+        check_length(text[0].array.size + longest, limit, " with its answer" if asked else "")
+        return (_scorer(model, behaviour, answers, None, removal) if asked else model), filling
+    if tokenizer is None:
+        raise InputError(
+            f"{type(removal).__name__} removal needs the text and its tokenizer: give x as a string and `tokenizer=`"
+        )
+    columns = token_columns(text[0], tokenizer, _replacement(removal, tokenizer), type(removal).__name__.lower())
+    cut = isinstance(removal, Drop)
+    check_length((columns.longest() if cut else columns.count) + longest, limit, " with its answer" if asked else "")
+    runner: Any = ShortText(columns, cut, "left" if asked else "right", limit - longest)
+    if asked:
+        model = _scorer(model, behaviour, answers, columns, removal)
+    if isinstance(removal, Drop) and removal.prefix_cache:
+        if not asked:
+            raise SpecError("drop removal: a prefix_cache is for causal models that are asked for answers")
+        from xai_ray.games.prefix_cache import PrefixCache, cached
+
+        model, runner = cached(model, columns), PrefixCache(columns)
+    return model, replace(filling, runner=runner, pool=POOL if cut else 1, multiple=_MULTIPLE)
+
+
+def _without_text(
+    model: Any, arguments: Arguments, removal: Removal, filling: Filling, asked: bool
+) -> tuple[Any, Filling]:
+    if asked:
+        raise SpecError("answer_log_probability is about a text: give x as a string and the players of a text")
+    if isinstance(removal, Drop):
+        from xai_ray.games.short_images import short_image
+
+        model, runner = short_image(model, arguments)
+        return model, replace(filling, runner=runner, pool=POOL, multiple=_MULTIPLE)
+    return model, filling
+
+
+def _replacement(removal: Attention | Drop, tokenizer: Any) -> Any:
+    if isinstance(removal, Attention) or removal.replacement is None:
+        return None
+    ids = bare_ids(tokenizer, removal.replacement)
+    if len(ids) == 0:
+        raise InputError(
+            f"drop removal: the replacement {removal.replacement!r} has no tokens; leave it out to drop tokens"
+        )
+    return ids
+
+
+def _scorer(model: Any, behaviour: Any, answers: list[Any], columns: TokenColumns | None, removal: Removal) -> Any:
+    if not is_module(model):
+        raise SpecError("answer_log_probability needs a torch module: a causal language model (AutoModelForCausalLM)")
+    from xai_ray.games.answer_scorer import AnswerScorer
+
+    hidden = columns is not None and not isinstance(removal, Drop)
+    reach = columns.count - int(np.flatnonzero(columns.always)[-1]) if columns is not None and hidden else 1
+    return AnswerScorer(
+        model, answers, behaviour.per_token, closes_up=isinstance(removal, Drop), pads=int(hidden), reach=reach
+    )
+
+
+def _limit(model: Any, tokenizer: Any) -> int:
+    """Tokens that a model takes, by its tokenizer and by its table of positions."""
+    table = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    said = [getattr(tokenizer, "model_max_length", None), table]
+    return min([int(n) for n in said if isinstance(n, (int, float)) and n > 0], default=1 << 62)
