@@ -99,9 +99,9 @@ class ModelGame:
         """How a pass is computed; part of a job's identity."""
         self.numerics.check(is_module(model))
         if batch is None or batch == "auto":
-            self._take_batch(_default_batch(self._arguments, pick_device(device), self._folds()))
+            self._take_batch(self._rounded(_default_batch(self._arguments, pick_device(device), self._folds())))
         else:
-            self._take_batch(_positive(batch, "batch"))
+            self._take_batch(self._rounded(_positive(batch, "batch")))
         self._model = _resting(model)
         self._running_backend: ArrayBackend | TorchBackend | None = None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
@@ -122,7 +122,7 @@ class ModelGame:
         if self.numerics.fold:
             self._check_folding(exact, whole)
         if batch == "auto":
-            self._take_batch(quickest_batch(self))
+            self._take_batch(self._rounded(quickest_batch(self)))
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Values (c, k), in forward passes of one shape; a coalition that comes twice in one slot is evaluated once."""
@@ -159,11 +159,15 @@ class ModelGame:
         """Fillings behind a folded layer, 0 where it is not folded."""
         return self._filling.size if self.numerics.fold else 0
 
+    def _rounded(self, batch: int) -> int:
+        """Up to what the filling takes; a batch that is halved for want of memory may be smaller."""
+        multiple = self._filling.multiple
+        return -(-batch // multiple) * multiple
+
     def _take_batch(self, batch: int) -> None:
         self._masker: Any = None
         self._folded_masker: FoldedMasker | None = None
-        multiple = self._filling.multiple
-        self.batch = -(-batch // multiple) * multiple
+        self.batch = batch
         self.block = max(1, self.batch // (self._filling.samples or self._filling.size)) * self._filling.pool
 
     @property
