@@ -15,7 +15,7 @@ from xai_ray.errors import Cancelled, DigestMismatch, NonFiniteValue, SpecError
 from xai_ray.estimators import boundaries
 from xai_ray.stores import MemoryStore, open_store
 
-RULES = {"relative_error": 0.05}
+RULES = {"relative_error": 0.01}
 
 
 def bits(found: xr.RowsResult) -> tuple[bytes, bytes, bytes]:
@@ -88,7 +88,7 @@ def test_each_row_stops_when_it_is_precise_enough() -> None:
     spent = found.row_evaluations
     assert set(spent.tolist()) <= looks
     assert spent.min() < 200
-    ready = errors.max(axis=1) <= 0.05 * np.ptp(values, axis=1)
+    ready = errors.max(axis=1) <= 0.01 * np.ptp(values, axis=1)
     assert ready[spent < spent.max()].all()
     assert found.pool.sums.open == (~ready).sum()
     whole = xr.explain_rows(game, budget=200, unit_rows=8)
