@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from xai_ray.closed_forms import closed_form_game, closed_form_plan
+from xai_ray.closed_forms import answer_plan, closed_form_game
 from xai_ray.engine import Engine, InlineEngine
 from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, manifest_of, read_pool
 from xai_ray.engine.row_reading import asks_of
@@ -89,7 +89,7 @@ def explain(
     stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
     if any(ask.estimator == CLOSED_FORM for ask in asks):
         game = closed_form_game(game, asks)
-        planned = closed_form_plan(game, stop)
+        planned = answer_plan(game, stop)
     else:
         planned = plan(asks, game.n_players, None if budget == "exact" else budget, seed, game.stochastic)
         stop.check(planned.asks, game.n_players)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xai_ray import spec as s
-from xai_ray.closed_forms import ClosedFormGame, closed_form_game, closed_form_plan
+from xai_ray.closed_forms import ClosedFormGame, answer_plan, closed_form_game
 from xai_ray.coalitions import Design, Strata
 from xai_ray.engine.chains import chained, free_rows
 from xai_ray.engine.job import manifest_of, unit_draws
@@ -54,7 +54,7 @@ def prepare(spec: s.Spec, base: Path) -> Prepared:
     asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
     if any(ask.estimator == CLOSED_FORM for ask in asks):
         closed = closed_form_game(game, asks)
-        return Prepared(spec, base, closed, closed_form_plan(closed, stop_of(spec), "budget."))
+        return Prepared(spec, base, closed, answer_plan(closed, stop_of(spec), "budget."))
     evaluations = None if spec.budget.evaluations == "exact" else spec.budget.evaluations
     if isinstance(game, RowsGame):
         unit = spec.compute.unit_rows
@@ -72,7 +72,7 @@ def measured(spec: s.Spec, game: Game) -> s.Spec:
     return spec.model_copy(update={"compute": spec.compute.model_copy(update={"batch": batch})})
 
 
-def pieces_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
+def closed_form_plan(game: ValuationGame, budget: int | None, stop: Stop, where: str = "") -> Plan:
     """The pieces of a closed form that a budget affords. Raises SpecError for rules that it cannot keep, BudgetTooSmall."""
     if game.design.undivided and stop != Stop():
         raise SpecError(
@@ -90,7 +90,7 @@ def _closed_plan(spec: s.Spec, game: ValuationGame) -> Plan:
         raise SpecError(
             f"budget: {game.method} draws {row.piece} without end; give [budget] evaluations = {row.usual} (how many {row.piece})"
         )
-    return pieces_plan(game, None if evaluations == "exact" else evaluations, stop_of(spec), "budget.")
+    return closed_form_plan(game, None if evaluations == "exact" else evaluations, stop_of(spec), "budget.")
 
 
 def stop_of(spec: s.Spec) -> Stop:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from xai_ray.api import explain, run_planned
-from xai_ray.build import pieces_plan
+from xai_ray.build import closed_form_plan
 from xai_ray.coalitions import Permutations
 from xai_ray.engine import Engine
 from xai_ray.engine.job import manifest_of
@@ -132,7 +132,7 @@ def value(
     if row is None:
         stop = Stop(std_error, None, top, ranking, seconds, bottom)
         game = valuation_game(asked, settings or {})
-        planned = pieces_plan(game, budget, stop)
+        planned = closed_form_plan(game, budget, stop)
         document = {"budget": {"evaluations": planned.evaluations, **stop.document()}, "seed": seed}
         manifest = manifest_of(name, game, planned, document)
         return run_planned(manifest, game, planned, stop, engine, store, recompute, watcher)

@@ -9,9 +9,13 @@ from scipy.special import softmax
 import xai_ray as xr
 from tests.laws import brute_force
 from tests.overall.answering import shapley_estimate
+from xai_ray.coalitions import Permutations, Unit
 from xai_ray.coalitions.exhaustive import unpack
+from xai_ray.engine.worker import evaluate
 from xai_ray.errors import InputError, ModelOutputError, NonFiniteValue, SpecError
+from xai_ray.estimators import Ask, plan
 from xai_ray.games import Blur, ColumnGroups, Constant, LossGame, Marginal, Mean, Patches, Uniform, Zeros
+from xai_ray.indices import Question
 from xai_ray.testing.games import check_game
 
 RNG = np.random.default_rng(0)
@@ -202,6 +206,21 @@ def test_what_is_biased_is_refused():
             LossGame(
                 probabilities, X, LABELS, removal=Marginal(BACKGROUND, samples), loss=loss, outputs="probabilities"
             )
+
+
+@pytest.mark.parametrize("rows", [None, 2])
+def test_units_may_be_cut_anywhere(rows):
+    """The same bits of a network in single precision, whatever units its job is cut into."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 33), torch.nn.Tanh(), torch.nn.Linear(33, 3))
+    game = LossGame(net, X, LABELS, removal=Marginal(BACKGROUND), loss="cross_entropy", rows=rows, batch=32)
+    assert game.block > 1
+    design = plan([Ask(Question("SV"), "leverage")], 4, 100 if rows else 16, 0, game.stochastic).design
+    design = Permutations(4, 0, game.stochastic) if not rows else design
+    whole = evaluate(Unit(0, 9), game, design).values
+    for cut in (1, 2, 5):
+        parts = [evaluate(unit, game, design).values for unit in (Unit(0, cut), Unit(cut, 9))]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 # --- the questions of a loss game

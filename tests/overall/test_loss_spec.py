@@ -148,8 +148,13 @@ def test_closed_forms_as_jobs(folder):
     for ours, theirs in zip(result["estimates"], want["estimates"], strict=True):
         np.testing.assert_allclose(ours["values"], theirs["values"], atol=1e-12)
         assert not np.any(ours["std_errors"])
-    again, _ = run(folder, closed_spec())
+    free = closed_spec()
+    del free["budget"]  # nothing to spend
+    again, same = run(folder, free)
     assert again == 0
+    assert same["estimates"] == result["estimates"]
+    with pytest.raises(SpecError, match="budget: this key is needed"):
+        parse({**free, "ask": [{"index": "SV"}]})
     told = describe_plan(prepare(parse(closed_spec()), folder))
     assert told["evaluations"] == 0
     assert told["closed form"] == "RandomForestRegressor.predict"

@@ -4,10 +4,10 @@ A linear function and a sum of trees are sums of conjunctions over the players, 
 that is a read-out follows leaf by leaf, of exactly the game that `ModelGame` would have evaluated.
 """
 
-from xai_ray.closed_forms.game import ClosedFormGame, closed_form_game, closed_form_plan
+from xai_ray.closed_forms.game import ClosedFormGame, answer_plan, closed_form_game
 from xai_ray.closed_forms.rows import ClosedForm, closed_form_values
 
 TREES = "Lundberg et al., Nature Machine Intelligence 2020 (interventional trees)"
 """Source of the closed form of trees."""
 
-__all__ = ["TREES", "ClosedForm", "ClosedFormGame", "closed_form_game", "closed_form_plan", "closed_form_values"]
+__all__ = ["TREES", "ClosedForm", "ClosedFormGame", "closed_form_game", "answer_plan", "closed_form_values"]

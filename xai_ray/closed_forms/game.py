@@ -116,7 +116,7 @@ def closed_form_game(game: Game, asks: Sequence[Ask]) -> ClosedFormGame:
     return ClosedFormGame(game, questions, design, fingerprint([CLOSED_FORM, game.digest]))
 
 
-def closed_form_plan(game: ClosedFormGame, stop: Stop, where: str = "") -> Plan:
+def answer_plan(game: ClosedFormGame, stop: Stop, where: str = "") -> Plan:
     """One piece. Raises SpecError for stop rules, which have nothing to stop."""
     if stop != Stop():
         raise SpecError(
