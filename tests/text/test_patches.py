@@ -11,7 +11,7 @@ import torch
 
 from tests.text.models import _random, at_zero, coalitions, transformers
 from xai_ray.errors import InputError, SpecError
-from xai_ray.games import Drop, Logit, ModelGame, Patches, Regions
+from xai_ray.games import Drop, Logit, ModelGame, Patches, Regions, RowsGame
 from xai_ray.testing.games import check_game
 
 IMAGE = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(0)).numpy()
@@ -105,3 +105,9 @@ def test_refusals() -> None:
     conv = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
     with pytest.raises(SpecError, match="vision transformer"):
         game_of(conv)
+
+
+def test_rows_are_filled_not_shortened() -> None:
+    """Were it let through, every coalition of a row would have the value of the whole row."""
+    with pytest.raises(SpecError, match="Drop shortens the input of one row"):
+        RowsGame(vit(), np.stack([IMAGE, IMAGE]), players=Patches(6, 6), removal=Drop(), behaviour=Logit(target=0))

@@ -75,6 +75,11 @@ class RowsGame(ModelGame):
             output_names=output_names,
             digest=digest,
         )
+        if self._filling.runner is not None:
+            raise SpecError(
+                f"removal {type(removal).__name__} shortens the input of one row; a dataset takes removals that fill: zeros, constant, "
+                "mean, blur, marginal or uniform"
+            )
         self.rows: Array = array
         """Shape (R, *input), read-only."""
         self.n_rows = len(array)
