@@ -48,7 +48,7 @@ def test_a_unit_of_leave_one_out_is_worth_the_model_of_all(n: int, tile: int, bl
     design = left_out_design(SimpleNamespace(n_players=n, n_outputs=1, block=tile))  # pyright: ignore[reportArgumentType]
     assert design.block == block
     assert -(-n // block) <= 64
-    assert len(design.players(0, block)) == block
+    assert len(design.held(0, block)) == block
 
 
 def test_some_of_the_points_are_no_answer() -> None:
