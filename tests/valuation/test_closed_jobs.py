@@ -16,6 +16,18 @@ import torch
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
 import xai_ray as xr
+from tests.valuation.closed_data import (
+    DATA,
+    LABELS,
+    NETWORK,
+    RIDGE,
+    TORCH,
+    N,
+    X,
+    each_loss,
+    initial,
+    valued,
+)
 from xai_ray.api import run_planned
 from xai_ray.build import closed_form_plan
 from xai_ray.coalitions import Pieces, Unit
@@ -41,35 +53,15 @@ from xai_ray.valuation.draws import Purpose, orders
 from xai_ray.valuation.methods import valuation_game
 from xai_ray.valuation.network_runs import model_parts
 
-R = np.random.default_rng(5)
-N, M = 40, 50
-X, TEST = R.normal(size=(N, 3)), R.normal(size=(M, 3))
-LABELS = (X[:, 0] + 0.4 * R.normal(size=N) > 0).astype(int)
-DATA = (X, LABELS, TEST, (TEST[:, 0] > 0).astype(int))
 FEW = (X[:9], LABELS[:9], *DATA[2:])
-RIDGE = RidgeClassifier(random_state=0)
-TORCH = (DATA[:2], DATA[2:])
-
-
-def perceptron() -> torch.nn.Module:
-    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
-
-
-NETWORK = Network(perceptron, epochs=4, learning_rate=0.3, batch=8, precision="float64")
 
 
 def trained(members: Any = slice(None), steps: int = 20, seed: int = 0) -> torch.nn.Module:
     """The network of `NETWORK` after as many steps of another method on the same points."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = perceptron().to(torch.float64)
+    model = initial()
     own = (X[members], LABELS[members])
     in_run_shapley(model, each_loss, own, TORCH[1], steps=steps, batch=8, learning_rate=0.3, seed=seed)
     return model
-
-
-def each_loss(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(found, truth, reduction="none")
 
 
 def game(**more: Any) -> TrainingGame:
@@ -127,10 +119,6 @@ SAME: list[tuple[str, dict[str, Any], Callable[[], Any]]] = [
         lambda: arnoldi_influence(trained(), each_loss, *TORCH, damping=0.1, rank=25),
     ),
 ]
-
-
-def valued(method: str, data: tuple[Any, ...] = DATA, **asked: Any) -> xr.Result:
-    return xr.value(asked.pop("estimator"), *data, method=method, **asked)
 
 
 @pytest.mark.parametrize(("method", "asked", "plain"), SAME, ids=[f"{m}-{i}" for i, (m, _, _) in enumerate(SAME)])

@@ -1,4 +1,4 @@
-"""Closed forms and one-run methods by `xai_ray.value`: the numbers of their functions, standard errors, stores, refusals in words."""
+"""Closed forms and one-run methods by `xai_ray.value`: the numbers of their functions, standard errors, stores."""
 
 from __future__ import annotations
 
@@ -9,12 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 import xai_ray as xr
-from xai_ray.errors import BudgetTooSmall, InputError, NotEnoughSamples, SpecError, UnknownName
+from tests.valuation.closed_data import (
+    DATA,
+    LABELS,
+    NETWORK,
+    NUMBERS,
+    RIDGE,
+    TORCH,
+    N,
+    X,
+    each_loss,
+    initial,
+    perceptron,
+    valued,
+)
 from xai_ray.stores import MemoryStore
 from xai_ray.valuation import (
     Network,
@@ -37,38 +50,9 @@ from xai_ray.valuation.logistic import LogisticFits
 from xai_ray.valuation.methods import CLOSED_FORMS, described_methods, valuation_game
 from xai_ray.valuation.whole_blocks import values_in_blocks
 
-R = np.random.default_rng(9)
-N, M = 40, 70
-X, TEST = R.normal(size=(N, 3)), R.normal(size=(M, 3))
-LABELS = (X[:, 0] + 0.4 * R.normal(size=N) > 0).astype(int)
-TEST_LABELS = (TEST[:, 0] > 0).astype(int)
-DATA = (X, LABELS, TEST, TEST_LABELS)
-NUMBERS = (X, X[:, 1] + 0.3 * R.normal(size=N), TEST, TEST[:, 1])
-RIDGE = RidgeClassifier(random_state=0)
-
-
-def perceptron() -> torch.nn.Module:
-    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
-
-
-NETWORK = Network(perceptron, epochs=4, learning_rate=0.3, batch=8, precision="float64")
-
-
-def initial() -> torch.nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return perceptron().to(torch.float64)
-
-
-def each_loss(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(found, truth, reduction="none")
-
 
 def accuracy(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return (found.argmax(dim=1) == truth).to(found.dtype).mean()
-
-
-TORCH = ((X, LABELS), (TEST, TEST_LABELS))
 
 
 def game() -> TrainingGame:
@@ -147,10 +131,6 @@ SAME: list[tuple[str, dict[str, Any], Callable[[], Any]]] = [
     ),
     ("lava", {"estimator": None, "settings": {"label_weight": 2.0}}, lambda: lava_values(*DATA, label_weight=2.0)),
 ]
-
-
-def valued(method: str, data: tuple[Any, ...] = DATA, **asked: Any) -> xr.Result:
-    return xr.value(asked.pop("estimator"), *data, method=method, **asked)
 
 
 @pytest.mark.parametrize(("method", "asked", "plain"), SAME, ids=[f"{m}-{i}" for i, (m, _, _) in enumerate(SAME)])
@@ -272,73 +252,6 @@ def test_rules_stop_pieces() -> None:
     assert result.provenance["stop"]["by"] == "rules"
 
 
-WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
-    ("knn", {"estimator": RIDGE}, SpecError, r"knn values points for a KNeighborsClassifier, got RidgeClassifier"),
-    ("knn", {"estimator": KNeighborsClassifier(3, weights="distance")}, SpecError, "votes that count alike"),
-    (
-        "knn",
-        {"estimator": KNeighborsClassifier(3), "settings": {"utilty": "soft"}},
-        UnknownName,
-        "did you mean 'utility'",
-    ),
-    ("knn", {"estimator": KNeighborsClassifier(3), "settings": {"utility": "mild"}}, SpecError, "utility = 'mild'"),
-    ("knn", {"estimator": KNeighborsClassifier(3), "settings": ["utility"]}, SpecError, "names with values"),
-    ("knn", {"estimator": KNeighborsClassifier(3), "budget": 20.5}, SpecError, "a whole number; got 20.5"),
-    ("knn", {"estimator": KNeighborsClassifier(3), "score": "f1"}, SpecError, "does not take scores"),
-    ("knn", {"estimator": KNeighborsClassifier(3), "budget": 1}, BudgetTooSmall, "test points"),
-    ("threshold_knn", {"estimator": RadiusNeighborsClassifier(-1.0)}, SpecError, "radius is a positive distance"),
-    ("data_oob", {"estimator": LogisticRegression(), "settings": {"draws": "many"}}, SpecError, "draws = 'many'"),
-    ("data_oob", {"estimator": LogisticRegression(), "settings": {"draws": 0}}, SpecError, "draws is a whole number"),
-    ("data_oob", {"estimator": LogisticRegression(), "budget": 1}, BudgetTooSmall, "at least 2"),
-    ("data_oob", {"estimator": Ridge(random_state=0), "budget": 9}, BudgetTooSmall, "at least 10"),
-    ("in_run", {"estimator": RIDGE}, SpecError, "follows the training of a torch network, got RidgeClassifier"),
-    ("in_run", {"estimator": NETWORK, "settings": {"order": 3}}, SpecError, "order = 3"),
-    ("in_run", {"estimator": NETWORK, "std_error": 0.1}, SpecError, "nothing stops it earlier"),
-    ("in_run", {"estimator": NETWORK, "refit": True}, SpecError, "does not take refit"),
-    (
-        "tracin",
-        {"estimator": Network(perceptron, optimiser="adam")},
-        SpecError,
-        "plain gradient descent; give a Network with optimiser='sgd'",
-    ),
-    ("tracin", {"estimator": NETWORK, "settings": {"checkpoints": 0}}, SpecError, "checkpoints = 0: .*equal to 1"),
-    ("influence", {"estimator": NETWORK, "settings": {"damping": -1.0}}, SpecError, "damping = -1.0: .*equal to 0"),
-    ("influence", {"estimator": NETWORK, "settings": {"damping": np.inf}}, SpecError, "damping = inf: .*finite"),
-    ("lava", {"estimator": None, "settings": {"label_weight": -0.5}}, SpecError, "label_weight = -0.5: .*equal to 0"),
-    ("lava", {"estimator": None, "settings": {"regularisation": 0.0}}, SpecError, "regularisation = 0.0: .*than 0"),
-    ("data_oob", {"estimator": NETWORK}, SpecError, "scikit-learn estimator once a bootstrap, got a Network"),
-    ("tracin", {"estimator": Network(perceptron, batch=N + 1)}, SpecError, "larger than the 40 training points"),
-    ("influence", {"estimator": RIDGE}, SpecError, "give LogisticRegression or a Network"),
-    ("influence", {"estimator": LogisticRegression(solver="liblinear")}, SpecError, "liblinear"),
-    ("gradient_shapley", {"estimator": NETWORK, "score": "f1"}, UnknownName, "unknown score 'f1'"),
-    ("gradient_shapley", {"estimator": NETWORK, "budget": 8}, BudgetTooSmall, "at least 16"),
-    ("lava", {"estimator": RIDGE}, SpecError, "leave the estimator out"),
-    ("truncated", {"estimator": RIDGE, "settings": {"go_on": 2.0}}, SpecError, "go_on is a probability"),
-    ("class_wise", {"estimator": Ridge()}, SpecError, "not a classifier"),
-    ("loo", {"estimator": RIDGE, "p": 0.3}, SpecError, "does not take p"),
-]
-
-
-@pytest.mark.parametrize(("method", "asked", "kind", "words"), WRONG, ids=[f"{w[0]}-{i}" for i, w in enumerate(WRONG)])
-def test_refusals(method: str, asked: dict[str, Any], kind: type[Exception], words: str) -> None:
-    with pytest.raises(kind, match=words):
-        valued(method, **asked)
-
-
-@pytest.mark.parametrize(
-    ("method", "estimator", "settings"),
-    [
-        ("influence", NETWORK, {"damping": -1.0}),
-        ("lava", None, {"label_weight": -1.0}),
-        ("lava", None, {"regularisation": np.nan}),
-        ("data_oob", NETWORK, {}),
-    ],
-)
-def test_refusals_come_before_any_work(method: str, estimator: Any, settings: dict[str, Any]) -> None:
-    with pytest.raises(SpecError):
-        valuation_game(Asked(method, estimator, *DATA), settings)
-
-
 def test_influence_is_checked_without_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Solving for all points is the work of the job."""
     heights, plain = [], LogisticFits.__init__
@@ -389,18 +302,6 @@ def test_data_of_a_game_are_hashed_once(method: str, monkeypatch: pytest.MonkeyP
         first = valuation_game(Asked(method, RIDGE, *DATA), {})
     other = valuation_game(Asked(method, RIDGE, X + 0.1, *DATA[1:]), {})
     assert first.digest != other.digest
-
-
-def test_refusals_of_data() -> None:
-    with pytest.raises(SpecError, match="give X_test and y_test"):
-        xr.value(None, X, LABELS, method="lava")
-    with pytest.raises(InputError, match="not finite"):
-        valued("knn", (np.where(X > 2, np.nan, X), *DATA[1:]), estimator=KNeighborsClassifier(3))
-    with pytest.raises(NotEnoughSamples, match="bootstraps"):
-        valued("data_oob", estimator=LogisticRegression(), budget=2)
-    made = valuation_game(Asked("lava", None, *DATA), {})
-    with pytest.raises(SpecError, match="has no scores of coalitions"):
-        made.values(np.ones((1, N), dtype=bool), np.zeros(1, dtype=np.int64))
 
 
 def test_the_catalogue_names_every_method_and_its_settings() -> None:

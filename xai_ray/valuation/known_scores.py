@@ -18,8 +18,7 @@ def known_scores(
 
     Raises UnknownName, and SpecError for no score, names that repeat, and scores of two kinds.
     """
-    usual = ("accuracy" if classifies(estimator) else "r2",)
-    given = usual if scores is None else several(scores)
+    given = several(scores) if scores is not None else ("accuracy" if classifies(estimator) else "r2",)
     if not given:
         raise SpecError(f"no score given; known: {', '.join(SCORES)}")
     asked = [one if isinstance(one, (str, OwnScore)) else OwnScore(one) for one in given]
