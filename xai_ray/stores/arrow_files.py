@@ -140,9 +140,9 @@ class ArrowFileStore:
 
     def commit(self, job: str, record: Record, epoch: int = 0) -> bool:
         """See `Store.commit`."""
+        data = encode(job, record)
         home = self._home(job)
-        path = _record_path(home, record.unit)
-        return put_if_absent(path, encode(job, record), os.path.join(home, "tmp"), fsync=self._fsync)
+        return put_if_absent(_record_path(home, record.unit), data, os.path.join(home, "tmp"), fsync=self._fsync)
 
     def committed(self, job: str) -> set[Unit]:
         """See `Store.committed`. Reads names only."""
@@ -164,7 +164,8 @@ class ArrowFileStore:
 
     def append(self, job: str, event: dict[str, Any], log: Log = "events") -> None:
         """See `Store.append`."""
-        append_line(os.path.join(self._home(job), f"{log}.jsonl"), canonical(event, f"an event of job {job!r}"))
+        line = canonical(event, f"an event of job {job!r}")
+        append_line(os.path.join(self._home(job), f"{log}.jsonl"), line)
 
     def events(self, job: str, log: Log = "events") -> list[dict[str, Any]]:
         """See `Store.events`. A line torn by a kill or a full disk was never acknowledged and is left out."""
@@ -190,8 +191,8 @@ class ArrowFileStore:
 
     def close(self, job: str, outcome: dict[str, Any], epoch: int = 0) -> None:
         """See `Store.close`."""
-        home = self._home(job)
         data = seal(outcome, f"the outcome of job {job!r}")
+        home = self._home(job)
         replace(os.path.join(home, "outcome.json"), data, os.path.join(home, "tmp"))
 
     def outcome(self, job: str) -> dict[str, Any] | None:

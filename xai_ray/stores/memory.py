@@ -99,8 +99,8 @@ class MemoryStore:
 
     def commit(self, job: str, record: Record, epoch: int = 0) -> bool:
         """See `Store.commit`."""
-        found = self._job(job)
         data = encode(job, record)
+        found = self._job(job)
         with self._lock:
             return found.records.setdefault(record.unit, data) is data
 
@@ -123,8 +123,8 @@ class MemoryStore:
 
     def append(self, job: str, event: dict[str, Any], log: Log = "events") -> None:
         """See `Store.append`."""
-        found = self._job(job)
         line = canonical(event, f"an event of job {job!r}")
+        found = self._job(job)
         with self._lock:
             found.logs[log].append(line)
 
@@ -145,8 +145,8 @@ class MemoryStore:
 
     def close(self, job: str, outcome: dict[str, Any], epoch: int = 0) -> None:
         """See `Store.close`."""
-        found = self._job(job)
-        found.outcome = canonical(outcome, f"the outcome of job {job!r}")
+        data = canonical(outcome, f"the outcome of job {job!r}")
+        self._job(job).outcome = data
 
     def outcome(self, job: str) -> dict[str, Any] | None:
         """See `Store.outcome`."""

@@ -115,6 +115,13 @@ class StoreContract(SharingContract):
             store.commit(job, Record(Unit(0, 1), np.zeros((1, 1)), {"rate": float("nan")}))
         with pytest.raises(SpecError, match=r"\$\.names"):
             store.close(job, {"names": {"a"}})
+        nobody = job[:-1] + "0"  # what is no JSON is said before anything is looked up, whatever the store
+        with pytest.raises(SpecError, match=r"\$\.worker"):
+            store.append(nobody, {"worker": object()})
+        with pytest.raises(SpecError, match=r"\$\.rate"):
+            store.commit(nobody, Record(Unit(0, 1), np.zeros((1, 1)), {"rate": float("nan")}))
+        with pytest.raises(SpecError, match=r"\$\.names"):
+            store.close(nobody, {"names": {"a"}})
         assert (store.jobs(), store.events(job), store.committed(job), store.outcome(job)) == ([job], [], set(), None)
 
     # --- segments ---------------------------------------------------------------------------------------------------
