@@ -34,10 +34,10 @@ class RedisRecords:
         self._spill = Spill(jobs.client.place.spill, jobs.client.place.spill_above)
         self._recent = Recent()
 
-    def commit(self, job: str, record: Record, epoch: int, group: Group | None) -> bool:
-        """See `Store.commit`. Folds the group when this record was its last."""
+    def commit(self, job: str, record: Record, data: bytes, epoch: int, group: Group | None) -> bool:
+        """See `Store.commit`; `data` is the record encoded. Folds the group when this record was its last."""
         unit = record.unit
-        stored = self._spill.park(job, unit, encode(job, record))
+        stored = self._spill.park(job, unit, data)
         head = [_field(unit), stored, unit.start, unit.stop, epoch, len(record.values), secrets.token_hex(8)]
         tail = [group.counter, group.size] if group else ["", 0]
         put, full = self._jobs.run(scripts.COMMIT, job, *head, *tail)

@@ -39,6 +39,7 @@ from xai_ray.errors import CorruptRecord
 from xai_ray.stores import redis_scripts as scripts
 from xai_ray.stores.canonical import canonical, seal, unseal
 from xai_ray.stores.protocol import Log, Manifest, Record, Segment
+from xai_ray.stores.records import encode
 from xai_ray.stores.redis_client import RedisClient
 from xai_ray.stores.redis_facts import check_server
 from xai_ray.stores.redis_folding import Group, group_of, groups
@@ -127,7 +128,8 @@ class RedisStore:
 
     def commit(self, job: str, record: Record, epoch: int = 0) -> bool:
         """See `Store.commit`. StoreError when Redis is out of memory, or the record too large and no directory set for it."""
-        return self._records.commit(job, record, epoch, self._group(job, record.unit))
+        data = encode(job, record)
+        return self._records.commit(job, record, data, epoch, self._group(job, record.unit))
 
     def committed(self, job: str) -> set[Unit]:
         """See `Store.committed`."""
