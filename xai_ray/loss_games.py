@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from xai_ray import game_spec as s
 from xai_ray import games
+from xai_ray.column_names import column_order
 from xai_ray.errors import InputError, SpecError
 from xai_ray.inputs import arrow_table, bundled, bundled_targets, read_table
-from xai_ray.model_games import made_model, plain_batch, removal_of
+from xai_ray.model_games import feature_names, made_model, plain_batch, removal_of
 from xai_ray.spec import Compute
 from xai_ray.zoo.model import ZooModel
 
@@ -26,7 +27,7 @@ def loss_game(game: s.LossGameSpec, compute: Compute, seed: int, base: Path) -> 
         raise SpecError("compute.memory is for training games; a model has compute.batch")
     made = made_model(game.model, base)
     rows, columns, labels = _dataset(game.dataset, game.against == "label", base)
-    _check_columns(rows, columns, made)
+    rows, columns = _placed(rows, columns, made)
     classes = None
     if labels is not None and made.outputs != "raw" and labels.dtype.kind not in "iub":
         labels, classes = labels.astype(str), made.class_names or None
@@ -37,7 +38,7 @@ def loss_game(game: s.LossGameSpec, compute: Compute, seed: int, base: Path) -> 
         made.model,
         rows,
         labels,
-        removal=removal_of(game.removal, made, seed, base),
+        removal=removal_of(game.removal, made, seed, base, columns),
         loss=game.loss,
         players=players,
         outputs=made.outputs,
@@ -89,19 +90,14 @@ def _table(given: s.LabelledRows, labelled: bool, path: Path) -> tuple[Array, tu
     return rows, columns, whole[:, names.index(given.label)]
 
 
-def _check_columns(rows: Array, columns: tuple[str, ...], made: ZooModel) -> None:
-    if made.columns and len(made.columns) != len(columns):
-        raise InputError(
-            f"game.dataset has {len(columns)} columns, the model takes {len(made.columns)} ({', '.join(made.columns[:4])}, ...)"
-        )
-    wrong = next((i for i, (a, b) in enumerate(zip(columns, made.columns, strict=False)) if a != b), None)
-    if wrong is not None:
-        raise InputError(
-            f"game.dataset: column {wrong} is {columns[wrong]!r}, the model takes {made.columns[wrong]!r} there; order the columns as "
-            "the model does"
-        )
+def _placed(rows: Array, columns: tuple[str, ...], made: ZooModel) -> tuple[Array, tuple[str, ...]]:
+    """Rows and columns in the order of the model. Raises InputError for other columns, and for values that are missing."""
+    order = column_order(columns, made.columns or feature_names(made.model), "game.dataset")
+    if order is not None:
+        rows, columns = rows[:, order], tuple(columns[i] for i in order)
     bad = np.argwhere(~np.isfinite(rows))
     if len(bad):
         raise InputError(
             f"game.dataset: row {bad[0][0]}: {columns[bad[0][1]]!r} is missing or not finite; fill it in, or leave the row out"
         )
+    return rows, columns

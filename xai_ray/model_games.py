@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from xai_ray import game_spec as s
 from xai_ray import games
+from xai_ray.column_names import column_order
 from xai_ray.dataset_rows import read_dataset
 from xai_ray.errors import InputError, SpecError
 from xai_ray.factories import imported, made
@@ -25,14 +28,14 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
     zoo = made_model(game.model, base)
     if isinstance(game.input, s.Dataset):
         return _rows_game(game, game.input, zoo, compute, seed, base)
-    found = read_input(game.input, base)
+    found = _in_order(read_input(game.input, base), zoo)
     x, picture = _model_input(found, zoo)
     behaviour = _behaviour(game.behaviour)
     built = games.ModelGame(
         zoo.model,
         x,
         players=_players(game.players, found, zoo, picture, base),
-        removal=removal_of(game.removal, zoo, seed, base),
+        removal=removal_of(game.removal, zoo, seed, base, found.columns or ()),
         behaviour=behaviour,
         outputs="raw" if game.behaviour.kind == "raw" else zoo.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
@@ -73,7 +76,7 @@ def _rows_game(
         made.model,
         found.rows,
         players=_players(game.players, columns, made, None, base),
-        removal=removal_of(game.removal, made, seed, base),
+        removal=removal_of(game.removal, made, seed, base, found.columns or ()),
         behaviour=_behaviour(game.behaviour),
         outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
@@ -181,6 +184,16 @@ def _trusted_file(model: s.ModelFile, base: Path) -> ZooModel:
     return ZooModel(loaded, model.outputs or "logits")
 
 
+def _in_order(found: ReadInput, zoo: ZooModel) -> ReadInput:
+    """A row of a table with its columns in the order of the model."""
+    if found.row is None or found.columns is None:
+        return found
+    order = column_order(found.columns, zoo.columns or feature_names(zoo.model), "game.input")
+    if order is None:
+        return found
+    return replace(found, row=found.row[order], columns=tuple(found.columns[i] for i in order))
+
+
 def _model_input(found: ReadInput, zoo: ZooModel) -> tuple[Any, Any]:
     """The model's input, and for images the picture that people see."""
     if found.picture is not None:
@@ -196,16 +209,6 @@ def _model_input(found: ReadInput, zoo: ZooModel) -> tuple[Any, Any]:
         return (found.text if found.passages is None else list(found.passages)), None
     if found.row is not None:
         columns = found.columns or ()
-        if zoo.columns and len(zoo.columns) != len(found.row):
-            raise InputError(
-                f"game.input has {len(found.row)} columns, the model takes {len(zoo.columns)} ({', '.join(zoo.columns[:4])}, ...)"
-            )
-        if zoo.columns and columns and tuple(columns) != tuple(zoo.columns):
-            wrong = next((i for i, (a, b) in enumerate(zip(columns, zoo.columns, strict=True)) if a != b), 0)
-            raise InputError(
-                f"game.input: column {wrong} is {columns[wrong]!r}, the model takes {zoo.columns[wrong]!r} there; "
-                "order the columns as the model does"
-            )
         bad = np.flatnonzero(~np.isfinite(np.asarray(found.row, dtype=np.float64)))
         if len(bad):
             name = columns[bad[0]] if columns else f"column {bad[0]}"
@@ -267,15 +270,19 @@ def _labels(players: s.Regions, picture: Any, base: Path) -> Any:
     return np.asarray(slic(picture, n_segments=players.slic, start_label=0), dtype=np.int64)
 
 
-def removal_of(removal: Any, zoo: ZooModel, seed: int, base: Path) -> Removal:
-    """The removal of a spec. Raises InputError for a background that cannot be read."""
+def removal_of(removal: Any, zoo: ZooModel, seed: int, base: Path, columns: Sequence[str] = ()) -> Removal:
+    """The removal of a spec; `columns` are those of the input, where they have names. Raises InputError for a background that cannot be
+    read, or has other columns.
+    """
+    own = zoo.columns or feature_names(zoo.model)
+    wanted = (own, "the model") if own else (columns, "the input")
     match removal:
         case s.Zeros():
             return games.Zeros()
         case s.Constant():
             return games.Constant(removal.value)
         case s.Mean():
-            return games.Mean(None if removal.background is None else _rows(removal.background, zoo, base))
+            return games.Mean(None if removal.background is None else _rows(removal.background, zoo, base, wanted))
         case s.Blur():
             return games.Blur(removal.sigma)
         case s.MaskToken():
@@ -285,19 +292,18 @@ def removal_of(removal: Any, zoo: ZooModel, seed: int, base: Path) -> Removal:
         case s.Drop():
             return games.Drop(removal.replacement, removal.prefix_cache)
         case s.Marginal():
-            return games.Marginal(_rows(removal.background, zoo, base), removal.samples, seed)
+            return games.Marginal(_rows(removal.background, zoo, base, wanted), removal.samples, seed)
         case _:
-            rows = _rows(removal.background, zoo, base)
+            rows = _rows(removal.background, zoo, base, wanted)
             return games.Uniform(rows.min(axis=0), rows.max(axis=0), removal.samples, seed)
 
 
-def _rows(background: s.Background, zoo: ZooModel, base: Path) -> Any:
+def _rows(background: s.Background, zoo: ZooModel, base: Path, wanted: tuple[Sequence[str], str]) -> Any:
     if background.table is None and background.sklearn is None and zoo.background is not None:
         return zoo.background
     rows, columns = read_background(background, base)
-    if zoo.columns and len(zoo.columns) != len(columns):
-        raise InputError(f"game.removal.background has {len(columns)} columns, the model takes {len(zoo.columns)}")
-    return rows
+    order = column_order(columns, wanted[0], "game.removal.background", wanted[1])
+    return rows if order is None else rows[:, order]
 
 
 def _behaviour(behaviour: s.Behaviour) -> Any:

@@ -160,7 +160,12 @@ MODEL_MISTAKES: list[tuple[str, Change, int, list[str]]] = [
     ("more patches than pixels", photograph(players={"kind": "patches", "grid": [99, 1]}), 2, ["99"]),
     ("empty background", marginal(table="rows.csv", rows="5:9"), 2, ["no rows are left", "'5:9'"]),
     ("header only background", marginal(table="header.csv"), 2, ["header.csv"]),
-    ("background of another shape", marginal(table="wide.csv"), 2, ["background of shape (2, 6)", "(rows, 4)"]),
+    (
+        "background of another shape",
+        marginal(table="wide.csv"),
+        2,
+        ["game.removal.background", "column 'e' is none of the 4 of the input", "drop"],
+    ),
     ("background with a hole", marginal(table="holes.csv"), 2, ["background", "finite"]),
     ("no background", marginal(), 2, ["exactly one of `table` and `sklearn`"]),
     # Mistakes that nobody named.
