@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,16 +228,33 @@ def read_npy(path: Path) -> Array:
 def arrow_table(path: Path) -> Any:
     """A .csv, .parquet, .arrow or .feather file as a pyarrow.Table. Raises InputError that names the file."""
     import pyarrow
-    from pyarrow import csv, feather, parquet
+    from pyarrow import csv as arrow_csv
+    from pyarrow import feather, parquet
 
     try:
         if path.suffix.lower() == ".csv":
-            return csv.read_csv(path)
+            return arrow_csv.read_csv(path)
         return parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
     except FileNotFoundError:
         raise InputError(f"no table at {path}") from None
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"cannot read the table {path}: {ragged_line(path) or str(error).splitlines()[0]}") from None
+
+
+def ragged_line(path: Path) -> str | None:
+    """Which line of a .csv file has not as many entries as its first; None where all have, or it cannot be read as text."""
+    if path.suffix.lower() != ".csv":
+        return None
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            count = len(next(lines, []))
+            for entries in lines:
+                if entries and len(entries) != count:
+                    return f"line {lines.line_num} has {len(entries)} entries, the first line has {count}"
+    except (OSError, ValueError, csv.Error):
+        return None
+    return None
 
 
 def _is_number(kind: Any) -> bool:

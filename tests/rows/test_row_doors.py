@@ -257,7 +257,7 @@ BAD = {
     "other columns": "the model takes 'c', which is not among its columns",
     "one more": "drop = ['label']",
     "not parquet": "cannot read the table",
-    "ragged": "cannot read the table",
+    "ragged": "line 3 has 3 entries, the first line has 6",
     "out of range": 'rows = "5:40" lies outside of its 12 rows',
     "nowhere.parquet": "no table at",
     "rows.xlsx": "unknown ending",
