@@ -46,15 +46,16 @@ def tailored(
     columns = token_columns(text[0], tokenizer, _replacement(removal, tokenizer), type(removal).__name__.lower())
     cut = isinstance(removal, Drop)
     check_length((columns.longest() if cut else columns.count) + longest, limit, " with its answer" if asked else "")
-    runner: Any = ShortText(columns, cut, "left" if asked else "right", limit - longest)
+    runner: Any = ShortText(columns, cut, "left" if asked or _padded_left(model, tokenizer) else "right", limit - longest)
     if asked:
-        model = _scorer(model, behaviour, answers, columns, removal)
+        room = limit - longest > columns.count
+        model = _scorer(model, behaviour, answers, columns, removal, pads=int(room and not cut))
     if isinstance(removal, Drop) and removal.prefix_cache:
         if not asked:
             raise SpecError("drop removal: a prefix_cache is for causal models that are asked for answers")
         from xai_ray.games.prefix_cache import PrefixCache, cached
 
-        model, runner = cached(model, columns), PrefixCache(columns)
+        model, runner = cached(model, columns, longest), PrefixCache(columns)
     return model, replace(filling, runner=runner, pool=POOL if cut else 1, multiple=_MULTIPLE)
 
 
@@ -82,20 +83,43 @@ def _replacement(removal: Attention | Drop, tokenizer: Any) -> Any:
     return ids
 
 
-def _scorer(model: Any, behaviour: Any, answers: list[Any], columns: TokenColumns | None, removal: Removal) -> Any:
+def _scorer(
+    model: Any, behaviour: Any, answers: list[Any], columns: TokenColumns | None, removal: Removal, pads: int = 0
+) -> Any:
     if not is_module(model):
         raise SpecError("answer_log_probability needs a torch module: a causal language model (AutoModelForCausalLM)")
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise SpecError(
+            f"answer_log_probability needs a model that goes on from its prompt (AutoModelForCausalLM); {type(model).__name__} has an "
+            "encoder for the prompt and a decoder for the answer"
+        )
     from xai_ray.games.answer_scorer import AnswerScorer
 
     hidden = columns is not None and not isinstance(removal, Drop)
     reach = columns.count - int(np.flatnonzero(columns.always)[-1]) if columns is not None and hidden else 1
-    return AnswerScorer(
-        model, answers, behaviour.per_token, closes_up=isinstance(removal, Drop), pads=int(hidden), reach=reach
-    )
+    return AnswerScorer(model, answers, behaviour.per_token, closes_up=isinstance(removal, Drop), pads=pads, reach=reach)
 
 
 def _limit(model: Any, tokenizer: Any) -> int:
     """Tokens that a model takes, by its tokenizer and by its table of positions."""
-    table = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    said = [getattr(tokenizer, "model_max_length", None), table]
+    said = [getattr(tokenizer, "model_max_length", None), _positions(model)]
     return min([int(n) for n in said if isinstance(n, (int, float)) and n > 0], default=1 << 62)
+
+
+def _positions(model: Any) -> Any:
+    """Places that a model counts, or None where it has no table of them."""
+    config = getattr(model, "config", None)
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    said = getattr(config, "max_position_embeddings", None)
+    if said is None or not is_module(model):
+        return said
+    tables = [part for name, part in model.named_modules() if name.endswith("position_embeddings")]
+    # RoBERTa and its like count from the place after that of padding.
+    first = [1 + part.padding_idx for part in tables if getattr(part, "padding_idx", None) is not None]
+    return said - max(first, default=0)
+
+
+def _padded_left(model: Any, tokenizer: Any) -> bool:
+    """Whether padding goes where the tokenizer puts it, on the left: with relative positions alone (XLNet, BLOOM) it shifts nothing."""
+    table = _positions(model)
+    return getattr(tokenizer, "padding_side", "right") == "left" and is_module(model) and (table is None or table < 1)
