@@ -19,6 +19,7 @@ from xai_ray.closed_forms.forest import Forest, Mask, by_player
 from xai_ray.closed_forms.form import Form, form_of
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games import Columns
+from xai_ray.games.column_order import check_column_order
 from xai_ray.games.labels import data_rows
 from xai_ray.games.players import Players
 from xai_ray.indices import Question, readouts, resolve
@@ -61,6 +62,7 @@ def closed_form_values(
     `index` is one whose contexts have a keep-rate: SV, BV, and of pairs SII, BII, STII, FSII, CHII (order 2). Raises SpecError and
     InputError.
     """
+    check_column_order(model, X, players, background)
     rows, fillings = _table(X, "X"), _table(background, "background")
     if rows.shape[1] != fillings.shape[1]:
         raise InputError(f"X has {rows.shape[1]} columns, the background {fillings.shape[1]}")

@@ -16,6 +16,7 @@ from xai_ray.errors import InputError, NonFiniteValue, SpecError
 from xai_ray.games.arguments import arrange
 from xai_ray.games.backends import pick_device
 from xai_ray.games.behaviours import Outputs, classes
+from xai_ray.games.column_order import check_column_order
 from xai_ray.games.digest import described, described_model, fingerprint
 from xai_ray.games.labels import class_labels, data_rows, number_labels
 from xai_ray.games.losses import LossFunction, LossName, RowLoss, Truth, mean_outputs
@@ -72,6 +73,7 @@ class LossGame:
     ) -> None:
         if not callable(model):
             raise SpecError(f"the model is not callable: {type(model).__name__}; pass its predict function")
+        check_column_order(model, X, players, getattr(removal, "background", None))
         data, placed = data_rows(X), players or Columns()
         self._arguments = arrange(data[0], placed, None)
         self._rows = data if isinstance(data, np.ndarray) else data.detach().cpu().float().numpy()
