@@ -33,6 +33,10 @@ LOSSES: dict[str, str] = {
 """Name -> what it is."""
 
 
+_NEAR = 1e-3
+"""What probabilities in low precision may miss 1 by."""
+
+
 @dataclass(frozen=True)
 class RowLoss:
     """One loss under a convention; `soft` truths are the model's own outputs (r, m), in the same convention."""
@@ -98,11 +102,19 @@ class RowLoss:
         return scores.var(axis=1, ddof=1).sum(axis=1) / b
 
     def check(self, outputs: Floats, truth: Truth) -> None:
-        """Tries the loss on the first rows and says what is wrong with it."""
+        """Tries the loss on the full rows and says what is wrong with it."""
+        if self.convention == "probabilities" and isinstance(self.loss, str):
+            check_probabilities(outputs)
         losses = self.rows(outputs, truth)
         bad = np.flatnonzero(~np.isfinite(losses))
         if len(bad):
             raise NonFiniteValue(self.not_finite(int(bad[0]), float(losses[bad[0]]), truth[bad[0]]))
+        alone = losses if isinstance(self.loss, str) else self.rows(outputs[:1], truth[:1])
+        if not np.isclose(alone[0], losses[0], rtol=1e-4, atol=1e-6):
+            raise ModelOutputError(
+                f"loss {self.title!r} of row 0 is {alone[0]:.6g} by itself and {losses[0]:.6g} among {len(losses)} rows; it must look "
+                "at each row by itself"
+            )
 
     def not_finite(self, row: int, loss: float, truth: Any) -> str:
         """A message for a loss that is not finite."""
@@ -152,6 +164,23 @@ class RowLoss:
                 f"number a row, shape ({len(outputs)},)"
             )
         return found.astype(np.float64)
+
+
+def check_probabilities(outputs: Floats) -> None:
+    """ModelOutputError for rows (r, m) that are no probabilities of m classes."""
+    off = (outputs < -_NEAR).any(axis=1) | (np.abs(outputs.sum(axis=1) - 1.0) > _NEAR)
+    if off.any():
+        row = int(np.argmax(off))
+        shown = ", ".join(f"{p:.4g}" for p in outputs[row, :4]) + (", .." if outputs.shape[1] > 4 else "")
+        raise ModelOutputError(
+            f"outputs='probabilities', but those of row {row} are {shown} and add up to {outputs[row].sum():.4g}; say outputs='logits' "
+            "where they are scores, or 'raw' with a loss function of your own"
+        )
+
+
+def look_like_probabilities(outputs: Floats) -> bool:
+    """Whether all rows (r, m) lie in [0, 1] and add up to 1, as logits do only by chance."""
+    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, rtol=0, atol=1e-5))
 
 
 def mean_outputs(outputs: Floats, convention: Outputs) -> Floats:

@@ -28,6 +28,8 @@ def tailored(
     model: Any, arguments: Arguments, removal: Removal, behaviour: Behaviour, tokenizer: Any
 ) -> tuple[Any, Filling]:
     """The model as it is called, and the fillings with what runs them. Raises SpecError and InputError."""
+    if isinstance(removal, type):
+        raise SpecError(f"removal is the class {removal.__name__}; give one of it, {removal.__name__}(..)")
     filling = removal.bind(arguments.inputs)
     asked = isinstance(behaviour, AnswerLogProbability)
     text = [i for i in arguments.inputs if i.layout.kind == "text"]
@@ -36,6 +38,7 @@ def tailored(
     answers = answer_ids(behaviour, tokenizer) if asked else []
     limit = _limit(model, tokenizer)
     longest = max((len(ids) for ids in answers), default=0)
+    _check_vocabulary(model, {"the text": text[0].array, "an absent token": filling.rows[0], "an answer": answers})
     if not isinstance(removal, (Attention, Drop)):
         check_length(text[0].array.size + longest, limit, " with its answer" if asked else "")
         return (_scorer(model, behaviour, answers, None, removal) if asked else model), filling
@@ -75,7 +78,7 @@ def _without_text(
 def _replacement(removal: Attention | Drop, tokenizer: Any) -> Any:
     if isinstance(removal, Attention) or removal.replacement is None:
         return None
-    ids = bare_ids(tokenizer, removal.replacement)
+    ids = bare_ids(tokenizer, removal.replacement, "drop removal: the replacement")
     if len(ids) == 0:
         raise InputError(
             f"drop removal: the replacement {removal.replacement!r} has no tokens; leave it out to drop tokens"
@@ -104,6 +107,16 @@ def _limit(model: Any, tokenizer: Any) -> int:
     """Tokens that a model takes, by its tokenizer and by its table of positions."""
     said = [getattr(tokenizer, "model_max_length", None), _positions(model)]
     return min([int(n) for n in said if isinstance(n, (int, float)) and n > 0], default=1 << 62)
+
+
+def _check_vocabulary(model: Any, used: dict[str, Any]) -> None:
+    """InputError for a token that the model has no row for: on an accelerator it would take the whole process down."""
+    table = model.get_input_embeddings() if is_module(model) and hasattr(model, "get_input_embeddings") else None
+    rows = getattr(table, "num_embeddings", None)
+    for what, ids in used.items():
+        largest = max((int(np.max(part)) for part in ids), default=-1)
+        if rows is not None and largest >= rows:
+            raise InputError(f"{what} has token id {largest}, the model's table has {rows} rows; take the model's own tokenizer")
 
 
 def _positions(model: Any) -> Any:
