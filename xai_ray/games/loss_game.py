@@ -19,8 +19,9 @@ from xai_ray.games.behaviours import Outputs, classes
 from xai_ray.games.column_order import check_column_order
 from xai_ray.games.digest import described, described_model, fingerprint
 from xai_ray.games.labels import class_labels, data_rows, number_labels
-from xai_ray.games.losses import LossFunction, LossName, RowLoss, Truth, look_like_probabilities, mean_outputs
+from xai_ray.games.losses import LossFunction, LossName, RowLoss, Truth, mean_outputs
 from xai_ray.games.players import Columns, Players
+from xai_ray.games.probabilities import check_not_probabilities
 from xai_ray.games.removals.filling import Removal
 from xai_ray.games.resting import moved, resting
 from xai_ray.games.row_cells import RowCells, default_batch, whole_block
@@ -110,11 +111,8 @@ class LossGame:
         self.n_outputs = len(self._losses)
         self.view = View("plain", self.player_names)
         probe = self._full_outputs()
-        if outputs is None and self._outputs == "logits" and look_like_probabilities(probe):
-            raise SpecError(
-                "the model's outputs lie in [0, 1] and add up to 1 in every row: say outputs='probabilities', or outputs='logits' where they "
-                "are scores all the same"
-            )
+        if outputs is None and self._outputs == "logits":
+            check_not_probabilities(probe)
         self._truth = self._truths(y, classes, probe)
         for one in self._losses:
             one.check(probe, self._truth)

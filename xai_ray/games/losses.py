@@ -18,6 +18,7 @@ from scipy.special import log_softmax, logsumexp
 from xai_ray.errors import ModelOutputError, NonFiniteValue, SpecError, UnknownName, XaiRayError
 from xai_ray.games.behaviours import Outputs
 from xai_ray.games.digest import printed
+from xai_ray.games.probabilities import check_probabilities
 from xai_ray.types import Floats
 
 LossName: TypeAlias = Literal["cross_entropy", "squared_error", "zero_one"]
@@ -31,10 +32,6 @@ LOSSES: dict[str, str] = {
     "zero_one": "1 where the largest output is not the label's",
 }
 """Name -> what it is."""
-
-
-_NEAR = 1e-3
-"""What probabilities in low precision may miss 1 by."""
 
 
 @dataclass(frozen=True)
@@ -164,23 +161,6 @@ class RowLoss:
                 f"number a row, shape ({len(outputs)},)"
             )
         return found.astype(np.float64)
-
-
-def check_probabilities(outputs: Floats) -> None:
-    """ModelOutputError for rows (r, m) that are no probabilities of m classes."""
-    off = (outputs < -_NEAR).any(axis=1) | (np.abs(outputs.sum(axis=1) - 1.0) > _NEAR)
-    if off.any():
-        row = int(np.argmax(off))
-        shown = ", ".join(f"{p:.4g}" for p in outputs[row, :4]) + (", .." if outputs.shape[1] > 4 else "")
-        raise ModelOutputError(
-            f"outputs='probabilities', but those of row {row} are {shown} and add up to {outputs[row].sum():.4g}; say outputs='logits' "
-            "where they are scores, or 'raw' with a loss function of your own"
-        )
-
-
-def look_like_probabilities(outputs: Floats) -> bool:
-    """Whether all rows (r, m) lie in [0, 1] and add up to 1, as logits do only by chance."""
-    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, rtol=0, atol=1e-5))
 
 
 def mean_outputs(outputs: Floats, convention: Outputs) -> Floats:

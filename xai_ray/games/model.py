@@ -113,6 +113,7 @@ class ModelGame:
         exact = self._backend if asked == Numerics() else self._made_backend(Numerics())
         whole = (self._filling.runner or Masker)(exact, self._arguments, self._filling, self.batch)
         probe = self._probe(whole)
+        self._averaging.check_outputs(probe, said=outputs is not None)
         self.targets = resolve_targets(behaviour, probe[0])
         """The explained classes, shape (k,)."""
         self.n_outputs = len(self.targets)
