@@ -49,7 +49,9 @@ def test_probabilities_that_nobody_named_of_a_dataset():
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error", "zero_one"])
 @pytest.mark.parametrize(
-    "model", [logits, lambda rows: 2 * shares(rows), lambda rows: 3 + logits(rows)[:, 0]], ids=["scores", "twice", "one"]
+    "model",
+    [logits, lambda rows: 2 * shares(rows), lambda rows: 3 + logits(rows)[:, 0]],
+    ids=["scores", "twice", "one"],
 )
 def test_scores_that_are_called_probabilities(model, loss):
     with pytest.raises(ModelOutputError, match=r"outputs='probabilities', but those of row 0 are .* and add up to"):

@@ -44,7 +44,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_another_order_is_refused(name):
-    with pytest.raises(InputError, match="columns in different orders: in place 0 .* 'c', .* 'a'; put them") as told:
+    with pytest.raises(InputError, match=r"columns in different orders: in place 0 .* 'c', .* 'a'; put them") as told:
         MISTAKES[name]()
     assert "\n" not in str(told.value)
 
@@ -53,9 +53,7 @@ def test_another_order_is_refused(name):
 def test_one_order_or_no_names_go_through():
     named = local(TABLE.iloc[9], BACKGROUND, xr.Columns(["a", "b", "c"]))
     bare = local(TABLE.iloc[9].to_numpy(), xr.Marginal(TABLE[:8].to_numpy()))
-    np.testing.assert_array_equal(
-        xr.explain(named, budget="exact").values, xr.explain(bare, budget="exact").values
-    )
+    np.testing.assert_array_equal(xr.explain(named, budget="exact").values, xr.explain(bare, budget="exact").values)
     other = TABLE.rename(columns={"a": "x"})  # other names may be the same columns
     check_column_order(FOREST.predict, other, xr.Columns(["one", "two", "three"]), TABLE)
     check_column_order(lambda x: x, TURNED, None, None)

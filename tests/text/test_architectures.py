@@ -144,7 +144,7 @@ def test_padding_that_the_model_takes_for_text(removal) -> None:
     other = built("GPT2ForSequenceClassification", **GPT2, **{**SPECIAL, "pad_token_id": 3})
     mixing = built("FNetForSequenceClassification", **FNET, **SPECIAL)
     for model, kind in ((other, "gpt"), (mixing, "bert")):
-        with pytest.raises(SpecError, match="reads its padding|have no attention") as told:
+        with pytest.raises(SpecError, match=r"reads its padding|have no attention") as told:
             classifying(model, removal, tokenizer(kind))
         assert "\n" not in str(told.value)
 
@@ -162,7 +162,12 @@ def test_positions_that_begin_after_that_of_padding() -> None:
             assert made.n_players == words
     with pytest.raises(InputError, match="33 tokens, the model takes 32; shorten it by 1 token"):
         ModelGame(
-            model, "paris " * 31, players=Words(), removal=Drop(), behaviour=Logit(0), tokenizer=tokenizer("bert", 10**6)
+            model,
+            "paris " * 31,
+            players=Words(),
+            removal=Drop(),
+            behaviour=Logit(0),
+            tokenizer=tokenizer("bert", 10**6),
         )
 
 

@@ -122,7 +122,7 @@ REFUSED = [
     ({"x": None}, InputError, "needs it as one string, got NoneType"),
     ({"x": ["paris"], "players": Passages(template=3)}, InputError, "`template` needs .* both are texts"),
     ({"behaviour": AnswerLogProbability(None)}, SpecError, "at least one answer, .*; got None"),
-    ({"behaviour": AnswerLogProbability((a for a in "ab"))}, SpecError, "at least one answer, a text or a list"),
+    ({"behaviour": AnswerLogProbability(a for a in "ab")}, SpecError, "at least one answer, a text or a list"),
     ({"behaviour": AnswerLogProbability([3])}, InputError, "answer 0 is of type int"),
     ({"behaviour": AnswerLogProbability("a \ud83d")}, InputError, "answer 0 holds half a character"),
     ({"removal": Drop}, SpecError, r"removal is the class Drop; give one of it, Drop\(..\)"),
@@ -144,7 +144,7 @@ def test_a_tokenizer_of_another_model_and_white_space() -> None:
 
     paris = AnswerLogProbability("Paris")
     more = {"players": Words(), "removal": Drop(), "behaviour": paris}
-    with pytest.raises(InputError, match="the text has token id 2.., the model's table has 32 rows"):
+    with pytest.raises(InputError, match=r"the text has token id 2.., the model's table has 32 rows"):
         ModelGame(gpt2(), "is it\u00e9?", tokenizer=byte_tokenizer(), **more)
     with pytest.raises(InputError, match="Words: the text is nothing but white space"):
         ModelGame(gpt2(), " \u00a0\n", tokenizer=byte_tokenizer(), **more)

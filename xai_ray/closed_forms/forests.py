@@ -97,7 +97,9 @@ def _lightgbm(owner: Any) -> Forest:
     m = int(model["num_tree_per_iteration"])
     # A random forest of LightGBM ("rf") is the mean of its trees.
     share = m / max(1, len(model["tree_info"])) if model.get("average_output") else 1.0
-    trees = [_in_column(_lightgbm_tree(t["tree_structure"], share), at % m, m) for at, t in enumerate(model["tree_info"])]
+    trees = [
+        _in_column(_lightgbm_tree(t["tree_structure"], share), at % m, m) for at, t in enumerate(model["tree_info"])
+    ]
     return Forest.of(trees, np.float64, np.zeros(m))
 
 
@@ -119,8 +121,13 @@ def _lightgbm_tree(root: dict[str, Any], share: float) -> Tree:
 
 
 def _xgboost(owner: Any) -> Forest:
-    if owner.get_params().get("booster") == "gblinear" or owner.get_params().get("multi_strategy") == "multi_output_tree":
-        raise SpecError("closed_form: of XGBoost, trees with one number a leaf; booster='gblinear' and multi_output_tree have none here")
+    if (
+        owner.get_params().get("booster") == "gblinear"
+        or owner.get_params().get("multi_strategy") == "multi_output_tree"
+    ):
+        raise SpecError(
+            "closed_form: of XGBoost, trees with one number a leaf; booster='gblinear' and multi_output_tree have none here"
+        )
     booster = owner.get_booster()
     best = getattr(owner, "best_iteration", None) if owner.early_stopping_rounds else None
     booster = booster if best is None else booster[: best + 1]

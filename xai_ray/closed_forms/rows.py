@@ -72,7 +72,9 @@ def closed_form_values(
     sets = tuple(combinations(range(n), size))
     form = form_of(model, np.concatenate([rows[:32], fillings[:32]]))
     if form.log_odds:
-        raise SpecError(f"closed_form_values: the probabilities of {form.what} have no closed form; give decision_function (log-odds)")
+        raise SpecError(
+            f"closed_form_values: the probabilities of {form.what} have no closed form; give decision_function (log-odds)"
+        )
     if form.affine is not None:
         values = (
             _affine(form, rows, fillings, labels, n)

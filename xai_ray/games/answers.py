@@ -48,7 +48,7 @@ class AnswerLogProbability:
 def answer_ids(behaviour: AnswerLogProbability, tokenizer: Any) -> list[npt.NDArray[np.int64]]:
     """Token ids of each answer. Raises InputError for an answer without tokens, SpecError for no answer."""
     given: Any = behaviour.answers
-    if not isinstance(given, (str, tuple, list)) or not given and given != "":
+    if not isinstance(given, (str, tuple, list)) or (not given and given != ""):
         raise SpecError(f"answer_log_probability: give at least one answer, a text or a list of texts; got {given!r}")
     if tokenizer is None:
         raise InputError("answer_log_probability reads a text: give the model's `tokenizer=`")

@@ -49,7 +49,9 @@ def encode(tokenizer: Tokenizer, text: str) -> Encoded:
     """Tokenize. Raises InputError for what is no text, an empty text, and one longer than the tokenizer says (it is never cut)."""
     check_text(text, "the text")
     if not callable(tokenizer):
-        raise InputError(f"tokenizer= is {tokenizer!r} of type {type(tokenizer).__name__}; load it, AutoTokenizer.from_pretrained(..)")
+        raise InputError(
+            f"tokenizer= is {tokenizer!r} of type {type(tokenizer).__name__}; load it, AutoTokenizer.from_pretrained(..)"
+        )
     fast = bool(getattr(tokenizer, "is_fast", False))
     encoded = tokenizer(text, return_special_tokens_mask=True, return_offsets_mapping=fast)
     ids = np.array(encoded["input_ids"], dtype=np.int64)

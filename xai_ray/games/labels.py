@@ -49,7 +49,9 @@ def class_labels(y: Any, rows: int, m: int, classes: Sequence[Any] | None) -> In
     if classes is not None and len(classes) != m:
         raise InputError(f"{len(classes)} classes are named, the model has {m} outputs")
     if classes is not None and len({_plain(c) for c in classes}) < m:
-        raise InputError(f"a class is named twice: {', '.join(repr(_plain(c)) for c in classes)}; each output has its own")
+        raise InputError(
+            f"a class is named twice: {', '.join(repr(_plain(c)) for c in classes)}; each output has its own"
+        )
     if labels.dtype.kind == "f":
         _finite(labels)
     if classes is None:

@@ -19,8 +19,8 @@ import torch
 
 from xai_ray.errors import SpecError
 from xai_ray.games.answer_scorer import AnswerScorer, empty_cache
-from xai_ray.games.columns import TokenColumns
 from xai_ray.games.backends import outputs_of
+from xai_ray.games.columns import TokenColumns
 from xai_ray.games.lengths import aligned_right, batches, distinct, widths
 from xai_ray.games.short_text import same
 from xai_ray.types import Coalitions, Floats, Ints
@@ -86,8 +86,9 @@ class PrefixRunner:
     def _alone(self, ids: Ints) -> Floats:
         """Outputs (k,) of the plain pass of one prompt."""
         with self._backend.scope():
-            row = self._backend.put_input(0, ids[None])
-            return outputs_of(self._backend.model.scorer(row, self._backend.put_input(1, np.ones_like(ids[None]))), 1)[0]  # pyright: ignore
+            row, there = (self._backend.put_input(at, part[None]) for at, part in enumerate((ids, np.ones_like(ids))))
+            scorer: Any = self._backend.model.scorer  # pyright: ignore[reportAttributeAccessIssue]
+            return outputs_of(scorer(row, there), 1)[0]
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def cached(scorer: AnswerScorer, columns: TokenColumns, longest: int) -> PrefixS
             f"drop removal: {type(scorer.model).__name__} keeps states and no keys and values of its tokens; leave prefix_cache out"
         )
     config = getattr(scorer.model, "config", None)
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    config = getattr(config, "get_text_config", lambda: config)()
     found = [getattr(config, name, None) for name in _WINDOWS] if getattr(config, "use_sliding_window", True) else []
     window = min((size for size in found if isinstance(size, int)), default=None)
     if window is not None and window < columns.count + longest:
@@ -215,7 +216,9 @@ def _layers(cache: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
     if hasattr(cache, "layers"):
         return [(layer.keys, layer.values) for layer in cache.layers]
     if not hasattr(cache, "key_cache"):
-        raise SpecError("drop removal: the model gives back no keys and values (past_key_values); leave prefix_cache out")
+        raise SpecError(
+            "drop removal: the model gives back no keys and values (past_key_values); leave prefix_cache out"
+        )
     return list(zip(cache.key_cache, cache.value_cache, strict=True))
 
 

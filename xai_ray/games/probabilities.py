@@ -1,4 +1,4 @@
-"""Whether a model's outputs are what they are said to be: a model's scores taken for probabilities, or the reverse, give wrong numbers only."""
+"""Whether outputs are what they are said to be: scores taken for probabilities, or the reverse, give wrong numbers and no error."""
 
 from __future__ import annotations
 

@@ -75,7 +75,9 @@ class Segments:
         if not len(found):
             raise InputError("Segments: no spans, so there are no players")
         if found.ndim != 2 or found.shape[1] != 2 or not all(isinstance(at, (int, np.integer)) for at in found.flat):
-            raise InputError(f"Segments: spans are pairs of whole numbers, [(start, end), ..]; got {_short(repr(self.spans))}")
+            raise InputError(
+                f"Segments: spans are pairs of whole numbers, [(start, end), ..]; got {_short(repr(self.spans))}"
+            )
         spans = [(int(start), int(end)) for start, end in found]
         at = 0
         for number, (start, end) in enumerate(spans):

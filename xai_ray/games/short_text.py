@@ -125,7 +125,9 @@ class TextRunner:
 def same(found: Floats, wanted: Floats, backend: Backend) -> bool:
     """Whether outputs are equal up to what rounding does in the model's precision."""
     share = _LEAK
-    weight = next((p for p in getattr(getattr(backend, "model", None), "parameters", list)() if p.is_floating_point()), None)
+    weight = next(
+        (p for p in getattr(getattr(backend, "model", None), "parameters", list)() if p.is_floating_point()), None
+    )
     if weight is not None:
         import torch
 

@@ -49,7 +49,9 @@ def tailored(
     columns = token_columns(text[0], tokenizer, _replacement(removal, tokenizer), type(removal).__name__.lower())
     cut = isinstance(removal, Drop)
     check_length((columns.longest() if cut else columns.count) + longest, limit, " with its answer" if asked else "")
-    runner: Any = ShortText(columns, cut, "left" if asked or _padded_left(model, tokenizer) else "right", limit - longest)
+    runner: Any = ShortText(
+        columns, cut, "left" if asked or _padded_left(model, tokenizer) else "right", limit - longest
+    )
     if asked:
         room = limit - longest > columns.count
         model = _scorer(model, behaviour, answers, columns, removal, pads=int(room and not cut))
@@ -100,7 +102,9 @@ def _scorer(
 
     hidden = columns is not None and not isinstance(removal, Drop)
     reach = columns.count - int(np.flatnonzero(columns.always)[-1]) if columns is not None and hidden else 1
-    return AnswerScorer(model, answers, behaviour.per_token, closes_up=isinstance(removal, Drop), pads=pads, reach=reach)
+    return AnswerScorer(
+        model, answers, behaviour.per_token, closes_up=isinstance(removal, Drop), pads=pads, reach=reach
+    )
 
 
 def _limit(model: Any, tokenizer: Any) -> int:
@@ -116,13 +120,15 @@ def _check_vocabulary(model: Any, used: dict[str, Any]) -> None:
     for what, ids in used.items():
         largest = max((int(np.max(part)) for part in ids), default=-1)
         if rows is not None and largest >= rows:
-            raise InputError(f"{what} has token id {largest}, the model's table has {rows} rows; take the model's own tokenizer")
+            raise InputError(
+                f"{what} has token id {largest}, the model's table has {rows} rows; take the model's own tokenizer"
+            )
 
 
 def _positions(model: Any) -> Any:
     """Places that a model counts, or None where it has no table of them."""
     config = getattr(model, "config", None)
-    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    config = getattr(config, "get_text_config", lambda: config)()
     said = getattr(config, "max_position_embeddings", None)
     if said is None or not is_module(model):
         return said

@@ -204,7 +204,9 @@ def _marginals(inputs: Any) -> _Rows | _Laws:
         return _Laws(inputs)
     if isinstance(inputs, (list, tuple)) and any(hasattr(law, "ppf") for law in inputs):
         at = next(i for i, law in enumerate(inputs) if not hasattr(law, "ppf"))
-        raise InputError(f"inputs: number {at} ({inputs[at]!r}) is no distribution with `ppf`; give one for each column")
+        raise InputError(
+            f"inputs: number {at} ({inputs[at]!r}) is no distribution with `ppf`; give one for each column"
+        )
     rows = data_rows(inputs)
     rows = rows if isinstance(rows, np.ndarray) else rows.detach().cpu().float().numpy()
     if rows.ndim != 2:
