@@ -46,6 +46,14 @@ def test_equals_shap():
     np.testing.assert_allclose(found.values[:, :, 0], want, rtol=0, atol=1e-6)
 
 
+def test_probabilities_of_a_linear_classifier_are_refused():
+    """What is linear are its log-odds, one number a row, and nobody asked for these."""
+    model = LogisticRegression().fit(X, Y > 0)
+    with pytest.raises(SpecError, match="give decision_function"):
+        closed_form_values(model.predict_proba, X, BACKGROUND)
+    assert closed_form_values(model.decision_function, X, BACKGROUND).values.shape == (150, 6, 1)
+
+
 def test_bad_tables_and_questions():
     with pytest.raises(InputError, match="X has 5 columns, the background 6"):
         closed_form_values(FOREST.predict, X[:, :5], BACKGROUND)

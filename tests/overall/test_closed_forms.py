@@ -77,6 +77,7 @@ REGRESSORS = [
     GradientBoostingRegressor(n_estimators=8, random_state=0),
     HistGradientBoostingRegressor(max_iter=8, max_leaf_nodes=12, random_state=0),
     lightgbm.LGBMRegressor(n_estimators=8, verbosity=-1, n_jobs=1),
+    lightgbm.LGBMRegressor(n_estimators=6, verbosity=-1, n_jobs=1, boosting_type="rf", subsample=0.5, subsample_freq=1),
     LinearRegression(),
     make_pipeline(StandardScaler(), MinMaxScaler(), Ridge()),
 ]
@@ -115,6 +116,7 @@ CLASSIFIERS = {
     "boosted, two": lambda: game_of(few_steps(TWO).decision_function, Logit("all")),
     "histogram": lambda: game_of(few_histograms(THREE).decision_function, Raw()),
     "lightgbm": lambda: game_of(boosted(LIGHT, THREE, "raw_score"), Raw()),
+    "lightgbm scores": lambda: game_of(partial(LIGHT.fit(X, THREE).predict_proba, raw_score=True), Raw()),
     "log-odds": lambda: shares(logistic(TWO), LogOdds("all"), order="behaviour_then_mean"),
     "log-odds at zeros": lambda: game_of(logistic(TWO).decision_function, LogOdds(1), removal=Zeros()),
     "log-odds of two logits": lambda: game_of(torch.nn.Linear(6, 2).double(), LogOdds("all"), removal=Constant(0.3)),
@@ -132,6 +134,13 @@ def test_xgboost():
     agrees(game_of(xgboost.XGBRegressor(n_estimators=5, n_jobs=1).fit(X, Y).predict), ASKS[:2], 1e-5)
     three = boosted(xgboost.XGBClassifier(n_estimators=5, n_jobs=1), THREE, "output_margin")
     agrees(game_of(three, Logit(0)), ASKS[:2], 1e-5)
+    two = xgboost.XGBRegressor(n_estimators=4, n_jobs=1, num_parallel_tree=2).fit(X, np.stack([Y, Y**2], axis=1))
+    agrees(game_of(two.predict), ASKS[:2], 1e-5)
+    joint = {"multi_strategy": "multi_output_tree", "tree_method": "hist"}
+    for other, labels in (({"booster": "gblinear"}, Y), (joint, np.stack([Y, Y**2], axis=1))):
+        model = xgboost.XGBRegressor(n_estimators=4, n_jobs=1, **other).fit(X, labels)
+        with pytest.raises(SpecError, match="one number a leaf"):
+            xr.explain(game_of(model.predict), budget=100, estimator="closed_form")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +154,16 @@ def test_removals_and_groups(removal):
     groups = ColumnGroups({"a": [0, 1], "b": [2, 4], "c": [3], "d": [5]})
     agrees(game_of(forest, removal=removal, players=groups), ASKS[:2])
     agrees(game_of(Ridge().fit(X, Y).predict, removal=removal, players=groups), ASKS[:2])
+
+
+def test_a_large_forest_in_blocks_of_leaves(monkeypatch):
+    """As in one block, whose conditions a forest of some hundred leaves does not fill."""
+    game = game_of(RandomForestRegressor(6, random_state=0).fit(X, Y).predict)
+    whole = xr.explain(game, "SII", budget=100, estimator="closed_form").values
+    monkeypatch.setattr("xai_ray.closed_forms.forest._HELD", 1 << 12)
+    parts = xr.explain(game, "SII", budget=100, estimator="closed_form").values
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(xr.explain(game, "SII", budget="exact").values, whole, rtol=0, atol=1e-9)
 
 
 def test_sampled_fillings_are_answered_by_their_expectation():

@@ -277,6 +277,9 @@ def test_bad_labels_and_rows():
     refused(InputError, r"label 'cat' of row 0 is no class", y=["cat"] * 9, classes=["a", "b", "c"])
     refused(InputError, "2 classes are named", y=["a"] * 9, classes=["a", "b"])
     refused(InputError, "name them with classes", y=["a"] * 9)
+    refused(InputError, "a class is named twice: 'a', 'a', 'b'", y=["a"] * 9, classes=["a", "a", "b"])
+    refused(InputError, "got 2.5; name them", y=LABELS + 0.5)
+    refused(InputError, "X is ragged: row 1 has 3 numbers, row 0 has 4", X=[[0.0] * 4, [0.0] * 3] + [[0.0] * 4] * 7)
     refused(InputError, "label of row 4 is missing", y=np.where(np.arange(9) == 4, np.nan, 0.0))
     refused(InputError, "row 1, place 3", X=np.where(np.arange(36).reshape(9, 4) == 7, np.nan, X))
     refused(InputError, "not numeric", X=np.array([["a"] * 4] * 9))
@@ -307,6 +310,13 @@ def test_bad_losses_and_models():
     refused(SpecError, "depends on the row", removal=Blur(1.0), **pictures)
     refused(SpecError, "not callable", model=3)
     refused(SpecError, "at least 1", rows=0)
+    refused(SpecError, "a whole number and at least 1, got 2.5", rows=2.5)
+    refused(SpecError, "batch is a whole number", batch=2.5)
+    refused(SpecError, "loss is one of .* got None", loss=None)
+    refused(SpecError, "loss is one of .* got 3", loss=3)
+    refused(
+        ModelOutputError, "among 9 rows; it must look at each row by itself", loss=lambda p, y: p[:, 0] - p[:, 0].mean()
+    )
     refused(SpecError, "convention is", convention="both")
     clipped = LossGame(
         lambda x: np.eye(3)[np.zeros(len(x), dtype=int)], X, LABELS, removal=Zeros(), loss="cross_entropy",

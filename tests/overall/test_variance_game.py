@@ -74,6 +74,7 @@ def test_bad_inputs():
     for error, match, arguments in (
         (InputError, "row 1, place 0", {"inputs": np.where(np.arange(10).reshape(5, 2) == 2, np.nan, rows)}),
         (InputError, "one distribution", {"inputs": np.zeros((3, 2, 2))}),
+        (InputError, "number 1 .3. is no distribution", {"inputs": [norm(), 3]}),
         (SpecError, "samples must be", {"inputs": rows, "samples": 0}),
         (SpecError, "one a column", {"inputs": [norm(), norm()], "players": ColumnGroups({"a": [0, 1]})}),
     ):

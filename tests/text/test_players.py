@@ -11,6 +11,7 @@ from xai_ray.games import (
     Attention,
     Blur,
     Columns,
+    Constant,
     Drop,
     Logit,
     MaskToken,
@@ -57,6 +58,12 @@ BAD_SPANS = [
     ([(5, 5)], "not empty"),
     ([], "no spans"),
     ([(0, 12), (12, 13), (13, len(TEXT))], "part 1 .* no token of its own"),
+    ([0, 34], "pairs of whole numbers"),
+    ([(0, 34), (34,)], "pairs of whole numbers"),
+    ([(0.5, 34.5)], "pairs of whole numbers"),
+    ([(float("nan"), 34)], "pairs of whole numbers"),
+    ("all", "pairs of whole numbers"),
+    (34, "pairs of whole numbers"),
 ]
 
 
@@ -110,6 +117,18 @@ REFUSED = [
     ({"model": gpt2(3)}, ModelOutputError, "needs a causal language model"),
     ({"behaviour": Raw()}, ModelOutputError, r"must return shape \(rows, outputs\)"),
     ({"model": lambda **given: None}, SpecError, "needs a torch module"),
+    ({"x": "half of \ud83d"}, InputError, "the text holds half a character at place 8"),
+    ({"x": ["The", "capital"]}, InputError, "needs it as one string, got list"),
+    ({"x": None}, InputError, "needs it as one string, got NoneType"),
+    ({"x": ["paris"], "players": Passages(template=3)}, InputError, "`template` needs .* both are texts"),
+    ({"behaviour": AnswerLogProbability(None)}, SpecError, "at least one answer, .*; got None"),
+    ({"behaviour": AnswerLogProbability(a for a in "ab")}, SpecError, "at least one answer, a text or a list"),
+    ({"behaviour": AnswerLogProbability([3])}, InputError, "answer 0 is of type int"),
+    ({"behaviour": AnswerLogProbability("a \ud83d")}, InputError, "answer 0 holds half a character"),
+    ({"removal": Drop}, SpecError, r"removal is the class Drop; give one of it, Drop\(..\)"),
+    ({"removal": Drop(replacement=3)}, InputError, "the replacement is of type int"),
+    ({"removal": Constant(9999)}, InputError, "an absent token has token id 9999, the model's table has 32 rows"),
+    ({"players": Segments(separator=3)}, InputError, "no separator 3"),
 ]
 
 
@@ -118,6 +137,19 @@ def test_refusals(given, error, words) -> None:
     with pytest.raises(error, match=words) as caught:
         game_of(**given)
     assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_of_another_model_and_white_space() -> None:
+    from xai_ray.zoo.language import byte_tokenizer
+
+    paris = AnswerLogProbability("Paris")
+    more = {"players": Words(), "removal": Drop(), "behaviour": paris}
+    with pytest.raises(InputError, match=r"the text has token id 2.., the model's table has 32 rows"):
+        ModelGame(gpt2(), "is it\u00e9?", tokenizer=byte_tokenizer(), **more)
+    with pytest.raises(InputError, match="Words: the text is nothing but white space"):
+        ModelGame(gpt2(), " \u00a0\n", tokenizer=byte_tokenizer(), **more)
+    with pytest.raises(InputError, match="tokenizer= is 'bert-base' of type str; load it"):
+        ModelGame(gpt2(), TEXT, tokenizer="bert-base", **more)
 
 
 def test_refusals_of_other_inputs() -> None:

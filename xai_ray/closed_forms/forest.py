@@ -14,6 +14,9 @@ from xai_ray.types import Floats, Ints
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
+_HELD = 1 << 22
+"""Conditions (leaf, row, condition) held at once."""
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -70,10 +73,20 @@ class Forest:
     def predict(self, rows: Array) -> Floats:
         """Outputs (r, m) of rows (r, d)."""
         rows, out = self.cast(rows), np.tile(self.intercept, (len(rows), 1))
-        for leaf in range(len(self.value)):
-            reached = np.asarray(self.inside(rows, leaf).all(axis=1))
-            out += reached[:, None] * self.value[leaf]
+        for leaves in self.blocks(len(rows)):
+            out += self.met(rows, leaves).all(axis=2).T @ self.value[leaves]
         return out
+
+    def blocks(self, rows: int) -> list[slice]:
+        """Leaves cut so that their conditions on some rows are held at once."""
+        step = max(1, _HELD // max(1, rows * self.feature.shape[1]))
+        return [slice(start, start + step) for start in range(0, len(self.value), step)]
+
+    def met(self, rows: Array, leaves: slice) -> Mask:
+        """Whether rows (r, d) meet each condition of some leaves, shape (l, r, c); true where there is none."""
+        feature, low, high = self.feature[leaves], self.low[leaves, None], self.high[leaves, None]
+        taken = rows.T[np.maximum(feature, 0)].transpose(0, 2, 1)
+        return np.asarray((feature[:, None] < 0) | ((taken > low) & (taken <= high)))
 
 
 def by_player(met: Mask, owner: Ints, players: Ints) -> Mask:

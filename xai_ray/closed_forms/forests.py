@@ -24,7 +24,8 @@ def forest_of(found: Behind) -> Forest | None:
     owner, name = found.owner, type(found.owner).__name__
     if name in ("Booster", "LGBMRegressor", "LGBMClassifier") and type(owner).__module__.startswith("lightgbm"):
         raw = found.arguments.get("raw_score", False) or name == "LGBMRegressor"
-        return _lightgbm(owner) if found.method == "predict" and raw else None
+        scores = name == "LGBMClassifier" and found.method == "predict_proba"
+        return _lightgbm(owner) if (found.method == "predict" or scores) and raw else None
     if name in ("XGBRegressor", "XGBClassifier"):
         raw = found.arguments.get("output_margin", False) or name == "XGBRegressor"
         return _xgboost(owner) if found.method == "predict" and raw else None
@@ -94,11 +95,15 @@ def _lightgbm(owner: Any) -> Forest:
     best = getattr(owner, "best_iteration_", None) or getattr(booster, "best_iteration", None)
     model = booster.dump_model(num_iteration=best if best and best > 0 else None)
     m = int(model["num_tree_per_iteration"])
-    trees = [_in_column(_lightgbm_tree(t["tree_structure"]), at % m, m) for at, t in enumerate(model["tree_info"])]
+    # A random forest of LightGBM ("rf") is the mean of its trees.
+    share = m / max(1, len(model["tree_info"])) if model.get("average_output") else 1.0
+    trees = [
+        _in_column(_lightgbm_tree(t["tree_structure"], share), at % m, m) for at, t in enumerate(model["tree_info"])
+    ]
     return Forest.of(trees, np.float64, np.zeros(m))
 
 
-def _lightgbm_tree(root: dict[str, Any]) -> Tree:
+def _lightgbm_tree(root: dict[str, Any], share: float) -> Tree:
     queue, children = [root], list[int]()
     for node in queue:
         inner = "split_feature" in node
@@ -112,22 +117,26 @@ def _lightgbm_tree(root: dict[str, Any]) -> Tree:
     feature = np.array([node.get("split_feature", -1) for node in queue], dtype=np.int64)
     threshold = np.array([float(node.get("threshold", 0.0)) for node in queue])
     value = np.array([0.0 if "split_feature" in node else float(node["leaf_value"]) for node in queue])
-    return Tree(left, np.where(left < 0, -1, left + 1), feature, threshold, value[:, None])
+    return Tree(left, np.where(left < 0, -1, left + 1), feature, threshold, share * value[:, None])
 
 
 def _xgboost(owner: Any) -> Forest:
+    if (
+        owner.get_params().get("booster") == "gblinear"
+        or owner.get_params().get("multi_strategy") == "multi_output_tree"
+    ):
+        raise SpecError(
+            "closed_form: of XGBoost, trees with one number a leaf; booster='gblinear' and multi_output_tree have none here"
+        )
     booster = owner.get_booster()
     best = getattr(owner, "best_iteration", None) if owner.early_stopping_rounds else None
     booster = booster if best is None else booster[: best + 1]
-    texts, m = booster.get_dump(dump_format="json"), max(1, int(owner.n_classes_) if _many_classes(owner) else 1)
+    learner = json.loads(booster.save_config())["learner"]["learner_model_param"]
+    texts, m = booster.get_dump(dump_format="json"), max(1, int(learner["num_class"]), int(learner["num_target"]))
     names = {name: at for at, name in enumerate(booster.feature_names or [])}
     each = owner.get_params().get("num_parallel_tree") or 1
     trees = [_in_column(_xgboost_tree(json.loads(text), names), at // each % m, m) for at, text in enumerate(texts)]
     return Forest.of(trees, np.float32, np.zeros(m))
-
-
-def _many_classes(owner: Any) -> bool:
-    return hasattr(owner, "n_classes_") and owner.n_classes_ > 2
 
 
 def _xgboost_tree(root: dict[str, Any], names: dict[str, int]) -> Tree:

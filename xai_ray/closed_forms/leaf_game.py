@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xai_ray.closed_forms.forest import Forest, Mask, by_player
+from xai_ray.closed_forms.forest import Forest, Mask
 from xai_ray.estimators.leaves import Leaves, linear_leaves
 from xai_ray.types import Floats, Ints
 
@@ -27,23 +27,44 @@ def forest_leaves(forest: Forest, value: Floats, row: Floats, fillings: Floats, 
     """Leaves of the game for value (l, k), the explained values of the forest's leaves."""
     row, fillings = forest.cast(row[None]), forest.cast(fillings)
     parts: list[tuple[Ints, Mask, Floats]] = []
-    for leaf in range(len(value)):
-        owner = labels[forest.feature[leaf][forest.feature[leaf] >= 0]]
-        met = forest.inside(row, leaf)
+    for leaves in forest.blocks(len(fillings)):
+        feature = forest.feature[leaves]
+        owner = np.where(feature < 0, -1, labels[feature])
+        mine, theirs = forest.met(row, leaves), forest.met(fillings, leaves)
         # Columns that always stay are the row's own.
-        if not met[:, owner < 0].all():
-            continue
-        players = np.unique(owner[owner >= 0])
-        mine = by_player(met, owner, players)[0]
-        theirs = by_player(forest.inside(fillings, leaf), owner, players)
-        codes, counts = np.unique(theirs, axis=0, return_counts=True)
-        alive = (codes | mine).all(axis=1)
-        codes, counts = codes[alive], counts[alive]
-        # A player that both rows are fine with plays no part in this leaf.
-        used = np.where(codes & mine, -1, players[None])
-        weight = counts[:, None] / len(fillings) * value[leaf]
-        parts.append((used, np.broadcast_to(mine, codes.shape) & ~codes, weight))
+        kept = (mine[:, 0] | (owner >= 0)).all(axis=1)
+        parts.append(_conjunctions(owner[kept], mine[kept], theirs[kept], value[leaves][kept] / len(fillings)))
     return _joined(parts, n, value.shape[1])
+
+
+def _conjunctions(owner: Ints, mine: Mask, theirs: Mask, value: Floats) -> tuple[Ints, Mask, Floats]:
+    """Players (p, c) with -1 where none, whether each must be in, and weights (p, k), of l leaves with c conditions of `owner` (l, c),
+    which the row (l, 1, c) and K fillings (l, K, c) meet or not.
+    """
+    owner, mine, theirs = _by_player(owner, mine, theirs)
+    free = owner < 0
+    leaf, filling = np.nonzero((theirs | mine | free[:, None]).all(axis=2))
+    there = theirs[leaf, filling] | free[leaf]
+    packed = np.packbits(there, axis=1)
+    keys = np.concatenate([leaf[:, None].astype(">i8").view(np.uint8), packed], axis=1)
+    _, first, counts = np.unique(keys.view(f"V{keys.shape[1]}").ravel(), return_index=True, return_counts=True)
+    leaf, there = leaf[first], there[first]
+    own = mine[leaf, 0]
+    # A player that both rows are fine with plays no part in this leaf.
+    return np.where(own & there, -1, owner[leaf]), own & ~there, counts[:, None] * value[leaf]
+
+
+def _by_player(owner: Ints, mine: Mask, theirs: Mask) -> tuple[Ints, Mask, Mask]:
+    """The same with one condition a player: all of its own."""
+    same = (owner[:, :, None] == owner[:, None, :]) & (owner >= 0)[:, :, None]
+    earlier = np.tril(np.ones(same.shape[1:], dtype=np.bool_), -1)
+    again = (same & earlier).any(axis=2)
+    if not again.any():
+        return owner, mine | (owner < 0)[:, None], theirs
+    of = same.astype(np.float32)
+    mine, theirs = (~((~part).astype(np.float32) @ of > 0) for part in (mine, theirs))
+    owner = np.where(again, -1, owner)
+    return owner, mine | (owner < 0)[:, None], theirs
 
 
 def _joined(parts: list[tuple[Ints, Mask, Floats]], n: int, k: int) -> list[Leaves]:

@@ -19,6 +19,7 @@ from xai_ray.closed_forms.forest import Forest, Mask, by_player
 from xai_ray.closed_forms.form import Form, form_of
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games import Columns
+from xai_ray.games.column_order import check_column_order
 from xai_ray.games.labels import data_rows
 from xai_ray.games.players import Players
 from xai_ray.indices import Question, readouts, resolve
@@ -61,6 +62,7 @@ def closed_form_values(
     `index` is one whose contexts have a keep-rate: SV, BV, and of pairs SII, BII, STII, FSII, CHII (order 2). Raises SpecError and
     InputError.
     """
+    check_column_order(model, X, players, background)
     rows, fillings = _table(X, "X"), _table(background, "background")
     if rows.shape[1] != fillings.shape[1]:
         raise InputError(f"X has {rows.shape[1]} columns, the background {fillings.shape[1]}")
@@ -69,6 +71,10 @@ def closed_form_values(
     law, size = _law(resolve(Question(index, order), n), n)
     sets = tuple(combinations(range(n), size))
     form = form_of(model, np.concatenate([rows[:32], fillings[:32]]))
+    if form.log_odds:
+        raise SpecError(
+            f"closed_form_values: the probabilities of {form.what} have no closed form; give decision_function (log-odds)"
+        )
     if form.affine is not None:
         values = (
             _affine(form, rows, fillings, labels, n)
@@ -115,27 +121,43 @@ def _forest(forest: Forest, rows: Floats, fillings: Floats, labels: Ints, n: int
         patterns, at = _patterns(mine)
         codes, where = _patterns(theirs)
         counts = np.bincount(where, minlength=len(codes)) / len(fillings)
+        reached = _reached(patterns, codes)
         for chosen in combinations(range(len(players)), size):
-            shares = _shares(patterns, codes, counts, law, chosen)
+            shares = _shares(reached, counts, law, chosen, len(patterns))
             if shares.any():
                 column = place[tuple(int(players[c]) for c in chosen)]
                 out[column] += (shares[at] * kept)[:, None] * forest.value[leaf]
     return out.transpose(1, 0, 2)
 
 
-def _shares(patterns: Mask, codes: Mask, counts: Floats, law: KeepRate, chosen: tuple[int, ...]) -> Floats:
+@dataclass(frozen=True)
+class _Reached:
+    """The pairs of a pattern and a code from which a leaf can be reached at all, usually few."""
+
+    pattern: Ints
+    """Shape (a,)."""
+    code: Ints
+    must_in: Mask
+    """Shape (a, q): players that must be in."""
+    must_out: Mask
+
+
+def _reached(patterns: Mask, codes: Mask) -> _Reached:
+    pattern, code = np.nonzero((patterns[:, None, :] | codes[None]).all(axis=2))
+    mine, theirs = patterns[pattern], codes[code]
+    return _Reached(pattern, code, mine & ~theirs, theirs & ~mine)
+
+
+def _shares(reached: _Reached, counts: Floats, law: KeepRate, chosen: tuple[int, ...], patterns: int) -> Floats:
     """What a leaf of value 1 gives the chosen of its players, for each pattern (p,), averaged over the background's codes."""
-    must_in = patterns[:, None, :] & ~codes[None]
-    must_out = codes[None] & ~patterns[:, None, :]
-    alive = (patterns[:, None, :] | codes[None]).all(axis=2)
     columns = list(chosen)
-    touched = (must_in | must_out)[..., columns].all(axis=2) & alive
-    if not touched.any():
-        return np.zeros(len(patterns))
-    sign = 1.0 - 2.0 * (must_out[..., columns].sum(axis=2) % 2)
-    inside = must_in.sum(axis=2) - must_in[..., columns].sum(axis=2)
-    outside = must_out.sum(axis=2) - must_out[..., columns].sum(axis=2)
-    return np.where(touched, sign * _mean(law, inside, outside), 0.0) @ counts
+    touched = np.flatnonzero((reached.must_in | reached.must_out)[:, columns].all(axis=1))
+    must_in, must_out = reached.must_in[touched], reached.must_out[touched]
+    sign = 1.0 - 2.0 * (must_out[:, columns].sum(axis=1) % 2)
+    inside = must_in.sum(axis=1) - must_in[:, columns].sum(axis=1)
+    outside = must_out.sum(axis=1) - must_out[:, columns].sum(axis=1)
+    weights = sign * _mean(law, inside, outside) * counts[reached.code[touched]]
+    return np.bincount(reached.pattern[touched], weights=weights, minlength=patterns).astype(np.float64)
 
 
 def _mean(law: KeepRate, inside: Ints, outside: Ints) -> Floats:

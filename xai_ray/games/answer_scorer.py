@@ -20,7 +20,8 @@ class AnswerScorer(torch.nn.Module):
     Position ids are given where the model takes them: with `closes_up` they count tokens with attention, else all places but `pads`
     ones on the left. `reach`: places at the end of the prompt among which the last token with attention is.
 
-    With several answers the prompt goes through once, and its keys and values serve every answer.
+    With several answers the prompt goes through once, and its keys and values serve every answer; a model with recurrent states
+    reads it anew for each.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class AnswerScorer(torch.nn.Module):
         self._count = len(answers)
         names = inspect.signature(model.forward).parameters
         self._takes = {name for name in ("position_ids", "logits_to_keep", "use_cache") if name in names}
+        # Recurrent states cannot be taken back to the end of the prompt.
+        self.keeps_keys = "past_key_values" in names and not getattr(model, "_is_stateful", False)
 
     def answer(self, number: int) -> torch.Tensor:
         """Token ids (a,)."""
@@ -49,8 +52,9 @@ class AnswerScorer(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Shape (rows, k), float64."""
-        if self._count == 1:
-            return self._scored(self._one(input_ids, attention_mask, self.answer(0)), 0)[:, None]
+        if self._count == 1 or not self.keeps_keys:
+            each = [self._one(input_ids, attention_mask, self.answer(at)) for at in range(self._count)]
+            return torch.stack([self._scored(tokens, at) for at, tokens in enumerate(each)], dim=1)
         logits, cache = self.call(input_ids, attention_mask, self.places(attention_mask), keep=self.reach, cached=True)
         first = self.at_last(logits, attention_mask)
         return self.from_cache(first, cache, attention_mask)
@@ -114,8 +118,8 @@ class AnswerScorer(torch.nn.Module):
             "use_cache": cached or cache is not None,
         }
         wanted = {name: value for name, value in given.items() if name in self._takes}
-        if cache is not None:
-            wanted["past_key_values"] = cache
+        if cached or cache is not None:
+            wanted["past_key_values"] = empty_cache() if cache is None else cache
         found = self.model(input_ids=ids, attention_mask=mask, **wanted)
         logits = getattr(found, "logits", found)
         if not isinstance(logits, torch.Tensor) or logits.ndim != 3:
@@ -128,6 +132,13 @@ class AnswerScorer(torch.nn.Module):
     def _scored(self, tokens: torch.Tensor, number: int) -> torch.Tensor:
         total = tokens.double().sum(dim=1)
         return total / len(self.answer(number)) if self.per_token else total
+
+
+def empty_cache() -> Any:
+    """Room for keys and values of every token: layers with a sliding window would forget those that an answer is read with."""
+    from transformers import DynamicCache
+
+    return DynamicCache()
 
 
 def _picked(logits: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:

@@ -47,11 +47,12 @@ class AnswerLogProbability:
 
 def answer_ids(behaviour: AnswerLogProbability, tokenizer: Any) -> list[npt.NDArray[np.int64]]:
     """Token ids of each answer. Raises InputError for an answer without tokens, SpecError for no answer."""
-    if not behaviour.texts:
-        raise SpecError("answer_log_probability: give at least one answer")
+    given: Any = behaviour.answers
+    if not isinstance(given, (str, tuple, list)) or (not given and given != ""):
+        raise SpecError(f"answer_log_probability: give at least one answer, a text or a list of texts; got {given!r}")
     if tokenizer is None:
         raise InputError("answer_log_probability reads a text: give the model's `tokenizer=`")
-    found = [bare_ids(tokenizer, text) for text in behaviour.texts]
+    found = [bare_ids(tokenizer, text, f"answer {number}") for number, text in enumerate(behaviour.texts)]
     for text, ids in zip(behaviour.texts, found, strict=True):
         if len(ids) == 0:
             raise InputError(f"the answer {text!r} has no tokens, so it has no probability; give another text")

@@ -47,6 +47,11 @@ def arrange(x: Any, players: Any, tokenizer: Tokenizer | None) -> Arguments:
     """
     if isinstance(x, str) or isinstance(players, Passages):
         return _text(x, players, tokenizer)
+    if tokenizer is not None and isinstance(players, PLAYERS_OF_TEXT) and not hasattr(x, "shape"):
+        kind = type(x).__name__
+        raise InputError(
+            f"{type(players).__name__} of a text needs it as one string, got {kind}; Passages takes a list of texts"
+        )
     if isinstance(x, Mapping):
         names = tuple(str(k) for k in x)
         return _several(names, tuple(x.values()), _by_name(players, names), "keyword")

@@ -15,6 +15,7 @@ from scipy.special import log_softmax, logsumexp
 
 from xai_ray.errors import SpecError
 from xai_ray.games.behaviours import Behaviour, Outputs, Raw, classes
+from xai_ray.games.probabilities import check_not_probabilities, check_probabilities
 from xai_ray.types import Floats, Ints
 
 Order = Literal["mean_then_behaviour", "behaviour_then_mean"]
@@ -39,6 +40,17 @@ class Averaging:
                 f"{type(self.behaviour).__name__} of a mean over sampled fillings is biased: use every background row "
                 "(samples=None), or order='behaviour_then_mean'"
             )
+
+    def check_outputs(self, outputs: Floats, said: bool) -> None:
+        """SpecError and ModelOutputError for outputs (r, m), one column a class, that cannot be what the convention says; `said` tells
+        whether somebody said it.
+        """
+        if isinstance(self.behaviour, Raw):
+            return
+        if self.convention == "probabilities":
+            check_probabilities(outputs, add_up=False)
+        elif self.convention == "logits" and not said and self.behaviour.averaged == "probabilities":
+            check_not_probabilities(outputs)
 
     def columns(self, outputs: Floats) -> Floats:
         """Outputs (r, m) with one column a class."""

@@ -46,7 +46,12 @@ class Encoded:
 
 
 def encode(tokenizer: Tokenizer, text: str) -> Encoded:
-    """Tokenize. Raises InputError for an empty text and for one longer than the tokenizer says (it is never cut)."""
+    """Tokenize. Raises InputError for what is no text, an empty text, and one longer than the tokenizer says (it is never cut)."""
+    check_text(text, "the text")
+    if not callable(tokenizer):
+        raise InputError(
+            f"tokenizer= is {tokenizer!r} of type {type(tokenizer).__name__}; load it, AutoTokenizer.from_pretrained(..)"
+        )
     fast = bool(getattr(tokenizer, "is_fast", False))
     encoded = tokenizer(text, return_special_tokens_mask=True, return_offsets_mapping=fast)
     ids = np.array(encoded["input_ids"], dtype=np.int64)
@@ -59,8 +64,21 @@ def encode(tokenizer: Tokenizer, text: str) -> Encoded:
     return Encoded(text, ids, attention, special, tuple(tokenizer.convert_ids_to_tokens(ids.tolist())), offsets)
 
 
-def bare_ids(tokenizer: Any, text: str) -> npt.NDArray[np.int64]:
-    """Token ids of a text without special tokens around it, shape (a,)."""
+def check_text(text: Any, what: str) -> None:
+    """InputError for what is no string, or holds half a character (an unpaired surrogate), which no tokenizer takes."""
+    if not isinstance(text, str):
+        raise InputError(f"{what} is of type {type(text).__name__}; give a string")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} holds half a character at place {error.start} ({text[error.start]!r}); read it as UTF-8, or take it out"
+        ) from None
+
+
+def bare_ids(tokenizer: Any, text: str, what: str) -> npt.NDArray[np.int64]:
+    """Token ids of a text without special tokens around it, shape (a,). Raises InputError for what is no text."""
+    check_text(text, what)
     return np.array(tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
 
 

@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 def data_rows(X: Any) -> Any:
     """Rows (R, *input) as an array, or the tensor itself. Raises InputError when there are none, or a number is not finite."""
     tensor = hasattr(X, "detach")
-    rows = X.detach().cpu().float().numpy() if tensor else np.asarray(X)
+    rows = X.detach().cpu().float().numpy() if tensor else _array(X)
     if rows.ndim < 2 or rows.size == 0:
         raise InputError(f"X needs shape (rows, *input) with at least one row, got {rows.shape}")
     if not (np.issubdtype(rows.dtype, np.number) or rows.dtype == np.bool_):
@@ -30,6 +30,17 @@ def data_rows(X: Any) -> Any:
     return X if tensor else rows
 
 
+def _array(X: Any) -> Array:
+    try:
+        return np.asarray(X)
+    except ValueError:
+        sizes = [np.size(row) for row in X]
+        row = next((at for at, size in enumerate(sizes) if size != sizes[0]), 0)
+        raise InputError(
+            f"X is ragged: row {row} has {sizes[row]} numbers, row 0 has {sizes[0]}; give every row the same columns"
+        ) from None
+
+
 def class_labels(y: Any, rows: int, m: int, classes: Sequence[Any] | None) -> Ints:
     """Labels as class numbers 0..m-1, shape (rows,); `classes` names them in the order of the model's outputs."""
     labels = _length(y, rows)
@@ -37,12 +48,16 @@ def class_labels(y: Any, rows: int, m: int, classes: Sequence[Any] | None) -> In
         raise InputError(f"labels of classes have shape ({rows},), got {labels.shape}")
     if classes is not None and len(classes) != m:
         raise InputError(f"{len(classes)} classes are named, the model has {m} outputs")
+    if classes is not None and len({_plain(c) for c in classes}) < m:
+        raise InputError(
+            f"a class is named twice: {', '.join(repr(_plain(c)) for c in classes)}; each output has its own"
+        )
     if labels.dtype.kind == "f":
         _finite(labels)
     if classes is None:
         if labels.dtype.kind not in "iubf" or not np.array_equal(labels, np.floor(labels.astype(np.float64))):
             raise InputError(
-                f"labels are class numbers 0..{m - 1}, got {labels[0]!r}; name them with classes=[...] in the order of the outputs"
+                f"labels are class numbers 0..{m - 1}, got {_plain(labels[0])!r}; name them with classes=[...] in the order of the outputs"
             )
         bad = np.flatnonzero((labels < 0) | (labels >= m))
         if len(bad):

@@ -16,10 +16,12 @@ from xai_ray.errors import InputError, NonFiniteValue, SpecError
 from xai_ray.games.arguments import arrange
 from xai_ray.games.backends import pick_device
 from xai_ray.games.behaviours import Outputs, classes
+from xai_ray.games.column_order import check_column_order
 from xai_ray.games.digest import described, described_model, fingerprint
 from xai_ray.games.labels import class_labels, data_rows, number_labels
 from xai_ray.games.losses import LossFunction, LossName, RowLoss, Truth, mean_outputs
 from xai_ray.games.players import Columns, Players
+from xai_ray.games.probabilities import check_not_probabilities
 from xai_ray.games.removals.filling import Removal
 from xai_ray.games.resting import moved, resting
 from xai_ray.games.row_cells import RowCells, default_batch, whole_block
@@ -72,14 +74,13 @@ class LossGame:
     ) -> None:
         if not callable(model):
             raise SpecError(f"the model is not callable: {type(model).__name__}; pass its predict function")
+        check_column_order(model, X, players, getattr(removal, "background", None))
         data, placed = data_rows(X), players or Columns()
         self._arguments = arrange(data[0], placed, None)
         self._rows = data if isinstance(data, np.ndarray) else data.detach().cpu().float().numpy()
         self._filling = removal.bind(self._arguments.inputs)
         self._check_filling(removal, placed)
-        several: tuple[LossName | LossFunction, ...] = (
-            (loss,) if isinstance(loss, str) or callable(loss) else tuple(loss)  # pyright: ignore[reportAssignmentType]
-        )
+        several: tuple[LossName | LossFunction, ...] = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)  # pyright: ignore[reportAssignmentType]
         if not several:
             raise SpecError("loss is an empty list; give one of cross_entropy, squared_error, zero_one, or a function")
         self._outputs: Outputs = outputs or ("raw" if set(several) == {"squared_error"} else "logits")
@@ -90,14 +91,14 @@ class LossGame:
         self.convention: Convention = convention
         self._losses = tuple(RowLoss(one, self._outputs, y is None, clip) for one in several)
         self._sampled_rows, self._seed = rows, seed
-        if rows is not None and rows < 1:
-            raise SpecError(f"rows drawn for each context must be at least 1, got {rows}")
+        if rows is not None and (rows < 1 or rows != int(rows)):
+            raise SpecError(f"rows drawn for each context are a whole number and at least 1, got {rows}")
         self.stochastic = rows is not None or self._filling.draw is not None
         self._check_sampling()
         self.threads, self.device = threads, device
         self.batch = default_batch(self._rows, pick_device(device)) if batch is None else batch
-        if self.batch < 1:
-            raise SpecError(f"batch must be at least 1, got {batch}")
+        if self.batch < 1 or self.batch != int(self.batch):
+            raise SpecError(f"batch is a whole number and at least 1, got {batch}")
         self.block = whole_block(self._items, self.batch)
         self._model: Any = resting(model)
         self._cells: RowCells | None = None
@@ -110,6 +111,8 @@ class LossGame:
         self.n_outputs = len(self._losses)
         self.view = View("plain", self.player_names)
         probe = self._full_outputs()
+        if outputs is None and self._outputs == "logits":
+            check_not_probabilities(probe)
         self._truth = self._truths(y, classes, probe)
         for one in self._losses:
             one.check(probe, self._truth)

@@ -18,6 +18,7 @@ from scipy.special import log_softmax, logsumexp
 from xai_ray.errors import ModelOutputError, NonFiniteValue, SpecError, UnknownName, XaiRayError
 from xai_ray.games.behaviours import Outputs
 from xai_ray.games.digest import printed
+from xai_ray.games.probabilities import check_probabilities
 from xai_ray.types import Floats
 
 LossName: TypeAlias = Literal["cross_entropy", "squared_error", "zero_one"]
@@ -98,11 +99,19 @@ class RowLoss:
         return scores.var(axis=1, ddof=1).sum(axis=1) / b
 
     def check(self, outputs: Floats, truth: Truth) -> None:
-        """Tries the loss on the first rows and says what is wrong with it."""
+        """Tries the loss on the full rows and says what is wrong with it."""
+        if self.convention == "probabilities" and isinstance(self.loss, str):
+            check_probabilities(outputs)
         losses = self.rows(outputs, truth)
         bad = np.flatnonzero(~np.isfinite(losses))
         if len(bad):
             raise NonFiniteValue(self.not_finite(int(bad[0]), float(losses[bad[0]]), truth[bad[0]]))
+        alone = losses if isinstance(self.loss, str) else self.rows(outputs[:1], truth[:1])
+        if not np.isclose(alone[0], losses[0], rtol=1e-4, atol=1e-6):
+            raise ModelOutputError(
+                f"loss {self.title!r} of row 0 is {alone[0]:.6g} by itself and {losses[0]:.6g} among {len(losses)} rows; it must look "
+                "at each row by itself"
+            )
 
     def not_finite(self, row: int, loss: float, truth: Any) -> str:
         """A message for a loss that is not finite."""

@@ -18,6 +18,7 @@ from xai_ray.games.averaging import Averaging, Order
 from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
 from xai_ray.games.batch_size import quickest_batch
 from xai_ray.games.behaviours import Behaviour, Outputs, check_convention, resolve_targets
+from xai_ray.games.column_order import check_column_order
 from xai_ray.games.digest import described, described_model, fingerprint
 from xai_ray.games.masking import Masker
 from xai_ray.games.numerics import Numerics
@@ -85,6 +86,7 @@ class ModelGame:
     ) -> None:
         if not callable(model):
             raise SpecError(f"the model is not callable: {type(model).__name__}; pass its predict function")
+        check_column_order(model, x, players, getattr(removal, "background", None))
         self._arguments = arrange(x, players, tokenizer)
         model, self._filling = tailored(model, self._arguments, removal, behaviour, tokenizer)
         if isinstance(behaviour, AnswerLogProbability):
@@ -111,6 +113,7 @@ class ModelGame:
         exact = self._backend if asked == Numerics() else self._made_backend(Numerics())
         whole = (self._filling.runner or Masker)(exact, self._arguments, self._filling, self.batch)
         probe = self._probe(whole)
+        self._averaging.check_outputs(probe, said=outputs is not None)
         self.targets = resolve_targets(behaviour, probe[0])
         """The explained classes, shape (k,)."""
         self.n_outputs = len(self.targets)

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 
 from xai_ray.errors import SpecError
-from xai_ray.games.answer_scorer import AnswerScorer
+from xai_ray.games.answer_scorer import AnswerScorer, empty_cache
+from xai_ray.games.backends import outputs_of
 from xai_ray.games.columns import TokenColumns
 from xai_ray.games.lengths import aligned_right, batches, distinct, widths
+from xai_ray.games.short_text import same
 from xai_ray.types import Coalitions, Floats, Ints
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 _ROWS = 16
 _FIRST, _DEEPEST = 4, 8
 """Players of the first stage (16 nodes, one batch), and of all stages: 2^8 nodes are the rows of a block."""
+
+_WINDOWS = ("sliding_window", "window_size", "attention_chunk_size")
+"""What settings of transformers call the number of places that a layer sees."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,30 @@ class PrefixRunner:
         return found[back][:, None]
 
     def probe(self, ends: Coalitions) -> Floats:
-        """Outputs (2, k) on the full prompt and with every player removed."""
-        return self.over_all(ends)[:, 0]
+        """Outputs (2, k) on the full prompt and with every player removed. SpecError for a model whose values are not those of plain
+        passes with any gaps.
+        """
+        n = ends.shape[1]
+        order = np.argsort([np.argmax(self._columns.labels == p) for p in range(n)])
+        tried = np.zeros((5, n), dtype=np.bool_)
+        tried[:2] = ends
+        tried[2, order[::2]], tried[3, order[1::2]], tried[4, order[n // 2 :]] = True, True, True
+        outputs = self.over_all(tried)[:, 0]
+        for found, kept in zip(outputs, self._columns.kept(tried), strict=True):
+            wanted = self._alone(self._columns.ids[:-1][kept])
+            if not same(found, wanted, self._backend):
+                raise SpecError(
+                    f"drop removal: with prefix_cache the model gives {found[0]:.6g} where a plain pass gives {wanted[0]:.6g}: it counts "
+                    "places and not tokens (a window, or ALiBi by place); leave prefix_cache out"
+                )
+        return outputs[:2]
+
+    def _alone(self, ids: Ints) -> Floats:
+        """Outputs (k,) of the plain pass of one prompt."""
+        with self._backend.scope():
+            row, there = (self._backend.put_input(at, part[None]) for at, part in enumerate((ids, np.ones_like(ids))))
+            scorer: Any = self._backend.model.scorer  # pyright: ignore[reportAttributeAccessIssue]
+            return outputs_of(scorer(row, there), 1)[0]
 
 
 @dataclass(frozen=True)
@@ -77,9 +104,7 @@ class Past:
         """Those of some rows, as the model takes them; None before the first token."""
         if not self.layers:
             return None
-        from transformers import DynamicCache
-
-        out = DynamicCache()
+        out = empty_cache()
         for at, (keys, values) in enumerate(self.layers):
             out.update(keys[rows], values[rows], at)
         return out
@@ -154,16 +179,22 @@ class PrefixScorer(torch.nn.Module):
         return logits, cache, whole
 
 
-def cached(scorer: AnswerScorer, columns: TokenColumns) -> PrefixScorer:
-    """A scorer of prompts with shared prefixes. Raises SpecError where that is not exact."""
+def cached(scorer: AnswerScorer, columns: TokenColumns, longest: int) -> PrefixScorer:
+    """A scorer of prompts with shared prefixes; `longest`: tokens of the longest answer. Raises SpecError where that is not exact."""
     if not columns.always[-1]:
         raise SpecError(
             "drop removal: prefix_cache needs a prompt whose last token always stays (a question after the passages, say), since the "
             'answer is read there; use Passages with a template, or Segments with rest = "stays"'
         )
+    if not scorer.keeps_keys:
+        raise SpecError(
+            f"drop removal: {type(scorer.model).__name__} keeps states and no keys and values of its tokens; leave prefix_cache out"
+        )
     config = getattr(scorer.model, "config", None)
-    window = getattr(config, "sliding_window", None)
-    if isinstance(window, int) and getattr(config, "use_sliding_window", True) and window < columns.count:
+    config = getattr(config, "get_text_config", lambda: config)()
+    found = [getattr(config, name, None) for name in _WINDOWS] if getattr(config, "use_sliding_window", True) else []
+    window = min((size for size in found if isinstance(size, int)), default=None)
+    if window is not None and window < columns.count + longest:
         raise SpecError(
             f"drop removal: prefix_cache counts places, and the model sees {window} of them at a time; leave prefix_cache out"
         )
@@ -184,6 +215,10 @@ def stages(columns: TokenColumns) -> tuple[int, ...]:
 def _layers(cache: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
     if hasattr(cache, "layers"):
         return [(layer.keys, layer.values) for layer in cache.layers]
+    if not hasattr(cache, "key_cache"):
+        raise SpecError(
+            "drop removal: the model gives back no keys and values (past_key_values); leave prefix_cache out"
+        )
     return list(zip(cache.key_cache, cache.value_cache, strict=True))
 
 

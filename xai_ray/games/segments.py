@@ -65,15 +65,20 @@ class Segments:
             raise InputError(f"Segments: rest is 'refuse' or 'stays', got {self.rest!r}")
         if self.spans is not None:
             return laid_spans(encoded, self._checked(encoded.text), self.names, "Segments")
-        if not self.separator or self.separator not in encoded.text:
+        if not isinstance(self.separator, str) or not self.separator or self.separator not in encoded.text:
             raise InputError(f"Segments: the text has no separator {self.separator!r}, so there is one segment only")
         spans = _pieces(encoded.text, re.compile(re.escape(self.separator)))
         return laid_spans(encoded, spans, self.names, "Segments")
 
     def _checked(self, text: str) -> list[Span]:
-        spans = [(int(start), int(end)) for start, end in self.spans or ()]
-        if not spans:
+        found = np.atleast_1d(np.asarray(self.spans, dtype=object))
+        if not len(found):
             raise InputError("Segments: no spans, so there are no players")
+        if found.ndim != 2 or found.shape[1] != 2 or not all(isinstance(at, (int, np.integer)) for at in found.flat):
+            raise InputError(
+                f"Segments: spans are pairs of whole numbers, [(start, end), ..]; got {_short(repr(self.spans))}"
+            )
+        spans = [(int(start), int(end)) for start, end in found]
         at = 0
         for number, (start, end) in enumerate(spans):
             if not at <= start < end <= len(text):
@@ -120,8 +125,9 @@ class Passages:
         for number, passage in enumerate(passages):
             if not isinstance(passage, str) or not passage.strip():
                 raise InputError(f"passage {number} is empty or no text; leave it out")
-        if self.template.count("{passages}") != 1 or "{passage}" not in self.each:
-            raise InputError("Passages: `template` needs {passages} once, and `each` needs {passage}")
+        written = isinstance(self.template, str) and isinstance(self.each, str)
+        if not written or self.template.count("{passages}") != 1 or "{passage}" not in self.each:
+            raise InputError("Passages: `template` needs {passages} once, and `each` needs {passage}; both are texts")
         head, tail = self.template.split("{passages}")
         text, spans = head, []
         for number, passage in enumerate(passages):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xai_ray.games.removals.filling import Filling
 
 _LEAK = 1e-4
-"""Share of an output that may change when tokens without attention do: rounding."""
+"""Share of an output that may change with what must not matter: rounding in single precision."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,33 @@ class TextRunner:
     def probe(self, ends: Coalitions) -> Floats:
         """Outputs (2, m) on the full text and with every player removed. SpecError for a model that reads tokens without attention."""
         outputs = self.over_all(ends)[:, 0]
-        if not self._shape.cut:
+        if self._shape.cut:
+            self._check_padding(ends, outputs)
+        else:
             self._check_unread(outputs[1])
         return outputs
 
+    def _check_padding(self, ends: Coalitions, outputs: Floats) -> None:
+        """A sequence by itself must give what it gives beside padding."""
+        for kept, found in zip(self._columns.kept(ends), outputs, strict=True):
+            ids = self._columns.ids[:-1][kept][None]
+            with self._backend.scope():
+                parts = [self._backend.put_input(0, ids), self._backend.put_input(1, np.ones_like(ids))]
+                alone = self._backend.forward(parts)[0]
+            if not same(found, alone, self._backend):
+                raise SpecError(
+                    f"drop removal: with padding the model gives {found[0]:.4g} for what is {alone[0]:.4g} by itself, so it reads its "
+                    f"padding; set model.config.pad_token_id to the tokenizer's ({self._columns.ids[-1]}), for a model with relative "
+                    "positions tokenizer.padding_side = 'left' (XLNet), or use the removal 'mask_token'"
+                )
+
     def _check_unread(self, empty: Floats) -> None:
-        """Other tokens in the place of the absent ones must change nothing."""
+        """Other tokens in the place of the absent ones and of padding must change nothing."""
         kept = self._columns.kept(np.zeros((self._batch, int(self._columns.labels.max()) + 1), dtype=np.bool_))
         ids = self._columns.ids
-        other = np.concatenate([np.where(kept[0], ids[:-1], ids[np.argmax(self._columns.always)]), ids[-1:]])
+        other = np.where(np.append(kept[0], False), ids, ids[np.argmax(self._columns.always)])
         found = self._forward(kept, int(self._allowed[0]), other)[0]
-        if not np.allclose(found, empty, rtol=0, atol=_LEAK * (1.0 + float(np.abs(empty).max()))):
+        if not same(found, empty, self._backend):
             raise SpecError(
                 "attention removal: the model reads tokens that have no attention (it takes its answer at the last token, say), so they "
                 "would not be removed; use the removal 'drop'"
@@ -104,6 +120,19 @@ class TextRunner:
         else:
             order = np.broadcast_to(order, there.shape)
         return (order[:, -total:], there[:, -total:]) if left else (order[:, :total], there[:, :total])
+
+
+def same(found: Floats, wanted: Floats, backend: Backend) -> bool:
+    """Whether outputs are equal up to what rounding does in the model's precision."""
+    share = _LEAK
+    weight = next(
+        (p for p in getattr(getattr(backend, "model", None), "parameters", list)() if p.is_floating_point()), None
+    )
+    if weight is not None:
+        import torch
+
+        share = max(share, 8 * torch.finfo(weight.dtype).eps)
+    return np.allclose(found, wanted, rtol=0, atol=share * (1.0 + float(np.abs(wanted).max())))
 
 
 def padded(kept: Coalitions, left: bool) -> tuple[Ints, Coalitions]:

@@ -29,6 +29,8 @@ def span_of_tokens(encoded: Encoded, spans: Sequence[Span], who: str) -> Ints:
 
 def by_span(encoded: Encoded, spans: Sequence[Span], names: Sequence[str], who: str) -> Layout:
     """A player for each span that has a token; white space after a span belongs to it."""
+    if not spans:
+        raise InputError(f"{who}: the text is nothing but white space, so there are no players")
     found = span_of_tokens(encoded, spans, who)
     used = np.unique(found[found >= 0])
     if len(used) == 0:

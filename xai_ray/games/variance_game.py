@@ -23,6 +23,7 @@ from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.errors import InputError, NonFiniteValue, SpecError
 from xai_ray.games.arguments import arrange
 from xai_ray.games.backends import pick_device
+from xai_ray.games.column_order import check_column_order
 from xai_ray.games.digest import described_model, fingerprint
 from xai_ray.games.labels import data_rows
 from xai_ray.games.players import Columns, Players
@@ -67,6 +68,7 @@ class VarianceGame:
             raise SpecError(f"the model is not callable: {type(model).__name__}; pass its predict function")
         if samples is not None and samples < 1:
             raise SpecError(f"samples must be at least 1, got {samples}")
+        check_column_order(model, inputs, players)
         self._marginals = _marginals(inputs)
         example = self._marginals.columns(np.full((1, self._marginals.width), 0.5))[0]
         self._arguments = arrange(example, players or Columns(), None)
@@ -200,6 +202,11 @@ class _Laws:
 def _marginals(inputs: Any) -> _Rows | _Laws:
     if isinstance(inputs, (list, tuple)) and inputs and all(hasattr(law, "ppf") for law in inputs):
         return _Laws(inputs)
+    if isinstance(inputs, (list, tuple)) and any(hasattr(law, "ppf") for law in inputs):
+        at = next(i for i, law in enumerate(inputs) if not hasattr(law, "ppf"))
+        raise InputError(
+            f"inputs: number {at} ({inputs[at]!r}) is no distribution with `ppf`; give one for each column"
+        )
     rows = data_rows(inputs)
     rows = rows if isinstance(rows, np.ndarray) else rows.detach().cpu().float().numpy()
     if rows.ndim != 2:
