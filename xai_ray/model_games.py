@@ -40,7 +40,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         batch=compute.batch,
         threads=compute.threads,
         device="auto",
-        numerics=games.Numerics(bool(compute.fold), compute.precision, compute.channels_last, compute.compile),
+        numerics=numerics_of(compute),
         output_names=zoo.class_names or None,
         picture=picture,
     )
@@ -54,7 +54,6 @@ def _rows_game(
     game: s.ModelGameSpec, source: s.Dataset, made: ZooModel, compute: Compute, seed: int, base: Path
 ) -> games.RowsGame:
     """All rows of a dataset."""
-    batch = plain_batch(compute, "a dataset")
     if isinstance(game.players, s.Regions) and game.players.slic is not None:
         raise SpecError(
             "game.players: slic cuts each picture into other regions; a dataset takes patches, or a mask (path)"
@@ -77,12 +76,18 @@ def _rows_game(
         behaviour=_behaviour(game.behaviour),
         outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
-        batch=batch,
+        batch=compute.batch,
         threads=compute.threads,
         device="auto",
+        numerics=numerics_of(compute),
         output_names=_class_names(made, game.behaviour),
         row_ids=found.ids,
     )
+
+
+def numerics_of(compute: Compute) -> games.Numerics:
+    """How passes are computed."""
+    return games.Numerics(bool(compute.fold), compute.precision, compute.channels_last, compute.compile)
 
 
 def plain_batch(compute: Compute, what: str) -> int | None:
@@ -90,7 +95,7 @@ def plain_batch(compute: Compute, what: str) -> int | None:
     asked = [k for k in ("fold", "precision", "channels_last", "compile") if getattr(compute, k)]
     if asked or compute.batch == "auto":
         key = asked[0] if asked else 'batch = "auto"'
-        raise SpecError(f"compute.{key} is for jobs on one input, not for {what}: leave it out")
+        raise SpecError(f"compute.{key} is for jobs that explain inputs, not for {what}: leave it out")
     return compute.batch
 
 

@@ -245,3 +245,30 @@ def test_numerics_are_part_of_a_jobs_identity() -> None:
 
     assert digest() == digest(numerics=Numerics())
     assert len({digest(), digest(numerics=FOLDED), digest(numerics=Numerics(precision="bf16"))}) == 3
+
+
+def test_a_spec_of_a_dataset_takes_them_and_holds_the_batch_that_was_found(tmp_path) -> None:
+    from xai_ray.build import manifest_for, prepare
+    from xai_ray.spec import parse
+
+    document = {
+        "game": {
+            "kind": "model",
+            "model": {"factory": "xai_ray.zoo:tumour_mlp"},
+            "input": {"dataset": "sklearn:breast_cancer", "rows": "0:6"},
+            "players": {"kind": "columns"},
+            "removal": {"kind": "marginal", "background": {}},
+            "behaviour": {"kind": "log_odds"},
+        },
+        "ask": [{"index": "SV"}],
+        "budget": {"evaluations": 200},
+        "compute": {"batch": "auto", "fold": True},
+    }
+    prepared = prepare(parse(document), tmp_path)
+    manifest = manifest_for(prepared)
+    stored = manifest.document["spec"]
+    assert stored["compute"] == {"batch": prepared.game.rows.batch, "fold": True}
+    assert manifest.document["identity"]["numerics"]["fold"] is True
+    again = prepare(parse(stored), tmp_path)
+    assert manifest_for(again).digest == manifest.digest
+    assert again.game.rows.numerics == FOLDED

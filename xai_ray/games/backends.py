@@ -79,6 +79,10 @@ class Backend(Protocol):
         """Arrays one after the other."""
         ...
 
+    def room(self, outputs: Any, count: int) -> Any:
+        """An array of shape (count, *outputs.shape[1:]) beside outputs, to be filled."""
+        ...
+
     def home(self, array: Any) -> Floats:
         """Float64 on the host; waits for it."""
         ...
@@ -136,6 +140,10 @@ class ArrayBackend:
     def joined(self, parts: list[Array], axis: int) -> Array:
         """Concatenated."""
         return np.concatenate(parts, axis=axis)
+
+    def room(self, outputs: Array, count: int) -> Array:
+        """Of the same type."""
+        return np.empty((count, *outputs.shape[1:]), dtype=outputs.dtype)
 
     def home(self, array: Array) -> Floats:
         """The array itself."""
@@ -253,6 +261,10 @@ class TorchBackend:
     def joined(self, parts: list[torch.Tensor], axis: int) -> torch.Tensor:
         """Concatenated."""
         return self._torch.cat(parts, dim=axis)
+
+    def room(self, outputs: torch.Tensor, count: int) -> torch.Tensor:
+        """Of the same type."""
+        return outputs.new_empty((count, *outputs.shape[1:]))
 
     def home(self, array: torch.Tensor) -> Floats:
         """A copy."""

@@ -14,7 +14,7 @@ from xai_ray.games.averaging import Averaging
 from xai_ray.games.backends import Array, TorchBackend
 from xai_ray.games.first_layer import first_layer, not_foldable
 from xai_ray.games.folding import TOLERANCE, Folding
-from xai_ray.games.row_masking import RowMasker
+from xai_ray.games.row_masking import RowMasker, read_together
 from xai_ray.types import Coalitions, Floats, Ints
 
 _FEW_COLUMNS = 8
@@ -79,8 +79,8 @@ class FoldedRows:
             present = self._backend.present(coalitions)
             absent = (~present[:, :-1]).to(self._folding.dtype)
             own = self._own(rows, present)
-            parts = [read(self._outputs(a, o)) for a, o in zip(absent.split(block), own.split(block), strict=True)]
-            return self._backend.home(torch.cat(parts) if len(parts) > 1 else parts[0])
+            blocks = zip(absent.split(block), own.split(block), strict=True)
+            return read_together(self._backend, (self._outputs(*one) for one in blocks), len(rows), read)
 
     def _own(self, rows: Ints, present: torch.Tensor) -> torch.Tensor:
         """What the present players of each pair's row add, with the bias: (c, h). `present` (c, n + 1)."""

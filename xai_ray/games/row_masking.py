@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from xai_ray.types import Coalitions, Floats, Ints
 
 Choice = Callable[[Any, Any, Any], Any]
 """(mask, kept, filled) -> kept where the mask is true."""
+_TOGETHER = 1 << 18
+"""Numbers of outputs of small passes that are read at a time."""
 
 
 class RowMasker:
@@ -54,12 +57,12 @@ class RowMasker:
             masks = self._backend.present(coalitions)[:, self._labels]
             whole = self._rows[self._backend.put(rows)]
             choose = self._backend.blend if self._short and fillings is None else self._backend.where
-            parts: list[Any] = []
-            for start in range(0, len(rows), block):
-                cut = slice(start, start + block)
-                own = filled if len(filled) == 1 else filled[cut]
-                parts.append(read(self._pass(masks[cut, None], whole[cut, None], own, choose)))
-            return self._backend.home(self._backend.joined(parts, 0) if len(parts) > 1 else parts[0])
+            cuts = (slice(start, start + block) for start in range(0, len(rows), block))
+            passes = (
+                self._pass(masks[cut, None], whole[cut, None], filled if len(filled) == 1 else filled[cut], choose)
+                for cut in cuts
+            )
+            return read_together(self._backend, passes, len(rows), read)
 
     def _pass(self, mask: Any, whole: Any, filled: Any, choose: Choice) -> Any:
         size = int(filled.shape[1])
@@ -76,3 +79,19 @@ class RowMasker:
         c, size = len(whole), int(filled.shape[1])
         masked = choose(mask, whole, filled).reshape((c * size, *whole.shape[2:]))
         return self._backend.raw([masked]).reshape(c, size, -1)
+
+
+def read_together(backend: Backend, passes: Iterable[Any], pairs: int, read: Callable[[Any], Any]) -> Floats:
+    """What `read` makes of outputs (c, K, m) of passes, which are `pairs` in all: small passes together, on the host."""
+    parts: list[Any] = []
+    room, filled, left = None, 0, pairs
+    for outputs in passes:
+        if room is None:
+            at_once = len(outputs) * max(1, _TOGETHER // prod(outputs.shape))
+            room, filled = backend.room(outputs, min(left, at_once)), 0
+        room[filled : filled + len(outputs)] = outputs
+        filled += len(outputs)
+        if filled == len(room):
+            parts.append(read(room))
+            room, left = None, left - filled
+    return backend.home(backend.joined(parts, 0) if len(parts) > 1 else parts[0])
