@@ -1,6 +1,4 @@
-"""Where a model runs: torch modules on a device, and callables on numpy arrays. One interface, so that masking is
-written once.
-"""
+"""Where a model runs: torch modules on a device, and callables on numpy arrays."""
 
 from __future__ import annotations
 
@@ -8,13 +6,13 @@ import copy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xai_ray.errors import ModelOutputError, XaiRayError
 from xai_ray.games.arguments import Arguments
+from xai_ray.games.backend import Array
 from xai_ray.games.model_outputs import outputs_of, shaped
 from xai_ray.games.numerics import DTYPES, Numerics
 from xai_ray.types import Coalitions, Floats
@@ -23,69 +21,6 @@ if TYPE_CHECKING:
     import torch
 
     from xai_ray.games.averaging import Averaging
-
-Array = npt.NDArray[Any]
-
-
-class Backend(Protocol):
-    """Arrays of one library, and a forward pass. `Any` is that library's array type."""
-
-    waits: bool
-    """Whether a pass that is begun goes on beside what the host does, so that only its outputs are waited for."""
-
-    def put(self, array: Array) -> Any:
-        """An array on the device, in its own type."""
-        ...
-
-    def put_input(self, at: int, array: Array) -> Any:
-        """An array of input `at` on the device, in the type that the model takes."""
-        ...
-
-    def present(self, coalitions: Coalitions) -> Any:
-        """Coalitions (c, n) on the device as booleans (c, n + 1); the last column, of places that always stay, is true."""
-        ...
-
-    def where(self, mask: Any, kept: Any, filled: Any) -> Any:
-        """`kept` where the mask is true."""
-        ...
-
-    def blend(self, mask: Any, kept: Any, filled: Any) -> Any:
-        """`where` for finite real numbers, (c, 1, d), (c, 1, d) and (1, K, d): the quicker of two ways."""
-        ...
-
-    def scope(self) -> AbstractContextManager[Any]:
-        """What masking and forward passes run in."""
-        ...
-
-    def begin(self, parts: list[Any]) -> Callable[[], Floats]:
-        """One forward pass, begun; the call waits for its outputs, float64 of shape (rows, m). ModelOutputError when the
-        model fails or returns something else.
-        """
-        ...
-
-    def forward(self, parts: list[Any]) -> Floats:
-        """`begin`, waited for."""
-        ...
-
-    def raw(self, parts: list[Any]) -> Any:
-        """One forward pass: outputs (rows, m) where they are, in the model's own type. ModelOutputError as `begin`."""
-        ...
-
-    def means(self, outputs: Any, averaging: Averaging) -> Any:
-        """Outputs (c, K, m) of `raw` -> means over fillings (c, m') in float64, where the outputs are."""
-        ...
-
-    def joined(self, parts: list[Any], axis: int) -> Any:
-        """Arrays one after the other."""
-        ...
-
-    def room(self, outputs: Any, count: int) -> Any:
-        """An array of shape (count, *outputs.shape[1:]) beside outputs, to be filled."""
-        ...
-
-    def home(self, array: Any) -> Floats:
-        """Float64 on the host; waits for it."""
-        ...
 
 
 class ArrayBackend:
@@ -111,6 +46,10 @@ class ArrayBackend:
     def where(self, mask: Array, kept: Array, filled: Array) -> Array:
         """`kept` where the mask is true."""
         return np.where(mask, kept, filled)
+
+    def parted(self, mask: Array, kept: Array) -> tuple[Array, Array]:
+        """As they are."""
+        return mask, kept
 
     def blend(self, mask: Array, kept: Array, filled: Array) -> Array:
         """`where`."""
@@ -210,9 +149,13 @@ class TorchBackend:
         """`kept` where the mask is true."""
         return self._torch.where(mask, kept, filled)
 
+    def parted(self, mask: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One where a player is absent, and rows that are zero there."""
+        return (~mask).to(kept.dtype), kept * mask
+
     def blend(self, mask: torch.Tensor, kept: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
-        """A sum with a product: along short rows `where` takes three times as long."""
-        return self._torch.addcmul(kept * mask, (~mask).to(filled.dtype), filled)
+        """A sum with a product: `where` takes three times as long."""
+        return self._torch.addcmul(kept, mask, filled)
 
     def scope(self) -> AbstractContextManager[Any]:
         """No autograd."""
@@ -284,9 +227,12 @@ class TorchBackend:
             result = part(given)
         return getattr(result, "logits", result)
 
-    @contextmanager
-    def _running(self) -> Iterator[None]:
+    def _running(self) -> AbstractContextManager[None]:
         """What a model runs in: kernels chosen deterministically, not by timing; half precision where asked for."""
+        return self._settings() if self.waits or self.numerics.precision is not None else nullcontext()
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
         with ExitStack() as stack:
             if self.waits:
                 cudnn = self._torch.backends.cudnn

@@ -11,7 +11,8 @@ import torch
 
 from xai_ray.games.arguments import Arguments
 from xai_ray.games.averaging import Averaging
-from xai_ray.games.backends import Array, TorchBackend
+from xai_ray.games.backend import Array
+from xai_ray.games.backends import TorchBackend
 from xai_ray.games.first_layer import first_layer, not_foldable
 from xai_ray.games.folding import TOLERANCE, Folding
 from xai_ray.games.row_masking import RowMasker, read_together

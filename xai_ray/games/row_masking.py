@@ -10,7 +10,7 @@ import numpy as np
 
 from xai_ray.games.arguments import Arguments
 from xai_ray.games.averaging import Averaging
-from xai_ray.games.backends import Array, Backend
+from xai_ray.games.backend import Array, Backend
 from xai_ray.types import Coalitions, Floats, Ints
 
 Choice = Callable[[Any, Any, Any], Any]
@@ -56,7 +56,9 @@ class RowMasker:
         with self._backend.scope():
             masks = self._backend.present(coalitions)[:, self._labels]
             whole = self._rows[self._backend.put(rows)]
-            choose = self._backend.blend if self._short and fillings is None else self._backend.where
+            choose = self._backend.where
+            if self._short and fillings is None:
+                choose, (masks, whole) = self._backend.blend, self._backend.parted(masks, whole)
             cuts = (slice(start, start + block) for start in range(0, len(rows), block))
             passes = (
                 self._pass(masks[cut, None], whole[cut, None], filled if len(filled) == 1 else filled[cut], choose)

@@ -9,6 +9,7 @@ import numpy as np
 
 from xai_ray.errors import SpecError
 from xai_ray.games.averaging import Order
+from xai_ray.games.backend import Backend
 from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
 from xai_ray.games.batch_size import quickest_batch
 from xai_ray.games.behaviours import Behaviour, Outputs
@@ -30,7 +31,7 @@ PREDICTED = "predicted class"
 """The output where every row explains the class that its own full input is predicted as."""
 _NUMBERS = 1 << 20
 """Numbers in a batch of short rows: what stays in the cache of one core."""
-_LARGEST_BATCH = 1 << 11
+_LARGEST_BATCH = 1 << 12
 _BATCH_OF_CALLABLES = 1 << 14
 """A callable on arrays has more to do around a batch than a torch module."""
 _TOGETHER = 1 << 19
@@ -156,7 +157,8 @@ class RowsGame(ModelGame):
             return np.broadcast_to(self.targets, (len(rows), len(self.targets)))
         unknown = np.unique(rows[self._classes[rows] < 0])
         # In the model's own precision, as the targets of a single input.
-        backend, size = self._exact_backend, min(self.batch, _PREDICTED_AT_ONCE)
+        backend: Backend = self._exact_backend
+        size = min(self.batch, _PREDICTED_AT_ONCE)
         for start in range(0, len(unknown), size):
             own = unknown[start : start + size]
             filled = np.concatenate([own, np.full(size - len(own), own[0])])
