@@ -12,6 +12,7 @@ from xai_ray import games
 from xai_ray.dataset_rows import read_dataset
 from xai_ray.errors import InputError, SpecError
 from xai_ray.factories import imported, made
+from xai_ray.games.named_columns import feature_names
 from xai_ray.games.removals.filling import Removal
 from xai_ray.inputs import ReadInput, read_background, read_input
 from xai_ray.spec import Compute
@@ -102,12 +103,6 @@ def plain_batch(compute: Compute, what: str) -> int | None:
 def _class_names(made: ZooModel, behaviour: s.Behaviour) -> tuple[str, ...] | None:
     names = dict(enumerate(made.class_names)) | {int(i): n for i, n in behaviour.names.items()}
     return tuple(names.get(i, f"class {i}") for i in range(max(names) + 1)) if names else None
-
-
-def feature_names(model: Any) -> tuple[str, ...]:
-    """Names of the columns that a fitted scikit-learn estimator takes, where it knows them."""
-    names = getattr(getattr(model, "__self__", model), "feature_names_in_", None)
-    return () if names is None else tuple(str(name) for name in names)
 
 
 def made_model(model: s.Factory | s.ModelFile, base: Path) -> ZooModel:

@@ -197,8 +197,9 @@ def test_what_cannot_be_folded_is_refused() -> None:
     with pytest.raises(SpecError, match="only torch modules"):
         RowsGame(lambda x: x, rows, removal=xr.Zeros(), **made)
     image = nn.Sequential(nn.Flatten(), networks.perceptron(12)).eval()
+    made["players"] = xr.Patches(2, 2)
     with pytest.raises(SpecError, match="Blur fills each row with values of its own"):
-        RowsGame(image, np.ones((4, 3, 2, 2)), removal=xr.Blur(1.0), **made | {"players": xr.Patches(2, 2)})
+        RowsGame(image, np.ones((4, 3, 2, 2)), removal=xr.Blur(1.0), **made)
 
 
 def test_a_wrong_fold_of_later_rows_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

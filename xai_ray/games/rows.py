@@ -9,13 +9,13 @@ import numpy as np
 
 from xai_ray.errors import SpecError
 from xai_ray.games.averaging import Order
-from xai_ray.games.backend import Backend
 from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
 from xai_ray.games.batch_size import quickest_batch
 from xai_ray.games.behaviours import Behaviour, Outputs
 from xai_ray.games.checked_rows import checked_ids, checked_rows
 from xai_ray.games.digest import fingerprint
 from xai_ray.games.model import ModelGame
+from xai_ray.games.named_columns import named_inputs
 from xai_ray.games.numerics import Numerics
 from xai_ray.games.players import Players
 from xai_ray.games.removals import Constant, Marginal, Mean, Uniform, Zeros
@@ -43,7 +43,8 @@ _PREDICTED_AT_ONCE = 256
 class RowsGame(ModelGame):
     """v_r(S) = behaviour(model(row r with the players outside S removed)), for R rows of equal layout.
 
-    `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W). The other arguments are those of `ModelGame`. The target
+    `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W); columns of a data frame are put into the order of the model's
+    `feature_names_in_`, or of the players' names. The other arguments are those of `ModelGame`. The target
     "predicted" is resolved for each row from its own full input. Fillings that do not depend on the row (zeros, constants, the mean or
     the rows of a background) are on the device once; others (blur, an image's own mean) are computed for each row.
 
@@ -70,6 +71,7 @@ class RowsGame(ModelGame):
         row_ids: Sequence[int | str] | None = None,
         digest: str | None = None,
     ) -> None:
+        rows, players, removal = named_inputs(model, rows, players, removal)
         held, array = checked_rows(rows)
         usual = _batch_of_rows(array, device, is_module(model)) if batch is None or batch == "auto" else None
         super().__init__(
@@ -157,13 +159,13 @@ class RowsGame(ModelGame):
             return np.broadcast_to(self.targets, (len(rows), len(self.targets)))
         unknown = np.unique(rows[self._classes[rows] < 0])
         # In the model's own precision, as the targets of a single input.
-        backend: Backend = self._exact_backend
-        size = min(self.batch, _PREDICTED_AT_ONCE)
+        backend, size = self._exact_backend, min(self.batch, _PREDICTED_AT_ONCE)
         for start in range(0, len(unknown), size):
             own = unknown[start : start + size]
             filled = np.concatenate([own, np.full(size - len(own), own[0])])
             with backend.scope():
-                full = self._averaging.columns(backend.forward([backend.put_input(0, self.rows[filled])]))
+                given: Any = backend.put_input(0, self.rows[filled])
+                full = self._averaging.columns(backend.forward([given]))
             self._classes[own] = full[: len(own)].argmax(axis=1)
         return self._classes[rows][:, None]
 
