@@ -2,13 +2,13 @@
 
     export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
     python benchmarks/throughput.py [--rows 100] [--rounds 3] [--seconds 4] [--budgets 84,100,200] [--only xai_ray,shap_kernel]
-                                    [--memory] [--markdown]
+                                    [--truth 20000] [--memory] [--markdown]
 
 Every method is asked for the Shapley values of the same rows under the same value function, the mean output with absent columns taken
 from each of the 100 background rows. Methods take turns in one process on one thread. Ours explains all rows, plain and with the first
 layer folded; a peer that would take longer than `--seconds` explains as many of them as it can in that time, and rates count the rows
 that it did. Rates are per processor second, so that other work on the machine moves them less than wall seconds, which are given too;
-what takes less than half a second is repeated. Errors are root mean squares against 20,000 evaluations a row. A JSON line for each
+what takes less than half a second is repeated. Errors are root mean squares against `--truth` (20,000) evaluations a row. A JSON line for each
 method, budget and round; then one for each method and budget, for peers with the rates of the cheapest budget here whose error is not
 larger, plain and folded. With `--memory` each has the peak memory of a process of its own that explains these rows, less that of one
 that only made the model, so that the libraries of a method count. Peers that are not installed are left out, with a line that says so.
@@ -36,8 +36,7 @@ import xai_ray as xr
 COLUMNS, BACKGROUND = 20, 100
 BUDGETS = (84, 100, 120, 150, 200, 300, 400)
 """Evaluations a row of ours."""
-PEER_BUDGET = 200
-TRUTH_ROWS = 64
+PEER_BUDGET, TRUTH_ROWS = 200, 64
 _LEAST_SECONDS = 0.5
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -221,7 +220,7 @@ def methods(job: Job, given: argparse.Namespace) -> Iterator[tuple[str, int, Exp
 
 
 def rounds(job: Job, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    truth = xr.explain_rows(job.game(job.rows[:TRUTH_ROWS]), budget=20_000, estimator="leverage", seed=99).values
+    truth = xr.explain_rows(job.game(job.rows[:TRUTH_ROWS]), budget=given.truth, estimator="leverage", seed=99).values
     found = list(methods(job, given))
     yield from ({"method": name, "skipped": why} for name, _, why in found if isinstance(why, str))
     for turn in range(given.rounds):
@@ -292,6 +291,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--budgets", type=lambda text: tuple(map(int, text.split(","))), default=BUDGETS)
+    parser.add_argument("--truth", type=int, default=20_000, help="evaluations a row")
     parser.add_argument("--only")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--markdown", action="store_true")
