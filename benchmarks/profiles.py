@@ -25,7 +25,7 @@ PARTS = (
     ("the model", ("_call /games/backends.py", "run /games/backends.py")),
     ("first layer, folded", ("_pass /games/folded_masking.py", "_absent /games/folded_masking.py")),
     ("means and behaviours", ("/games/averaging.py", "/games/reducing.py", "/games/behaviours.py")),
-    ("outputs to float64", ("outputs_of /games/backends.py",)),
+    ("outputs to float64", ("outputs_of /games/model_outputs.py",)),
     ("masks, masked inputs, duplicates", ("/games/masking.py", "/games/slots.py", "/games/folded_masking.py")),
     ("start: model, input, data", ("prepare /xai_ray/build.py",)),
     ("coalitions", ("/xai_ray/coalitions/",)),

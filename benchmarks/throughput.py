@@ -1,14 +1,17 @@
 """Rows per second of dataset jobs beside the peers, at equal error: a perceptron of 20 columns with 100 background rows.
 
     export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-    python benchmarks/throughput.py [--rows 100] [--rounds 3] [--seconds 4] [--only xai_ray,shap_kernel] [--markdown]
+    python benchmarks/throughput.py [--rows 100] [--rounds 3] [--seconds 4] [--budgets 84,100,200] [--only xai_ray,shap_kernel]
+                                    [--truth 20000] [--memory] [--markdown]
 
 Every method is asked for the Shapley values of the same rows under the same value function, the mean output with absent columns taken
-from each of the 100 background rows. Methods take turns in one process on one thread. A method that would take longer than `--seconds`
-explains as many of the rows as it can in that time; rates count the rows that it did. Rates are per processor second, so that other
-work on the machine moves them less than wall seconds, which are given too. Errors are root mean squares against 20,000 evaluations a
-row. A JSON line for each method, budget and round; then one for each peer, with the rate of the cheapest budget here whose error is
-not larger than the peer's. Peers that are not installed are left out, with a line that says so.
+from each of the 100 background rows. Methods take turns in one process on one thread. Ours explains all rows, plain and with the first
+layer folded; a peer that would take longer than `--seconds` explains as many of them as it can in that time, and rates count the rows
+that it did. Rates are per processor second, so that other work on the machine moves them less than wall seconds, which are given too;
+what takes less than half a second is repeated. Errors are root mean squares against `--truth` (20,000) evaluations a row. A JSON line for each
+method, budget and round; then one for each method and budget, for peers with the rates of the cheapest budget here whose error is not
+larger, plain and folded. With `--memory` each has the peak memory of a process of its own that explains these rows, less that of one
+that only made the model, so that the libraries of a method count. Peers that are not installed are left out, with a line that says so.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import time
 import warnings
@@ -32,8 +36,8 @@ import xai_ray as xr
 COLUMNS, BACKGROUND = 20, 100
 BUDGETS = (84, 100, 120, 150, 200, 300, 400)
 """Evaluations a row of ours."""
-PEER_BUDGET = 200
-TRUTH_ROWS = 64
+PEER_BUDGET, TRUTH_ROWS = 200, 64
+_LEAST_SECONDS = 0.5
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -74,18 +78,30 @@ class Job:
         with torch.inference_mode():
             return self.model(torch.from_numpy(np.asarray(rows, dtype=np.float32)))[:, 0].double().numpy()
 
-    def game(self, rows: Floats) -> xr.RowsGame:
+    def game(self, rows: Floats, fold: bool = False) -> xr.RowsGame:
         return xr.RowsGame(
-            self.model, rows, players=xr.Columns(), removal=xr.Marginal(self.background), behaviour=xr.Raw()
+            self.model,
+            rows,
+            players=xr.Columns(),
+            removal=xr.Marginal(self.background),
+            behaviour=xr.Raw(),
+            numerics=xr.Numerics(fold=fold),
         )
 
 
-Explainer = Callable[[Floats], Floats]
-"""Rows (r, 20) -> values (r, 20)."""
+Explainer = Callable[[Floats], Floats]  # rows (r, 20) -> values (r, 20)
 
 
-def ours(job: Job, budget: int, estimator: str = "auto") -> Explainer:
-    return lambda rows: xr.explain_rows(job.game(rows), budget=budget, estimator=estimator).values
+def plain(job: Job, budget: int) -> Explainer:
+    return lambda rows: xr.explain_rows(job.game(rows), budget=budget).values
+
+
+def folded(job: Job, budget: int) -> Explainer:
+    return lambda rows: xr.explain_rows(job.game(rows, fold=True), budget=budget).values
+
+
+def leverage(job: Job, budget: int) -> Explainer:
+    return lambda rows: xr.explain_rows(job.game(rows), budget=budget, estimator="leverage").values
 
 
 def shap_permutation(job: Job, budget: int) -> Explainer:
@@ -157,7 +173,9 @@ def _captum(job: Job, make: Callable[[Any], Any], n_samples: int) -> Explainer:
     return lambda rows: explain(rows, best)
 
 
+OWN: dict[str, Callable[[Job, int], Explainer]] = {"xai_ray": plain, "xai_ray_folded": folded}
 PEERS: dict[str, tuple[Callable[[Job, int], Explainer], int]] = {
+    "xai_ray_leverage": (leverage, PEER_BUDGET),
     "shap_permutation_default": (shap_permutation, 500),
     "shap_permutation": (shap_permutation, PEER_BUDGET + 5),
     "shap_kernel": (shap_kernel, PEER_BUDGET),
@@ -180,39 +198,37 @@ def measured(explainer: Explainer, rows: Floats, truth: Floats, seconds: float) 
     explainer(few[:1])
     count = int(np.clip(seconds / max(_cpu(lambda: explainer(few)), 1e-6) * len(few), len(few), 1e9))
     count = min(count, len(rows))
-    began, spent = time.perf_counter(), time.process_time()
-    found = explainer(rows[:count])
-    wall, spent = time.perf_counter() - began, time.process_time() - spent
+    wall = spent = done = 0.0
+    while spent < _LEAST_SECONDS:
+        began, before = time.perf_counter(), time.process_time()
+        found = explainer(rows[:count])
+        wall, spent, done = wall + time.perf_counter() - began, spent + time.process_time() - before, done + count
     known = min(count, len(truth))
     error = float(np.sqrt(((found[:known] - truth[:known]) ** 2).mean()))
-    return {"rows": count, "rows_per_cpu_second": count / spent, "rows_per_second": count / wall, "rmse": error}
+    return {"rows": count, "rows_per_cpu_second": done / spent, "rows_per_second": done / wall, "rmse": error}
+
+
+def methods(job: Job, given: argparse.Namespace) -> Iterator[tuple[str, int, Explainer | str]]:
+    """Name, evaluations a row, and the method or why it is left out."""
+    listed = [(name, make, budget) for name, make in OWN.items() for budget in given.budgets]
+    for name, make, budget in [*listed, *((name, *peer) for name, peer in PEERS.items())]:
+        if given.only is None or name in given.only.split(","):
+            try:
+                yield name, budget, make(job, budget)
+            except ImportError as missing:
+                yield name, budget, str(missing)
 
 
 def rounds(job: Job, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    truth = xr.explain_rows(job.game(job.rows[:TRUTH_ROWS]), budget=20_000, estimator="leverage", seed=99).values
-    methods: list[tuple[str, int, Explainer]] = []
-    if _wanted("xai_ray", given):
-        methods += [("xai_ray", budget, ours(job, budget)) for budget in BUDGETS]
-    if _wanted("xai_ray_leverage", given):
-        methods.append(("xai_ray_leverage", PEER_BUDGET, ours(job, PEER_BUDGET, "leverage")))
-    for name, (make, budget) in PEERS.items():
-        if _wanted(name, given):
-            try:
-                methods.append((name, budget, make(job, budget)))
-            except ImportError as missing:
-                yield {"method": name, "skipped": str(missing)}
+    truth = xr.explain_rows(job.game(job.rows[:TRUTH_ROWS]), budget=given.truth, estimator="leverage", seed=99).values
+    found = list(methods(job, given))
+    yield from ({"method": name, "skipped": why} for name, _, why in found if isinstance(why, str))
     for turn in range(given.rounds):
-        for name, budget, explainer in methods:
-            yield {
-                "method": name,
-                "budget": budget,
-                "round": turn,
-                **measured(explainer, job.rows, truth, given.seconds),
-            }
-
-
-def _wanted(name: str, given: argparse.Namespace) -> bool:
-    return given.only is None or name in given.only.split(",")
+        for name, budget, explainer in found:
+            if not isinstance(explainer, str):
+                seconds = np.inf if name.startswith("xai_ray") else given.seconds
+                told = measured(explainer, job.rows, truth, seconds)
+                yield {"method": name, "budget": budget, "round": turn, **told}
 
 
 def compared(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -225,20 +241,33 @@ def compared(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for key in keys
     }
-    own = {budget: found for (method, budget), found in medians.items() if method == "xai_ray"}
     out: list[dict[str, Any]] = []
     for (method, budget), found in medians.items():
         line: dict[str, Any] = {"summary": method, "budget": budget, **found}
-        equal = [b for b in sorted(own) if own[b]["rmse"] <= found["rmse"]]
-        if method != "xai_ray" and equal:
-            rate = own[equal[0]]["rows_per_cpu_second"]
-            line |= {
-                "our_budget": equal[0],
-                "our_rows_per_cpu_second": rate,
-                "ratio": rate / found["rows_per_cpu_second"],
-            }
+        for own in OWN if method not in OWN else ():
+            precise = [b for (name, b), x in medians.items() if name == own and x["rmse"] <= found["rmse"]]
+            if precise:
+                rate = medians[own, min(precise)]["rows_per_cpu_second"]
+                line[own] = {"budget": min(precise), "rate": rate, "ratio": rate / found["rows_per_cpu_second"]}
         out.append(line)
     return out
+
+
+def alone(job: Job, given: argparse.Namespace) -> int:
+    """Peak memory of this process in KB after it explained the rows, as many as fit into the time; nothing for no method."""
+    for name, _, explainer in methods(job, given) if given.only else ():
+        assert not isinstance(explainer, str)
+        measured(explainer, job.rows, np.zeros((1, COLUMNS)), np.inf if name.startswith("xai_ray") else given.seconds)
+    # Not ru_maxrss, which begins with the memory of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0])
+
+
+def peak(name: str, budget: int, given: argparse.Namespace) -> float:
+    """MB of a process of its own."""
+    command = [sys.executable, __file__, "--alone", f"--rows={given.rows}", f"--seconds={given.seconds}"]
+    command += [f"--only={name}", f"--budgets={budget}"]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]) / 1024
 
 
 def bare_rate(model: torch.nn.Module) -> float:
@@ -256,14 +285,22 @@ def bare_rate(model: torch.nn.Module) -> float:
     return best
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--budgets", type=lambda text: tuple(map(int, text.split(","))), default=BUDGETS)
+    parser.add_argument("--truth", type=int, default=20_000, help="evaluations a row")
     parser.add_argument("--only")
+    parser.add_argument("--memory", action="store_true")
     parser.add_argument("--markdown", action="store_true")
-    given = parser.parse_args()
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = parsed()
     # A benchmark beside this one is called `coverage`, as a package that shap's compiler looks for.
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
     torch.set_num_threads(1)
@@ -272,13 +309,18 @@ def main() -> None:
     model = trained()
     rows = rng.normal(size=(given.rows, COLUMNS)).astype(np.float32)
     job = Job(model, rows, rng.normal(size=(BACKGROUND, COLUMNS)).astype(np.float32))
+    if given.alone:
+        print(alone(job, given))
+        return
     lines: list[dict[str, Any]] = [{"rows": given.rows, "bare_model_rows_per_cpu_second": bare_rate(model)}]
     print(json.dumps(lines[0]), flush=True)
     for line in rounds(job, given):
         lines.append(line)
         print(json.dumps(line), flush=True)
-    found = compared(lines)
+    found, empty = compared(lines), peak("", 1, given) if given.memory else 0.0
     for line in found:
+        if given.memory:
+            line["peak_mb"] = peak(line["summary"], line["budget"], given) - empty
         print(json.dumps(line), flush=True)
     if given.markdown:
         print(table(found))
@@ -286,13 +328,22 @@ def main() -> None:
 
 def table(found: list[dict[str, Any]]) -> str:
     """Markdown."""
-    head = "| method | evaluations a row | error | rows per CPU second | ours at no more error | ratio |\n|---|---|---|---|---|---|"
-    body = [
-        f"| {x['summary']} | {x['budget']} | {x['rmse']:.4f} | {x['rows_per_cpu_second']:.3g} | "
-        + (f"{x['our_rows_per_cpu_second']:.3g} ({x['our_budget']}) | {x['ratio']:.3g} |" if "ratio" in x else "| |")
-        for x in found
+    head = [
+        "| method | evaluations a row | error | rows per CPU second | ours, plain | folded | peak MB |",
+        "|---|---|---|---|---|---|---|",
     ]
-    return "\n".join([head, *body])
+
+    def beside(own: dict[str, Any] | None) -> str:
+        return "" if own is None else f"{own['ratio']:.3g} times ({own['budget']})"
+
+    return "\n".join(
+        head
+        + [
+            f"| {x['summary']} | {x['budget']} | {x['rmse']:.4f} | {x['rows_per_cpu_second']:.3g} | {beside(x.get('xai_ray'))} "
+            f"| {beside(x.get('xai_ray_folded'))} | {x.get('peak_mb', float('nan')):.0f} |"
+            for x in found
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from xai_ray.column_names import column_order
 from xai_ray.dataset_rows import read_dataset
 from xai_ray.errors import InputError, SpecError
 from xai_ray.factories import imported, made
+from xai_ray.games.named_columns import feature_names
 from xai_ray.games.removals.filling import Removal
 from xai_ray.inputs import ReadInput, read_background, read_input
 from xai_ray.spec import Compute
@@ -43,7 +44,7 @@ def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -
         batch=compute.batch,
         threads=compute.threads,
         device="auto",
-        numerics=games.Numerics(bool(compute.fold), compute.precision, compute.channels_last, compute.compile),
+        numerics=numerics_of(compute),
         output_names=zoo.class_names or None,
         picture=picture,
     )
@@ -57,7 +58,6 @@ def _rows_game(
     game: s.ModelGameSpec, source: s.Dataset, made: ZooModel, compute: Compute, seed: int, base: Path
 ) -> games.RowsGame:
     """All rows of a dataset."""
-    batch = plain_batch(compute, "a dataset")
     if isinstance(game.players, s.Regions) and game.players.slic is not None:
         raise SpecError(
             "game.players: slic cuts each picture into other regions; a dataset takes patches, or a mask (path)"
@@ -80,12 +80,18 @@ def _rows_game(
         behaviour=_behaviour(game.behaviour),
         outputs="raw" if game.behaviour.kind == "raw" else made.outputs,
         order=game.behaviour.order or "mean_then_behaviour",
-        batch=batch,
+        batch=compute.batch,
         threads=compute.threads,
         device="auto",
+        numerics=numerics_of(compute),
         output_names=_class_names(made, game.behaviour),
         row_ids=found.ids,
     )
+
+
+def numerics_of(compute: Compute) -> games.Numerics:
+    """How passes are computed."""
+    return games.Numerics(bool(compute.fold), compute.precision, compute.channels_last, compute.compile)
 
 
 def plain_batch(compute: Compute, what: str) -> int | None:
@@ -93,19 +99,13 @@ def plain_batch(compute: Compute, what: str) -> int | None:
     asked = [k for k in ("fold", "precision", "channels_last", "compile") if getattr(compute, k)]
     if asked or compute.batch == "auto":
         key = asked[0] if asked else 'batch = "auto"'
-        raise SpecError(f"compute.{key} is for jobs on one input, not for {what}: leave it out")
+        raise SpecError(f"compute.{key} is for jobs that explain inputs, not for {what}: leave it out")
     return compute.batch
 
 
 def _class_names(made: ZooModel, behaviour: s.Behaviour) -> tuple[str, ...] | None:
     names = dict(enumerate(made.class_names)) | {int(i): n for i, n in behaviour.names.items()}
     return tuple(names.get(i, f"class {i}") for i in range(max(names) + 1)) if names else None
-
-
-def feature_names(model: Any) -> tuple[str, ...]:
-    """Names of the columns that a fitted scikit-learn estimator takes, where it knows them."""
-    names = getattr(getattr(model, "__self__", model), "feature_names_in_", None)
-    return () if names is None else tuple(str(name) for name in names)
 
 
 def made_model(model: s.Factory | s.ModelFile, base: Path) -> ZooModel:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 import xai_ray as xr
 from tests.rows.models import Net, Pixels, table, tabular
 from xai_ray.coalitions import RowBlocks, Strata, from_description
 from xai_ray.coalitions.row_blocks import relabelled
 from xai_ray.errors import InputError, NonFiniteValue, SpecError
+from xai_ray.games import row_masking
 
 REMOVALS = {
     "zeros": xr.Zeros(),
@@ -197,3 +201,51 @@ def test_a_rows_game_is_not_a_game_of_one_input() -> None:
         xr.explain(tabular(), budget=40)
     with pytest.raises(SpecError, match="pairs"):
         xr.explain_rows(tabular(), budget=60, asks=[xr.Ask(xr.Question("SII", 2, pairs=((0, 1),)))])
+
+
+def test_a_number_that_the_model_cannot_hold_stays_out_where_it_is_absent() -> None:
+    rows, model = table(3, 6), Net(6, 2)
+    rows[1, 2] = 1e300  # infinite in single precision
+    game = xr.RowsGame(model, rows, players=xr.Columns(), removal=xr.Zeros(), behaviour=xr.Raw())
+    coalitions = np.ones((4, 6), dtype=np.bool_)
+    coalitions[:, 2] = False
+    found = game.row_values(np.array([1, 1, 0, 2]), coalitions, np.full(4, -1))
+    assert np.isfinite(found).all()
+
+
+class Reusing(torch.nn.Module):
+    """Writes its answer into the same place at every call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.place = Net(6, 2), torch.empty(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.place[: len(x)] = self.inner(x)
+        return self.place[: len(x)]
+
+
+@pytest.mark.parametrize("order", ["mean_then_behaviour", "behaviour_then_mean"])
+def test_passes_that_are_read_together_are_their_own(monkeypatch: pytest.MonkeyPatch, order) -> None:
+    given: dict[str, Any] = {"players": xr.Columns(), "removal": xr.Marginal(table(3, 6, 3)), "order": order}
+    want = xr.RowsGame(Net(6, 2), table(5, 6), batch=300, behaviour=xr.LogOdds(), **given)
+    game = xr.RowsGame(Reusing(), table(5, 6), batch=8, behaviour=xr.LogOdds(), **given)
+    at = pairs(game, 41)
+    np.testing.assert_allclose(game.row_values(*at), want.row_values(*at), atol=1e-5)
+    monkeypatch.setattr(row_masking, "_TOGETHER", 30)
+    np.testing.assert_allclose(game.row_values(*at), want.row_values(*at), atol=1e-5)
+
+
+def test_classes_are_told_once_a_row() -> None:
+    asked: list[int] = []
+
+    def model(rows: np.ndarray) -> np.ndarray:
+        asked.append(len(rows))
+        return np.stack([rows[:, 0], rows[:, 1]], axis=1)
+
+    game = xr.RowsGame(model, table(20, 6), players=xr.Columns(), removal=xr.Zeros(), behaviour=xr.LogOdds(), batch=16)
+    asked.clear()
+    first = game.row_targets(np.arange(20))
+    assert asked == [16, 16]
+    np.testing.assert_array_equal(game.row_targets(np.arange(20)[::-1]), first[::-1])
+    assert asked == [16, 16]

@@ -15,6 +15,7 @@ from xai_ray.estimators import Ask, Stop, boundaries
 from xai_ray.estimators.row_answers import RowAnswers, answer_rows, family
 from xai_ray.estimators.row_pool import RowBlock, gathered
 from xai_ray.games.digest import fingerprint
+from xai_ray.games.numerics import Numerics
 from xai_ray.games.view import View
 from xai_ray.stores.canonical import canonical
 from xai_ray.types import Coalitions, Floats, Ints, Values
@@ -123,6 +124,11 @@ class RowTask:
     def threads(self) -> int:
         """Threads of a forward pass."""
         return getattr(self.rows, "threads", 1)
+
+    @property
+    def numerics(self) -> Numerics | None:
+        """How a forward pass is computed, where the games say so."""
+        return getattr(self.rows, "numerics", None)
 
     @property
     def view(self) -> View:

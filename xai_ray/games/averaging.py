@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from xai_ray.errors import SpecError
-from xai_ray.games.behaviours import Behaviour, Outputs, Raw, classes
+from xai_ray.games.behaviours import Averaged, Behaviour, Outputs, Raw, classes
 from xai_ray.games.probabilities import check_not_probabilities, check_probabilities
 from xai_ray.types import Floats, Ints
 
@@ -41,6 +41,11 @@ class Averaging:
                 "(samples=None), or order='behaviour_then_mean'"
             )
 
+    @property
+    def reading(self) -> tuple[Outputs, Averaged]:
+        """What `reducing.mean_over_fillings` takes."""
+        return "raw" if isinstance(self.behaviour, Raw) else self.convention, self.behaviour.averaged
+
     def check_outputs(self, outputs: Floats, said: bool) -> None:
         """SpecError and ModelOutputError for outputs (r, m), one column a class, that cannot be what the convention says; `said` tells
         whether somebody said it.
@@ -59,17 +64,20 @@ class Averaging:
     def values(self, outputs: Floats, targets: Ints) -> Floats:
         """Outputs (c, K, m) -> values (c, len(targets)). A row's bits do not depend on c."""
         c, size, m = outputs.shape
+        if self.order == "mean_then_behaviour" or size == 1:
+            return self.scores(self.means(outputs), targets)
+        return _mean(self.scores(self.columns(outputs.reshape(c * size, m)), targets), c, size)
+
+    def means(self, outputs: Floats) -> Floats:
+        """Outputs (c, K, m) -> their means over fillings (c, m'), one column a class."""
+        c, size, m = outputs.shape
         columns = self.columns(outputs.reshape(c * size, m))
         # Overflow and invalid operations show up as non-finite values, which the caller reports with their coalition.
         with np.errstate(all="ignore"):
-            if size == 1:
-                return self.behaviour.score(columns, self.convention, targets)
-            if self.order == "behaviour_then_mean":
-                return _mean(self.behaviour.score(columns, self.convention, targets), c, size)
-            return self.behaviour.score(self._mean_outputs(columns, c, size), self.convention, targets)
+            return columns if size == 1 else self._mean_outputs(columns, c, size)
 
     def scores(self, means: Floats, targets: Ints) -> Floats:
-        """Means over fillings (c, m), of `mean_over_fillings`, -> values (c, len(targets))."""
+        """Means over fillings (c, m), of `means` or `mean_over_fillings`, -> values (c, len(targets))."""
         with np.errstate(all="ignore"):
             return self.behaviour.score(means, self.convention, targets)
 

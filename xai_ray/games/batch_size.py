@@ -56,7 +56,7 @@ def _seconds_per_evaluation(game: ModelGame) -> float | None:
         while len(took) <= _REPEATS or sum(took[1:]) < _LEAST:
             rows = rng.random((game.block, game.n_players)) < 0.5
             began = time.perf_counter()
-            game.values(rows, context)
+            game.trial(rows, context)
             took.append(time.perf_counter() - began)
     except Exception as error:
         if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):

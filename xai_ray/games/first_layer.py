@@ -144,6 +144,18 @@ def _after(traced: fx.GraphModule, path: list[fx.Node]) -> nn.Module:
     graph, gone = fx.Graph(), set(path)
     copied = {path[-1]: graph.placeholder("preactivations")}
     for node in traced.graph.nodes:
-        if node not in gone and node.op != "placeholder":
+        if _overwrites(traced, node):
+            copied[node] = graph.call_function(torch.relu_, (copied[node.args[0]],))
+        elif node not in gone and node.op != "placeholder":
             copied[node] = graph.node_copy(node, copied.__getitem__)
     return fx.GraphModule(traced, graph)
+
+
+def _overwrites(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a rectifier may write into its argument: what a linear layer made and nothing else uses."""
+    if node.op != "call_module" or len(node.args) != 1:
+        return False
+    module, given = traced.get_submodule(str(node.target)), node.args[0]
+    if type(module) is not nn.ReLU or _hooked(module) or not isinstance(given, fx.Node):
+        return False
+    return len(given.users) == 1 and _is_layer(traced, given)

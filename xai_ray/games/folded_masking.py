@@ -70,10 +70,9 @@ class FoldedMasker:
         if averaging.order == "behaviour_then_mean" or self._backend.device.type == "mps":
             starts = range(0, len(coalitions), block)
             return np.concatenate([averaging.values(self.over_all(coalitions[s : s + block]), targets) for s in starts])
-        reading = averaging.convention, averaging.behaviour.averaged
         with self._backend.scope():
             blocks = self._absent(coalitions).split(block)
-            means = torch.cat([mean_over_fillings(self._outputs(rows), *reading) for rows in blocks])
+            means = torch.cat([mean_over_fillings(self._outputs(rows), *averaging.reading) for rows in blocks])
         return averaging.scores(means.cpu().numpy(), targets)
 
     def _absent(self, coalitions: Coalitions) -> torch.Tensor:

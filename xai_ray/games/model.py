@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _ELEMENTS = 1 << 20
 _ELEMENTS_ON_ACCELERATOR = 1 << 24
 _TEXT_BATCH = 16
-_RUNNING = dict.fromkeys(("_masker", "_folded_masker", "_running_backend"))
+_RUNNING = dict.fromkeys(("_masker", "_folded_masker", "_running_backend", "_plain_backend"))
 """What a copy for another process leaves behind."""
 
 
@@ -106,11 +106,11 @@ class ModelGame:
             self._take_batch(self._rounded(_positive(batch, "batch")))
         self._model = _resting(model)
         self._running_backend: ArrayBackend | TorchBackend | None = None
+        self._plain_backend: ArrayBackend | TorchBackend | None = None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
         self.n_players = len(self.player_names)
         # In the model's own precision, and not compiled for two rows: targets and digest do not hang on numerics.
-        asked = replace(self.numerics, fold=False)
-        exact = self._backend if asked == Numerics() else self._made_backend(Numerics())
+        exact = self._exact_backend
         whole = (self._filling.runner or Masker)(exact, self._arguments, self._filling, self.batch)
         probe = self._probe(whole)
         self._averaging.check_outputs(probe, said=outputs is not None)
@@ -124,6 +124,7 @@ class ModelGame:
         self.digest = fingerprint([*parts, *self._identity(removal)])
         if self.numerics.fold:
             self._check_folding(exact, whole)
+        self._plain_backend = None  # it may hold a copy of the model
         if batch == "auto":
             self._take_batch(self._rounded(quickest_batch(self)))
 
@@ -145,13 +146,17 @@ class ModelGame:
                 out[first : first + self.block] = values()
         return out[places]
 
-    def halved(self) -> ModelGame | None:
+    def trial(self, coalitions: Coalitions, context: Ints) -> Values:
+        """Values as they are timed when a batch is measured."""
+        return self.values(coalitions, context)
+
+    def halved(self) -> Self | None:
         """The same game with half as many model rows a forward pass, for a device whose memory is too small; None if a
         pass has one row.
         """
         return None if self.batch < 2 else self.with_batch(self.batch // 2)
 
-    def with_batch(self, batch: int) -> ModelGame:
+    def with_batch(self, batch: int) -> Self:
         """The same game with `batch` model rows a forward pass."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
@@ -258,6 +263,15 @@ class ModelGame:
         if self._running_backend is None:
             self._running_backend = self._made_backend(self.numerics)
         return self._running_backend
+
+    @property
+    def _exact_backend(self) -> ArrayBackend | TorchBackend:
+        """In the model's own precision and layout, and not compiled."""
+        if replace(self.numerics, fold=False) == Numerics():
+            return self._backend
+        if self._plain_backend is None:
+            self._plain_backend = self._made_backend(Numerics())
+        return self._plain_backend
 
     def _made_backend(self, numerics: Numerics) -> ArrayBackend | TorchBackend:
         if not is_module(self._model) and not self._arguments.tensors:

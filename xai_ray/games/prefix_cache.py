@@ -27,7 +27,7 @@ from xai_ray.types import Coalitions, Floats, Ints
 
 if TYPE_CHECKING:
     from xai_ray.games.arguments import Arguments
-    from xai_ray.games.backends import Backend
+    from xai_ray.games.backend import Backend
     from xai_ray.games.removals.filling import Filling
 
 _ROWS = 16

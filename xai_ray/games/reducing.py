@@ -16,6 +16,8 @@ def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str
     space: a logit again. A single column of a class convention becomes two (m' = 2), as `behaviours.classes` has it.
     """
     c, size, m = outputs.shape
+    if m == 1 and convention == "raw":
+        return outputs.mean(dim=1, dtype=torch.float64)
     # One column a class in front: sums over a last axis of two are several times as slow.
     columns = outputs.double().reshape(c * size, m).t().contiguous()
     if m == 1 and convention != "raw":

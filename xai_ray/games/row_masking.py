@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from xai_ray.games.arguments import Arguments
-from xai_ray.games.backends import Array, Backend
+from xai_ray.games.averaging import Averaging
+from xai_ray.games.backend import Array, Backend
 from xai_ray.types import Coalitions, Floats, Ints
+
+Choice = Callable[[Any, Any, Any], Any]
+"""(mask, kept, filled) -> kept where the mask is true."""
+_TOGETHER = 1 << 18
+"""Numbers of outputs of small passes that are read at a time."""
 
 
 class RowMasker:
@@ -20,11 +28,10 @@ class RowMasker:
         self._labels = backend.put(arguments.inputs[0].layout.labels)
         self._rows = backend.put_input(0, rows)
         self._shared = None if shared is None else backend.put_input(0, shared)[None]
-
-    def full(self, rows: Ints) -> Floats:
-        """Outputs (c, m) on whole rows."""
-        with self._backend.scope():
-            return self._backend.forward([self._rows[self._backend.put(rows)]])
+        self._short = rows.ndim == 2 and np.issubdtype(rows.dtype, np.floating) and self._shared is not None
+        if self._short:
+            # Numbers that the model's own type cannot hold are infinite by now.
+            self._short = all(bool(np.isfinite(backend.home(part)).all()) for part in (self._rows, self._shared))
 
     def outputs(self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None = None) -> Floats:
         """Outputs (c, K, m) of pairs: row (c,), coalition (c, n), and their own fillings (c, K, *input) instead of the shared ones.
@@ -32,33 +39,61 @@ class RowMasker:
         Passes have `block` pairs, of which c is a multiple; masks are made for all of them at once. A K above the batch needs a block of
         one, and goes through in chunks of one shape.
         """
+        return self._blocks(rows, coalitions, block, fillings, lambda outputs: outputs)
+
+    def means(
+        self, rows: Ints, coalitions: Coalitions, block: int, averaging: Averaging, fillings: Array | None = None
+    ) -> Floats:
+        """Means over fillings (c, m') of `outputs`, formed where the outputs are; only they come home, after the last pass."""
+        return self._blocks(rows, coalitions, block, fillings, lambda outputs: self._backend.means(outputs, averaging))
+
+    def _blocks(
+        self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None, read: Callable[[Any], Any]
+    ) -> Floats:
         filled = self._shared if fillings is None else self._backend.put_input(0, fillings)
         if filled is None:
             raise ValueError("these rows share no fillings; give each pair its own")
         with self._backend.scope():
-            # Label -1 picks the last column: the places that always stay.
-            always = np.ones((len(rows), 1), dtype=np.bool_)
-            masks = self._backend.put(np.concatenate([coalitions, always], axis=1))[:, self._labels][:, None]
-            at = self._backend.put(rows)
-            parts: list[Floats] = []
-            for start in range(0, len(rows), block):
-                cut = slice(start, start + block)
-                own = filled if len(filled) == 1 else filled[cut]
-                parts.append(self._pass(masks[cut], self._rows[at[cut]][:, None], own))
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+            masks = self._backend.present(coalitions)[:, self._labels]
+            whole = self._rows[self._backend.put(rows)]
+            choose = self._backend.where
+            if self._short and fillings is None:
+                choose, (masks, whole) = self._backend.blend, self._backend.parted(masks, whole)
+            cuts = (slice(start, start + block) for start in range(0, len(rows), block))
+            passes = (
+                self._pass(masks[cut, None], whole[cut, None], filled if len(filled) == 1 else filled[cut], choose)
+                for cut in cuts
+            )
+            return read_together(self._backend, passes, len(rows), read)
 
-    def _pass(self, mask: Any, whole: Any, filled: Any) -> Floats:
+    def _pass(self, mask: Any, whole: Any, filled: Any, choose: Choice) -> Any:
         size = int(filled.shape[1])
         if len(whole) * size <= self._batch or size == 1:
-            return self._forward(mask, whole, filled)
-        chunks: list[Floats] = []
+            return self._forward(mask, whole, filled, choose)
+        chunks: list[Any] = []
         for start in range(0, size, self._batch):
             # The last chunk is filled up with the last filling, so that every forward pass has the same shape.
             at = self._backend.put(np.minimum(np.arange(start, start + self._batch), size - 1))
-            chunks.append(self._forward(mask, whole, filled[:, at])[:, : size - start])
-        return np.concatenate(chunks, axis=1)
+            chunks.append(self._forward(mask, whole, filled[:, at], choose)[:, : size - start])
+        return self._backend.joined(chunks, 1)
 
-    def _forward(self, mask: Any, whole: Any, filled: Any) -> Floats:
+    def _forward(self, mask: Any, whole: Any, filled: Any, choose: Choice) -> Any:
         c, size = len(whole), int(filled.shape[1])
-        masked = self._backend.where(mask, whole, filled)
-        return self._backend.forward([masked.reshape((c * size, *whole.shape[2:]))]).reshape(c, size, -1)
+        masked = choose(mask, whole, filled).reshape((c * size, *whole.shape[2:]))
+        return self._backend.raw([masked]).reshape(c, size, -1)
+
+
+def read_together(backend: Backend, passes: Iterable[Any], pairs: int, read: Callable[[Any], Any]) -> Floats:
+    """What `read` makes of outputs (c, K, m) of passes, which are `pairs` in all: small passes together, on the host."""
+    parts: list[Any] = []
+    room, filled, left = None, 0, pairs
+    for outputs in passes:
+        if room is None:
+            at_once = len(outputs) * max(1, _TOGETHER // prod(outputs.shape))
+            room, filled = backend.room(outputs, min(left, at_once)), 0
+        room[filled : filled + len(outputs)] = outputs
+        filled += len(outputs)
+        if filled == len(room):
+            parts.append(read(room))
+            room, left = None, left - filled
+    return backend.home(backend.joined(parts, 0) if len(parts) > 1 else parts[0])

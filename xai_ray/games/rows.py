@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from xai_ray.errors import InputError, SpecError
+from xai_ray.errors import SpecError
 from xai_ray.games.averaging import Order
 from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
+from xai_ray.games.batch_size import quickest_batch
 from xai_ray.games.behaviours import Behaviour, Outputs
+from xai_ray.games.checked_rows import checked_ids, checked_rows
 from xai_ray.games.digest import fingerprint
 from xai_ray.games.model import ModelGame
+from xai_ray.games.named_columns import named_inputs
+from xai_ray.games.numerics import Numerics
 from xai_ray.games.players import Players
 from xai_ray.games.removals import Constant, Marginal, Mean, Uniform, Zeros
 from xai_ray.games.removals.filling import Array, PlacedInput, Removal
@@ -21,19 +24,27 @@ from xai_ray.games.row_masking import RowMasker
 from xai_ray.games.view import View
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
+if TYPE_CHECKING:
+    from xai_ray.games.folded_rows import FoldedRows
+
 PREDICTED = "predicted class"
 """The output where every row explains the class that its own full input is predicted as."""
 _NUMBERS = 1 << 20
 """Numbers in a batch of short rows: what stays in the cache of one core."""
-_LARGEST_BATCH = 1 << 11
+_LARGEST_BATCH = 1 << 12
+_BATCH_OF_CALLABLES = 1 << 14
+"""A callable on arrays has more to do around a batch than a torch module."""
 _TOGETHER = 1 << 19
-"""Numbers held at a time of passes that are masked and averaged together."""
+"""Numbers held at a time of passes that are masked together and wait for each other."""
+_PREDICTED_AT_ONCE = 256
+"""Rows of a pass that tells classes."""
 
 
 class RowsGame(ModelGame):
     """v_r(S) = behaviour(model(row r with the players outside S removed)), for R rows of equal layout.
 
-    `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W). The other arguments are those of `ModelGame`. The target
+    `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W); columns of a data frame are put into the order of the model's
+    `feature_names_in_`, or of the players' names. The other arguments are those of `ModelGame`. The target
     "predicted" is resolved for each row from its own full input. Fillings that do not depend on the row (zeros, constants, the mean or
     the rows of a background) are on the device once; others (blur, an image's own mean) are computed for each row.
 
@@ -51,15 +62,18 @@ class RowsGame(ModelGame):
         behaviour: Behaviour,
         outputs: Outputs | None = None,
         order: Order = "mean_then_behaviour",
-        batch: int | None = None,
+        batch: int | Literal["auto"] | None = None,
         threads: int = 1,
         device: str = "cpu",
+        numerics: Numerics | None = None,
         player_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
         row_ids: Sequence[int | str] | None = None,
         digest: str | None = None,
     ) -> None:
+        rows, players, removal = named_inputs(model, rows, players, removal)
         held, array = checked_rows(rows)
+        usual = _batch_of_rows(array, device, is_module(model)) if batch is None or batch == "auto" else None
         super().__init__(
             model,
             held[0],
@@ -68,9 +82,10 @@ class RowsGame(ModelGame):
             behaviour=behaviour,
             outputs=outputs,
             order=order,
-            batch=batch or _batch_of_rows(array, device),
+            batch=usual if batch == "auto" else batch or usual,
             threads=threads,
             device=device,
+            numerics=numerics,
             player_names=player_names,
             output_names=output_names,
             digest=digest,
@@ -83,8 +98,8 @@ class RowsGame(ModelGame):
         self.rows: Array = array
         """Shape (R, *input), read-only."""
         self.n_rows = len(array)
-        self.row_ids = _row_ids(row_ids, self.n_rows)
-        self._removal, self._row_masker, self._width = removal, None, 0
+        self.row_ids = checked_ids(row_ids, self.n_rows)
+        self._removal = removal
         self._shared = isinstance(removal, (Zeros, Constant, Marginal, Uniform)) or (
             isinstance(removal, Mean) and removal.background is not None
         )
@@ -99,6 +114,11 @@ class RowsGame(ModelGame):
         self.rows_digest = fingerprint([array])
         """Hexadecimal digest of the rows alone."""
         self.digest = fingerprint([self.digest, self.rows_digest])
+        self._classes = np.full(self.n_rows, -1, dtype=np.int64)
+        if self.numerics.fold:
+            self._check_folded_rows()
+        if batch == "auto":
+            self._take_batch(self._rounded(quickest_batch(self)))
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Raises SpecError: there is a game for each row."""
@@ -119,27 +139,35 @@ class RowsGame(ModelGame):
             out[start : start + own] = self._pairs(rows[at], coalitions[at], context[at], targets[at])[:own]
         return out
 
+    def trial(self, coalitions: Coalitions, context: Ints) -> Values:
+        """See `ModelGame.trial`: the rows in turn."""
+        return self.row_values(np.arange(len(coalitions), dtype=np.int64) % self.n_rows, coalitions, context)
+
     @property
     def _passes(self) -> int:
-        """Forward passes that are masked and averaged together, so that what is not the model costs little a pass."""
-        model_rows = self.block * self.fillings
-        numbers = model_rows * max(self._width, 1) + self.block * self.rows[0].size
-        # Fillings of their own are as large as the batches.
-        numbers += 0 if self._shared and self._filling.draw is None else model_rows * self.rows[0].size
-        return max(1, _TOGETHER // numbers)
+        """Forward passes that are masked together, and whose results come home together."""
+        elements = self.rows[0].size
+        numbers = elements
+        # Fillings of their own are as large as the batches, and so are outputs that come home one by one.
+        if not self._shared or self._filling.draw is not None or self._averaging.order == "behaviour_then_mean":
+            numbers += self.fillings * elements
+        return max(1, _TOGETHER // (self.block * numbers))
 
     def row_targets(self, rows: Ints) -> Ints:
         """The explained classes of rows (c,), shape (c, k)."""
         if not self.predicted:
             return np.broadcast_to(self.targets, (len(rows), len(self.targets)))
-        distinct, where = np.unique(rows, return_inverse=True)
-        found = np.empty(len(distinct), dtype=np.int64)
-        for start in range(0, len(distinct), self.batch):
-            own = distinct[start : start + self.batch]
-            filled = np.concatenate([own, np.full(self.batch - len(own), own[0])])
-            full = self._averaging.columns(self._masking().full(filled))
-            found[start : start + len(own)] = full[: len(own)].argmax(axis=1)
-        return found[where][:, None]
+        unknown = np.unique(rows[self._classes[rows] < 0])
+        # In the model's own precision, as the targets of a single input.
+        backend, size = self._exact_backend, min(self.batch, _PREDICTED_AT_ONCE)
+        for start in range(0, len(unknown), size):
+            own = unknown[start : start + size]
+            filled = np.concatenate([own, np.full(size - len(own), own[0])])
+            with backend.scope():
+                given: Any = backend.put_input(0, self.rows[filled])
+                full = self._averaging.columns(backend.forward([given]))
+            self._classes[own] = full[: len(own)].argmax(axis=1)
+        return self._classes[rows][:, None]
 
     def target_names(self, rows: Ints) -> list[list[str]]:
         """Names of the explained outputs of rows (c,), k each."""
@@ -148,43 +176,48 @@ class RowsGame(ModelGame):
         names = self.class_names
         return [[names[t] if t < len(names) else f"class {t}" for t in row] for row in self.row_targets(rows).tolist()]
 
-    def halved(self) -> RowsGame | None:
-        """See `ModelGame.halved`."""
-        smaller = super().halved()
-        if smaller is None:
-            return None
-        assert isinstance(smaller, RowsGame)
-        smaller._row_masker = None
-        return smaller
-
     def _pairs(self, rows: Ints, coalitions: Coalitions, context: Ints, targets: Ints) -> Floats:
-        masker = self._masking()
         if self._filling.draw is None:
-            return self._read(masker.outputs(rows, coalitions, self.block, self._own_fillings(rows)), targets)
+            return self._evaluated(rows, coalitions, self.block, self._own_fillings(rows), targets)
         drawn = context >= 0
         out = np.empty((len(rows), self.n_outputs))
         if drawn.any():
             # Expectations ride along with context 0, so that a pair keeps its place in the batch; they are replaced below.
             fillings = self._filling.draw(np.where(drawn, context, 0))[0]
-            out[:] = self._read(masker.outputs(rows, coalitions, self.block, fillings), targets)
+            out[:] = self._evaluated(rows, coalitions, self.block, fillings, targets)
         for at in np.flatnonzero(~drawn):
             one = slice(at, at + 1)
-            out[one] = self._read(masker.outputs(rows[one], coalitions[one], 1), targets[one])
+            out[one] = self._evaluated(rows[one], coalitions[one], 1, None, targets[one])
         return out
+
+    def _evaluated(
+        self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None, targets: Ints
+    ) -> Floats:
+        """Values (c, k) of whole blocks, with fillings of their own or the shared ones."""
+        if self.numerics.fold:
+            masker = self._folded_rows()
+            if self._averaging.order == "behaviour_then_mean":
+                return self._read(masker.outputs(rows, coalitions, block), targets)
+            return self._scored(masker.means(rows, coalitions, block, self._averaging), targets)
+        masker = self._masking()
+        if self._averaging.order == "behaviour_then_mean":
+            return self._read(masker.outputs(rows, coalitions, block, fillings), targets)
+        return self._scored(masker.means(rows, coalitions, block, self._averaging, fillings), targets)
 
     def _read(self, outputs: Floats, targets: Ints) -> Floats:
         """Outputs (c, K, m) and targets (c, k) -> values (c, k)."""
-        self._width = outputs.shape[2]
         if not self.predicted:
             return self._averaging.values(outputs, self.targets)
         c, size, m = outputs.shape
-        columns = self._averaging.columns(outputs.reshape(c * size, m)).reshape(c, size, -1)
-        # Behaviours treat all classes but the target alike, so the target changes places with the first class.
-        order = np.tile(np.arange(columns.shape[2]), (c, 1))
-        order[np.arange(c), targets[:, 0]] = 0
-        order[:, 0] = targets[:, 0]
-        moved = np.take_along_axis(columns, order[:, None], axis=2)
+        columns = self._averaging.columns(outputs.reshape(c * size, m))
+        moved = _first(columns, np.repeat(targets[:, 0], size)).reshape(c, size, -1)
         return self._averaging.values(moved, np.zeros(1, dtype=np.int64))
+
+    def _scored(self, means: Floats, targets: Ints) -> Floats:
+        """Means over fillings (c, m) and targets (c, k) -> values (c, k)."""
+        if not self.predicted:
+            return self._averaging.scores(means, self.targets)
+        return self._averaging.scores(_first(means, targets[:, 0]), np.zeros(1, dtype=np.int64))
 
     def _own_fillings(self, rows: Ints) -> Array | None:
         if self._shared:
@@ -197,72 +230,55 @@ class RowsGame(ModelGame):
         ]
         return np.stack(made)[where]
 
+    def _take_batch(self, batch: int) -> None:
+        super()._take_batch(batch)
+        self._row_masker: RowMasker | None = None
+        self._row_folder: FoldedRows | None = None
+
     def _masking(self) -> RowMasker:
         if self._row_masker is None:
-            backend = ArrayBackend(self._model, self._arguments)
-            if is_module(self._model) or self._arguments.tensors:
-                from xai_ray.games.model import _moved
-
-                device = pick_device(self.device)
-                backend = TorchBackend(_moved(self._model, device), self._arguments, device)
-            shared = self._filling.rows[0] if self._shared else None
-            self._row_masker = RowMasker(backend, self._arguments, self.rows, shared, self.batch)
+            self._row_masker = self._masker_of(self._backend)
         return self._row_masker
 
+    def _masker_of(self, backend: ArrayBackend | TorchBackend) -> RowMasker:
+        shared = self._filling.rows[0] if self._shared else None
+        return RowMasker(backend, self._arguments, self.rows, shared, self.batch)
+
+    def _folded_rows(self) -> FoldedRows:
+        if self._row_folder is None:
+            self._row_folder = self._folder_of(self._backend)
+        return self._row_folder
+
+    def _folder_of(self, backend: ArrayBackend | TorchBackend) -> FoldedRows:
+        from xai_ray.games.folded_rows import FoldedRows
+
+        assert isinstance(backend, TorchBackend), "checked when the game was made"
+        return FoldedRows(backend, self._arguments, self.rows, self._filling.rows[0], self.batch)
+
+    def _check_folded_rows(self) -> None:
+        """SpecError when rows bring their own fillings, or folding does not give the outputs of plain passes."""
+        if not self._shared:
+            from xai_ray.games.first_layer import not_foldable
+
+            raise not_foldable(f"removal {type(self._removal).__name__} fills each row with values of its own")
+        exact = self._exact_backend
+        self._folder_of(exact).check(self._masker_of(exact), self.n_rows, self.n_players)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_row_masker": None}
+        return {**super().__getstate__(), "_row_masker": None, "_row_folder": None}
 
 
-def checked_rows(rows: Any) -> tuple[Any, Array]:
-    """Rows as they were given (a tensor or an array, whose items are inputs), and as a read-only array. Raises InputError."""
-    if hasattr(rows, "to_numpy") and not isinstance(rows, np.ndarray):
-        rows = rows.to_numpy()
-    if isinstance(rows, (list, tuple)):
-        lengths = [np.shape(row) for row in rows]
-        odd = next((i for i, shape in enumerate(lengths) if shape != lengths[0]), None)
-        if odd is not None:
-            raise InputError(
-                f"rows: row {odd} has shape {lengths[odd]}, row 0 has {lengths[0]}; rows need equal shapes"
-            )
-    detached = getattr(rows, "detach", None)
-    if detached is not None:
-        tensor = detached().cpu()
-        array = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
-    else:
-        rows = array = np.asarray(rows)
-    if array.ndim < 2 or array.size == 0:
-        raise InputError(
-            f"rows: shape {array.shape}; a dataset has shape (rows, columns) or (rows, *input), and at least one row"
-        )
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
-        raise InputError(f"rows: not numbers (type {array.dtype}); encode text columns before explaining")
-    _check_finite(array)
-    array = np.array(array)
-    array.setflags(write=False)
-    return rows, array
+def _first(columns: Floats, targets: Ints) -> Floats:
+    """Columns (r, m) with the target's (r,) in front, which changes places with it: behaviours treat all others alike."""
+    moved, at = columns.copy(), np.arange(len(columns))
+    moved[:, 0], moved[at, targets] = columns[at, targets], columns[:, 0]
+    return moved
 
 
-def _check_finite(array: npt.NDArray[Any]) -> None:
-    if not np.issubdtype(array.dtype, np.inexact):
-        return
-    finite = np.isfinite(array)
-    if not finite.all():
-        row, *place = np.argwhere(~finite)[0].tolist()
-        where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
-        raise InputError(f"rows: row {row}, {where} is missing or not finite; fill it in before explaining")
-
-
-def _row_ids(given: Sequence[int | str] | None, count: int) -> tuple[int | str, ...] | None:
-    if given is None:
-        return None
-    if len(given) != count:
-        raise InputError(f"{len(given)} row ids for {count} rows")
-    return tuple(given)
-
-
-def _batch_of_rows(array: Array, device: str) -> int | None:
+def _batch_of_rows(array: Array, device: str, module: bool) -> int | None:
     """Model rows of a forward pass for short rows; None leaves it to `ModelGame`."""
     elements = array[0].size
     if pick_device(device) != "cpu" or elements > 1024:
         return None
-    return 1 << min(max((_NUMBERS // elements).bit_length() - 1, 0), _LARGEST_BATCH.bit_length() - 1)
+    most = _LARGEST_BATCH if module else _BATCH_OF_CALLABLES
+    return 1 << min(max((_NUMBERS // elements).bit_length() - 1, 0), most.bit_length() - 1)

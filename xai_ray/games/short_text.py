@@ -18,7 +18,7 @@ from xai_ray.types import Coalitions, Floats, Ints
 
 if TYPE_CHECKING:
     from xai_ray.games.arguments import Arguments
-    from xai_ray.games.backends import Backend
+    from xai_ray.games.backend import Backend
     from xai_ray.games.removals.filling import Filling
 
 _LEAK = 1e-4
