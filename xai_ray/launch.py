@@ -55,6 +55,7 @@ def execute(
     from xai_ray.api import engine_of, result_of
     from xai_ray.build import memory_text
     from xai_ray.progress import Bar
+    from xai_ray.reports.row_parts import parts_of
 
     place = open_store(where.store)
     if not where.quiet:
@@ -69,6 +70,11 @@ def execute(
     else:
         attempt = stored_run(spec, base, place, workers, bar, job, note=not where.quiet)
     attempt.recompute, attempt.anew, attempt.skip_killers = where.recompute, anew, where.skip_killers
+    parts = parts_of(place, attempt.manifest, where.out)
+    if parts is not None:
+        attempt.landed = parts.write
+        if not where.quiet:
+            say(f"rows go to {parts.folder} as they are finished")
     if not where.quiet and (memory := memory_text(attempt.game)):
         say(f"memory: {memory}")
     began = time.perf_counter()
@@ -78,11 +84,13 @@ def execute(
     except KeyboardInterrupt:
         command = f"xai-ray resume {attempt.manifest.job}" + (f" --store {place.url}" if where.store != "runs" else "")
         raise Cancelled(f"interrupted; what was committed stays, go on with: {command}") from None
-    _conclude(
-        finished,
-        result_of(finished, attempt.game, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
-        where,
-    )
+    found = result_of(finished, attempt.game, seconds=time.perf_counter() - began, engine=where.engine, store=place.url)
+    if where.out is not None:
+        for path in found.save(where.out):
+            say(f"wrote {path}")
+    if parts is not None:
+        parts.remove()
+    _conclude(finished, found, where)
 
 
 def warn_of(store: Store) -> None:
@@ -173,9 +181,6 @@ def _conclude(finished: Finished, found: Result, where: Where) -> None:
     from xai_ray.estimators.agreement import agreement_words
     from xai_ray.reports.wording import check_words
 
-    if where.out is not None:
-        for path in found.save(where.out):
-            say(f"wrote {path}")
     print_result(found, "table")
     if not where.quiet:
         agrees = agreement_words(found.provenance.get("rank_agreement"))
