@@ -21,6 +21,8 @@ from xai_ray.reports import plots
 from xai_ray.reports.canvas import diverging, symmetric
 from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.rows import rows
+from xai_ray.reports.rows_overall import Overall, overall_of
+from xai_ray.reports.rows_pictures import rows_headline, rows_pictures
 from xai_ray.reports.sentence import behaviour, headline
 from xai_ray.reports.tables import bands_line, missing_line, total_line
 from xai_ray.reports.training import TrainingPart, training_part, values_training_points
@@ -30,6 +32,7 @@ from xai_ray.reports.wording import answer_name, check_words, decimals, names, n
 if TYPE_CHECKING:
     from xai_ray.estimators.estimate import Estimate
     from xai_ray.reports.result import Result
+    from xai_ray.reports.rows_result import RowsResult
 
 TOP = 12
 """Rows of each table."""
@@ -57,18 +60,20 @@ def render_report(result: Result, training: TrainingPart | None = None) -> str:
     part = training
     if part is None and values_training_points(result):
         part = training_part(result)
+    overall = () if result.rows is None else overall_of(result.rows)
     words = _words(result) if result.view is not None and result.view.kind == "text" else None
     return (
         _environment()
         .get_template("report.html")
         .render(
             result=result,
-            headline=headline(result) if part is None else part.headline(),
+            headline=_headline(result, part, overall),
             behaviour=behaviour(result),
             photograph=_photograph(result),
             part=None if part is None else laid(part, lambda axes: _drawn(axes, False)),
             words=words,
-            pictures=_pictures(result),
+            pictures=_pictures(result) if result.rows is None else _rows_pictures(result.rows, overall),
+            means=None if result.rows is None else result.rows.n_rows,
             tables=_tables(result, TOP),
             tabled=min(len(result.outputs), OUTPUTS),
             facts=_facts(result),
@@ -120,6 +125,17 @@ def _pictures(result: Result) -> list[Picture]:
         "The largest values and their 95 % bands as evaluations came in.",
     )
     return out
+
+
+def _headline(result: Result, part: TrainingPart | None, overall: tuple[Overall, ...]) -> str:
+    if result.rows is not None:
+        return rows_headline(result.rows, overall)
+    return headline(result) if part is None else part.headline()
+
+
+def _rows_pictures(found: RowsResult, overall: tuple[Overall, ...]) -> list[Picture]:
+    drafts = rows_pictures(found, overall)
+    return [Picture(one.heading, _drawn(one.draw(), one.heading == "Every row"), one.caption) for one in drafts]
 
 
 def _drawn(axes: Axes, raster: bool) -> str:
