@@ -248,13 +248,16 @@ def last_budget(store: Store, job: str) -> dict[str, Any]:
     """The budget of the newest run or submission of a job."""
     from xai_ray.estimators import Stop
 
+    document = store.manifest(job).document
+    first = dict((document.get("spec") or document)["budget"])
+    # Of rows it is what each row takes, which is part of the job; a run notes what all of them may take.
+    each_row = {"evaluations": first["evaluations"]} if document["identity"]["design"]["kind"] == "rows" else {}
     for event in reversed(store.events(job)):
         if event.get("event") == "started":
-            return {"evaluations": event["evaluations"], **Stop.of(event).document()}
+            return {"evaluations": event["evaluations"], **Stop.of(event).document(), **each_row}
         if event.get("event") == "submitted":
             return dict(event["wanted"]["budget"])
-    manifest = store.manifest(job)
-    return dict((manifest.document.get("spec") or manifest.document)["budget"])
+    return first
 
 
 def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from PIL import Image
 
+from xai_ray.errors import NotEnoughSamples
 from xai_ray.indices.table import INDICES
 from xai_ray.reports import plots
 from xai_ray.reports.canvas import diverging, symmetric
@@ -60,7 +61,7 @@ def render_report(result: Result, training: TrainingPart | None = None) -> str:
     part = training
     if part is None and values_training_points(result):
         part = training_part(result)
-    overall = () if result.rows is None else overall_of(result.rows)
+    overall = _overall(result)
     words = _words(result) if result.view is not None and result.view.kind == "text" else None
     return (
         _environment()
@@ -72,7 +73,7 @@ def render_report(result: Result, training: TrainingPart | None = None) -> str:
             photograph=_photograph(result),
             part=None if part is None else laid(part, lambda axes: _drawn(axes, False)),
             words=words,
-            pictures=_pictures(result) if result.rows is None else _rows_pictures(result.rows, overall),
+            pictures=_pictures(result) if result.rows is None or not overall else _rows_pictures(result.rows, overall),
             means=None if result.rows is None else result.rows.n_rows,
             tables=_tables(result, TOP),
             tabled=min(len(result.outputs), OUTPUTS),
@@ -127,8 +128,18 @@ def _pictures(result: Result) -> list[Picture]:
     return out
 
 
+def _overall(result: Result) -> tuple[Overall, ...]:
+    """What holds over all rows; nothing where rows lack values, whose means still have a table."""
+    if result.rows is None:
+        return ()
+    try:
+        return overall_of(result.rows)
+    except NotEnoughSamples:
+        return ()
+
+
 def _headline(result: Result, part: TrainingPart | None, overall: tuple[Overall, ...]) -> str:
-    if result.rows is not None:
+    if result.rows is not None and overall:
         return rows_headline(result.rows, overall)
     return headline(result) if part is None else part.headline()
 

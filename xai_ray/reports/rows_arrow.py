@@ -19,6 +19,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -101,7 +102,8 @@ def placed(path: Path, write: Callable[[BinaryIO], None], remedy: str) -> Path:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
     return path
 
 
