@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, UnknownName
 from xai_ray.game_spec import Background, BundledRow, PassageList, TableRow, Text, TextRow
+from xai_ray.row_spool import LARGE
 
 Array = npt.NDArray[Any]
 
@@ -91,7 +92,7 @@ def read_table(path: Path, drop: tuple[str, ...] = ()) -> tuple[Array, tuple[str
         names = tuple(f"column {i}" for i in range(rows.shape[1]))
     else:
         table = arrow_table(path)
-        text = [f.name for f in table.schema if not _is_number(f.type) and f.name not in drop]
+        text = [f.name for f in table.schema if not is_number(f.type) and f.name not in drop]
         if text:
             raise InputError(
                 f"table {path}: column {text[0]!r} does not hold numbers; encode it, or leave it out with drop = [{text[0]!r}]"
@@ -208,10 +209,14 @@ def _passages(source: PassageList, base: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_npy(path: Path) -> Array:
-    """The array of a .npy file, or the only one of a .npz file. Raises InputError that names the file."""
+def read_npy(path: Path, mapped: bool = False) -> Array:
+    """The array of a .npy file, or the only one of a .npz file. With `mapped`, a large .npy file is not read but mapped into memory.
+
+    Raises InputError that names the file.
+    """
     try:
-        loaded = np.load(path, allow_pickle=False)
+        mode = "r" if mapped and path.suffix.lower() == ".npy" and path.stat().st_size > LARGE else None
+        loaded = np.load(path, allow_pickle=False, mmap_mode=mode)
     except FileNotFoundError:
         raise InputError(f"no file at {path}") from None
     except (OSError, ValueError, EOFError) as error:
@@ -239,7 +244,8 @@ def arrow_table(path: Path) -> Any:
         raise InputError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from None
 
 
-def _is_number(kind: Any) -> bool:
+def is_number(kind: Any) -> bool:
+    """Whether a type of Arrow holds numbers."""
     from pyarrow import types
 
     # A column without a single entry has the type null: numbers that are all missing.

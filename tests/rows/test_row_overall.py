@@ -72,8 +72,8 @@ def test_one_command_from_a_dataset_to_its_global_explanation(cli: Cli, folder: 
     document = cli("result", job, "--store", "runs", "--global", "--format", "json").json
     assert (document["rows"], [entry["index"] for entry in document["global"]]) == (12, ["SV", "SII", "MOI"])
     values = global_values(whole.values, whole.std_errors)
-    assert document["global"][0]["absolute"] == values.absolute.tolist()
-    assert document["global"][0]["mean_std_errors"] == values.mean_std_errors.tolist()
+    np.testing.assert_allclose(document["global"][0]["absolute"], values.absolute, atol=1e-12)
+    np.testing.assert_allclose(document["global"][0]["mean_std_errors"], values.mean_std_errors, atol=1e-12)
     assert len(document["global"][1]["coalitions"]) == 15
     assert len(document["global"][2]["strength"]["normalised"]) == 3
     lines = csv_files.read_csv(io.BytesIO(cli("result", job, "--store", "runs", "--global", "--format", "csv").out))

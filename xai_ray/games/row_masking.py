@@ -18,13 +18,15 @@ class RowMasker:
         """`rows` (R, *input); `shared` (K, *input), or None where every row brings its own fillings."""
         self._backend, self._batch = backend, batch
         self._labels = backend.put(arguments.inputs[0].layout.labels)
-        self._rows = backend.put_input(0, rows)
+        # Rows that are mapped from a file may be more than fit: those of a pass are put on the device for it.
+        self._mapped = rows if isinstance(rows, np.memmap) else None
+        self._rows = None if self._mapped is not None else backend.put_input(0, rows)
         self._shared = None if shared is None else backend.put_input(0, shared)[None]
 
     def full(self, rows: Ints) -> Floats:
         """Outputs (c, m) on whole rows."""
         with self._backend.scope():
-            return self._backend.forward([self._rows[self._backend.put(rows)]])
+            return self._backend.forward([self._whole(rows)])
 
     def outputs(self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None = None) -> Floats:
         """Outputs (c, K, m) of pairs: row (c,), coalition (c, n), and their own fillings (c, K, *input) instead of the shared ones.
@@ -39,13 +41,19 @@ class RowMasker:
             # Label -1 picks the last column: the places that always stay.
             always = np.ones((len(rows), 1), dtype=np.bool_)
             masks = self._backend.put(np.concatenate([coalitions, always], axis=1))[:, self._labels][:, None]
-            at = self._backend.put(rows)
             parts: list[Floats] = []
             for start in range(0, len(rows), block):
                 cut = slice(start, start + block)
                 own = filled if len(filled) == 1 else filled[cut]
-                parts.append(self._pass(masks[cut], self._rows[at[cut]][:, None], own))
+                parts.append(self._pass(masks[cut], self._whole(rows[cut])[:, None], own))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _whole(self, rows: Ints) -> Any:
+        """Rows (c,) on the device, shape (c, *input)."""
+        if self._mapped is None:
+            return self._rows[self._backend.put(rows)]  # pyright: ignore[reportOptionalSubscript]
+        distinct, where = np.unique(rows, return_inverse=True)
+        return self._backend.put_input(0, np.array(self._mapped[distinct]))[self._backend.put(where.reshape(-1))]
 
     def _pass(self, mask: Any, whole: Any, filled: Any) -> Floats:
         size = int(filled.shape[1])

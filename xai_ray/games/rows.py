@@ -26,6 +26,8 @@ PREDICTED = "predicted class"
 _NUMBERS = 1 << 20
 """Numbers in a batch of short rows: what stays in the cache of one core."""
 _LARGEST_BATCH = 1 << 11
+_CHECKED = 1 << 16
+"""Rows that are checked at a time."""
 _TOGETHER = 1 << 19
 """Numbers held at a time of passes that are masked and averaged together."""
 
@@ -33,7 +35,7 @@ _TOGETHER = 1 << 19
 class RowsGame(ModelGame):
     """v_r(S) = behaviour(model(row r with the players outside S removed)), for R rows of equal layout.
 
-    `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W). The other arguments are those of `ModelGame`. The target
+    `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W); a read-only `numpy.memmap` is not read into memory. The other arguments are those of `ModelGame`. The target
     "predicted" is resolved for each row from its own full input. Fillings that do not depend on the row (zeros, constants, the mean or
     the rows of a background) are on the device once; others (blur, an image's own mean) are computed for each row.
 
@@ -228,6 +230,8 @@ def checked_rows(rows: Any) -> tuple[Any, Array]:
     if detached is not None:
         tensor = detached().cpu()
         array = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    elif isinstance(rows, np.memmap):
+        array = rows
     else:
         rows = array = np.asarray(rows)
     if array.ndim < 2 or array.size == 0:
@@ -236,20 +240,22 @@ def checked_rows(rows: Any) -> tuple[Any, Array]:
         )
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
         raise InputError(f"rows: not numbers (type {array.dtype}); encode text columns before explaining")
-    _check_finite(array)
-    array = np.array(array)
-    array.setflags(write=False)
+    for start in range(0, len(array), _CHECKED):
+        _check_finite(array[start : start + _CHECKED], start)
+    if not isinstance(array, np.memmap) or array.mode != "r":
+        array = np.array(array)
+        array.setflags(write=False)
     return rows, array
 
 
-def _check_finite(array: npt.NDArray[Any]) -> None:
+def _check_finite(array: npt.NDArray[Any], first: int) -> None:
     if not np.issubdtype(array.dtype, np.inexact):
         return
     finite = np.isfinite(array)
     if not finite.all():
         row, *place = np.argwhere(~finite)[0].tolist()
         where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
-        raise InputError(f"rows: row {row}, {where} is missing or not finite; fill it in before explaining")
+        raise InputError(f"rows: row {first + row}, {where} is missing or not finite; fill it in before explaining")
 
 
 def _row_ids(given: Sequence[int | str] | None, count: int) -> tuple[int | str, ...] | None:
