@@ -264,8 +264,10 @@ def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, 
     """The budget of a job that is given `evaluations` in all. Raises SpecError where there is nothing to extend."""
     document = store.manifest(job).document
     if document["identity"]["design"]["kind"] == "rows":
+        had = (document.get("spec") or document)["budget"]["evaluations"]
         raise SpecError(
-            f"job {job} explains rows of a dataset, whose budget a row is part of the job; run the spec with a larger budget as a new job"
+            f"job {job} explains rows of a dataset, and its {had} evaluations a row are part of the job: run the spec with "
+            f"evaluations = {evaluations} under [budget] as a new job; xai-ray resume {job} finishes this one"
         )
     exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
     had = last_budget(store, job)["evaluations"]

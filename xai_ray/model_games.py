@@ -59,9 +59,12 @@ def _rows_game(
         raise SpecError(
             "game.players: slic cuts each picture into other regions; a dataset takes patches, or a mask (path)"
         )
-    if isinstance(game.players, (s.Words, s.Tokens)):
+    texts = isinstance(game.players, (s.Words, s.Tokens, s.Sentences, s.Segments, s.Passages))
+    if texts or source.column is not None:
+        key = f"input.column = {source.column!r}" if source.column is not None else f"players: {game.players.kind}"
         raise SpecError(
-            f"game.players: {game.players.kind} are for texts; a dataset holds rows of a table, or pictures"
+            f"game.{key}: a dataset job gives all rows the same players, and each text has its own words; make each text a job, with "
+            'game.input = { texts = "FILE.tsv", row = N, column = "NAME" }, or call xai_ray.explain for each with one store'
         )
     found = read_dataset(source, base, made.columns or feature_names(made.model), made.preprocess)
     if made.columns and found.rows.ndim == 2 and len(made.columns) != found.rows.shape[1]:

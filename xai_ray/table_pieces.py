@@ -35,11 +35,15 @@ def read_pieces(path: Path, drop: Sequence[str], name: str | None, where: str) -
             if missing:
                 some = ", ".join(schema.names[:12]) + (", ..." if len(schema.names) > 12 else "")
                 raise InputError(f"{where}: no column {missing[0]!r} {kind}; columns: {some}")
+        twice = next((c for at, c in enumerate(schema.names) if c in schema.names[:at]), None)
+        if twice is not None:
+            raise InputError(f"table {path}: two columns are called {twice!r}; give each a name of its own")
         kept = [c for c in schema.names if c not in drop and c != name]
         text = [c for c in kept if not is_number(schema.field(c).type)]
         if text:
+            shown = _first_text(path, schema, text[0])
             raise InputError(
-                f"table {path}: column {text[0]!r} does not hold numbers; encode it (a category as numbers or one column each), or leave "
+                f"table {path}: column {text[0]!r} does not hold numbers{shown}; encode it (a category as numbers or one column each), or leave "
                 f"it out with drop = [{text[0]!r}]"
             )
         spool, names = Spool(), list[Any]()
@@ -50,6 +54,19 @@ def read_pieces(path: Path, drop: Sequence[str], name: str | None, where: str) -
             if name is not None:
                 names += batch.column(name).to_pylist()
     return TablePieces(spool.rows(), tuple(kept), None if name is None else tuple(names))
+
+
+def _first_text(path: Path, schema: Any, column: str) -> str:
+    """Which entry of a column is no number, and in which row."""
+    at = 0
+    for batch in _batches(path, schema, (), column):
+        for entry in batch.column(column).to_pylist():
+            try:
+                float(entry if entry is not None else "nan")
+            except (TypeError, ValueError):
+                return f" (row {at} has {str(entry)[:40]!r})"
+            at += 1
+    return ""
 
 
 def _floats(column: Any) -> Any:
