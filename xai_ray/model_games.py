@@ -64,7 +64,7 @@ def _rows_game(
         key = f"input.column = {source.column!r}" if source.column is not None else f"players: {game.players.kind}"
         raise SpecError(
             f"game.{key}: a dataset job gives all rows the same players, and each text has its own words; make each text a job, with "
-            'game.input = { texts = "FILE.tsv", row = N, column = "NAME" }, or call xai_ray.explain for each with one store'
+            'game.input = { texts = "FILE.tsv", row = N, column = "NAME" }, or take xai_ray.explain_each in Python'
         )
     found = read_dataset(source, base, made.columns or feature_names(made.model), made.preprocess)
     if made.columns and found.rows.ndim == 2 and len(made.columns) != found.rows.shape[1]:

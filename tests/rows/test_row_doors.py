@@ -296,7 +296,10 @@ def test_a_row_that_the_model_does_not_take_is_named(cli: Cli, folder: Path) -> 
     rows[8, 1] = 7
     np.save(folder / "rows.npy", rows)
     (folder / "rowmodels.py").write_text(
-        MODULE.replace("        time.sleep", "        if (rows[:, 1] == 7).any():\n            raise ValueError('category 7')\n        time.sleep")
+        MODULE.replace(
+            "        time.sleep",
+            "        if (rows[:, 1] == 7).any():\n            raise ValueError('category 7')\n        time.sleep",
+        )
     )
     sys.modules.pop("rowmodels", None)
     ended = cli("run", spec(folder, {"dataset": "rows.npy"}), "--store", "runs", "-q")

@@ -267,7 +267,9 @@ class _Block:
             except ModelOutputError as own:
                 remedy = "bring the row into the form that the model takes, or leave it out"
                 return ModelOutputError(f"row {row}, with all players present: {own}; {remedy}")
-        return ModelOutputError(f"rows {rows[0]} to {rows[-1]}, with players removed: {error}; look at what the removal puts in")
+        return ModelOutputError(
+            f"rows {rows[0]} to {rows[-1]}, with players removed: {error}; look at what the removal puts in"
+        )
 
     def _check(self, values: Floats, rows: Ints, coalitions: Coalitions) -> None:
         finite = np.isfinite(values)
