@@ -12,6 +12,7 @@ import numpy as np
 from xai_ray.errors import InputError
 from xai_ray.game_spec import Dataset
 from xai_ray.inputs import PICTURES, TABLES, Array, bundled, read_npy, read_picture
+from xai_ray.row_spans import span_of
 from xai_ray.row_spool import PIECE, Spool, respooled
 from xai_ray.table_pieces import read_pieces
 
@@ -86,17 +87,8 @@ def _cut(found: ReadRows, source: Dataset, where: str) -> ReadRows:
     count = len(found.rows)
     if count == 0:
         raise InputError(f"{where}: it has no rows")
-    part = _span(source.rows, count, where)
+    part = span_of(source.rows, count, where)
     return ReadRows(found.rows[part], found.columns, None if found.ids is None else found.ids[part])
-
-
-def _span(rows: str | None, count: int, where: str) -> slice:
-    if rows is None:
-        return slice(0, count)
-    start, stop = (int(end) if end else usual for end, usual in zip(rows.split(":"), (0, count), strict=True))
-    if not 0 <= start < stop <= count:
-        raise InputError(f'{where}: rows = "{rows}" lies outside of its {count} rows, 0:{count}')
-    return slice(start, stop)
 
 
 def _ordered(found: ReadRows, wanted: Sequence[str], where: str) -> ReadRows:
@@ -136,7 +128,7 @@ def _pictures(path: Path, source: Dataset, where: str, preprocess: Callable[[Any
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
     if not files:
         raise InputError(f"{where}: no picture in the folder; endings {', '.join(PICTURES)}")
-    files = files[_span(source.rows, len(files), where)]
+    files = files[span_of(source.rows, len(files), where)]
     spool, shape = Spool(), None
     for file in files:
         picture = read_picture(file)

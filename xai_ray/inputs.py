@@ -212,6 +212,11 @@ def _passages(source: PassageList, base: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file. Raises InputError."""
+    return _read_bytes(path).decode("utf-8", errors="replace").splitlines()
+
+
 def read_npy(path: Path, mapped: bool = False) -> Array:
     """The array of a .npy file, or the only one of a .npz file. With `mapped`, a large .npy file is not read but mapped into memory.
 

@@ -99,12 +99,14 @@ def warn_of(store: Store) -> None:
         say(f"note: {store.url}: {warning}")
 
 
-def new_run(spec: Spec, base: Path, place: Store, engine: Callable[[], Engine], watcher: Watcher) -> Run:
-    """A run of a spec that is planned here."""
+def new_run(
+    spec: Spec, base: Path, place: Store, engine: Callable[[], Engine], watcher: Watcher, game: Game | None = None
+) -> Run:
+    """A run of a spec that is planned here, with its game where that is made already."""
     from xai_ray.build import manifest_for, prepare, stop_of
     from xai_ray.engine.job import Run
 
-    prepared = prepare(spec, base)
+    prepared = prepare(spec, base, game)
     return Run(
         manifest=manifest_for(prepared),
         game=prepared.game,

@@ -18,11 +18,13 @@ from xai_ray.spec import Compute
 from xai_ray.zoo.model import ZooModel
 
 
-def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -> games.ModelGame | games.RowsGame:
-    """Build the game. Raises InputError and SpecError that name the key."""
+def model_game(
+    game: s.ModelGameSpec, compute: Compute, seed: int, base: Path, made: ZooModel | None = None
+) -> games.ModelGame | games.RowsGame:
+    """Build the game, with a model that was made already if there is one. Raises InputError and SpecError that name the key."""
     if compute.memory is not None:
         raise SpecError("compute.memory is for training games; a model has compute.batch")
-    zoo = made_model(game.model, base)
+    zoo = made_model(game.model, base) if made is None else made
     if isinstance(game.input, s.Dataset):
         return _rows_game(game, game.input, zoo, compute, seed, base)
     found = read_input(game.input, base)
@@ -63,8 +65,8 @@ def _rows_game(
     if texts or source.column is not None:
         key = f"input.column = {source.column!r}" if source.column is not None else f"players: {game.players.kind}"
         raise SpecError(
-            f"game.{key}: a dataset job gives all rows the same players, and each text has its own words; make each text a job, with "
-            'game.input = { texts = "FILE.tsv", row = N, column = "NAME" }, or take xai_ray.explain_each in Python'
+            f"game.{key}: each text has its own words, so each is a job of its own: `xai-ray run` explains them one after the other from "
+            'game.input = { dataset = "FILE", column = "NAME" }; on a cluster, submit a job a text'
         )
     found = read_dataset(source, base, made.columns or feature_names(made.model), made.preprocess)
     if made.columns and found.rows.ndim == 2 and len(made.columns) != found.rows.shape[1]:

@@ -113,10 +113,8 @@ def _same_budget(budget: dict[str, Any], started: dict[str, Any], store: Store, 
 
     design = design_of(store.manifest(job))
     asked = budget["evaluations"]
-    if isinstance(design, RowBlocks):
-        draws = design.rows
-    else:
-        draws = design.affordable(1 << design.n_players if asked == "exact" else int(asked))
+    count = 1 << design.n_players if asked == "exact" else int(asked)
+    draws = design.rows if isinstance(design, RowBlocks) else design.affordable(count)
     return started.get("draws") == draws and Stop.of(started) == Stop.of(budget)
 
 

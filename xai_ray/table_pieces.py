@@ -43,8 +43,8 @@ def read_pieces(path: Path, drop: Sequence[str], name: str | None, where: str) -
         if text:
             shown = _first_text(path, schema, text[0])
             raise InputError(
-                f"table {path}: column {text[0]!r} does not hold numbers{shown}; encode it (a category as numbers or one column each), or leave "
-                f"it out with drop = [{text[0]!r}]"
+                f"table {path}: column {text[0]!r} does not hold numbers{shown}; encode it (a category as numbers or one "
+                f"column each), or leave it out with drop = [{text[0]!r}]"
             )
         spool, names = Spool(), list[Any]()
         for batch in _batches(path, schema, kept, name):

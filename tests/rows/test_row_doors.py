@@ -274,7 +274,7 @@ BAD = {
     "one name twice": "two columns are called 'a'",
     "a word among numbers": "column 'c' does not hold numbers (row 2 has 'n/k')",
     "no such id": "no column 'name' (id)",
-    "texts": "each text has its own words; make each text a job",
+    "texts": "the model came without a tokenizer",
     "empty file": "Empty CSV file",
     "out of range": 'rows = "5:40" lies outside of its 12 rows',
     "nowhere.parquet": "no table at",

@@ -15,6 +15,7 @@ class CancelFlag:
         self._store, self._job, self._next = store, job, 0.0
 
     def check(self) -> bool:
+        """Whether the flag is set, or was at an earlier look."""
         now = time.monotonic()
         if not self.seen and now >= self._next:
             self._next = now + 0.5

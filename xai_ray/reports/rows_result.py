@@ -90,11 +90,11 @@ class RowsResult:
         return overall_of(self, [at])[0].squeezed()
 
     def strength(self, at: int = 0) -> DatasetStrength:
-        """J^(m) of question number `at` over all rows: mean |I^(m)| over rows and pairs, shape (m, k). Raises InputError, NotEnoughSamples."""
+        """J^(m) of question number `at`: mean |I^(m)| over rows and pairs, shape (m, k). Raises InputError, NotEnoughSamples."""
         found = overall_of(self, [at])[0].strength
         if found is None:
             raise InputError(
-                f"{self.asks[at].question.index} has no values of pairs by context; ask MOI with contexts, as ask('MOI', contexts=[0, 2])"
+                f"{self.asks[at].question.index} has no values of pairs by context; ask for them, as ask('MOI', contexts=[0, 2])"
             )
         return found
 
