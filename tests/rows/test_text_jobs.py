@@ -26,7 +26,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    lines = ["who,text", *('n%d,"%s"' % (i, text.replace('"', '""')) for i, text in enumerate(TEXTS))]
+    quoted = [text.replace('"', '""') for text in TEXTS]
+    lines = ["who,text", *(f'n{i},"{text}"' for i, text in enumerate(quoted))]
     (tmp_path / "texts.csv").write_text("\n".join(lines) + "\n")
     parquet.write_table(pa.table({"text": TEXTS, "stars": [1, 2, 3]}), tmp_path / "texts.parquet")
     (tmp_path / "texts.txt").write_text("\n".join(text.replace("\n", " ") for text in TEXTS) + "\n")

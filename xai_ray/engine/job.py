@@ -49,7 +49,6 @@ __all__ = [
 _LOSSES = 5
 """How often a store may lose records under one run before the run gives up."""
 
-
 _TOLD = {"halved": "batch halved", "uncommitted": "values came home"}
 """Facts of records that the event log tells of, once a worker, and the names of these events."""
 

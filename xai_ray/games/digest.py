@@ -20,7 +20,7 @@ def fingerprint(parts: Iterable[str | bytes | np.ndarray[Any, Any]]) -> str:
         if isinstance(part, np.ndarray):
             # Its bytes in place: rows of a dataset may be mapped from a file that is larger than memory.
             flat = np.ascontiguousarray(part).reshape(-1)
-            head, body = f"array {part.dtype.str} {part.shape}", flat.view(np.uint8) if flat.size else b""
+            head, body = f"array {part.dtype.str} {part.shape}", flat.view(np.uint8).data if flat.size else b""
         elif isinstance(part, str):
             head, body = "text", part.encode()
         else:
