@@ -34,7 +34,7 @@ def rows_spec(folder: Path) -> Path:
     }
     asks = [{"index": "SV", "estimator": "leverage"}]
     compute = {"unit_rows": 1, "batch": 8}
-    spec = {"name": "rows", "game": game, "ask": asks, "budget": {"evaluations": 20}, "compute": compute}
+    spec = {"name": "rows", "game": game, "ask": asks, "budget": {"evaluations": 28}, "compute": compute}
     return written(folder, spec)
 
 

@@ -69,7 +69,7 @@ def overall_tables(result: RowsResult, top: int = TOP) -> Group:
         for output in range(min(OUTPUTS, len(result.outputs))):
             shown += _table(result, one, output, top)
             if one.strength is not None:
-                shown.append(_strengths(result, one, output))
+                shown += _strengths(result, one, output)
     bias = "mean |value| has the noise of the estimates taken out; plug-in has it left in"
     shown.append(Text(f"  over {result.n_rows:,} rows; standard errors are those of rows that were drawn; {bias}\n"))
     return Group(*shown)
@@ -139,7 +139,7 @@ def _table(result: RowsResult, one: Overall, output: int, top: int) -> list[Tabl
     return [table, Text(f"  {count}± is one standard error; {one.estimator}\n")]
 
 
-def _strengths(result: RowsResult, one: Overall, output: int) -> Table:
+def _strengths(result: RowsResult, one: Overall, output: int) -> list[Table | Text]:
     strength = one.strength
     assert strength is not None
     absolute, errors = strength.absolute[:, output], strength.absolute_std_errors[:, output]
@@ -150,9 +150,10 @@ def _strengths(result: RowsResult, one: Overall, output: int) -> Table:
     for head in ("m", "mean |I|", "J (divided by its mean)"):
         table.add_column(head, justify="right", no_wrap=True)
     for at, context in enumerate(strength.contexts):
-        own = _with_error(float(absolute[at]), float(errors[at]), digits, False)
+        own = _with_error(max(float(absolute[at]), 0.0), float(errors[at]), digits, False)
         table.add_row(str(context), own, _with_error(float(share[at]), float(spread[at]), 3, False))
-    return table
+    hidden = "  0: hidden by the noise of the estimates; take more evaluations a row\n"
+    return [table, Text(hidden if (absolute <= 0).any() else "")]
 
 
 def _with_error(value: float, error: float, digits: int | None, sign: bool) -> str:

@@ -69,7 +69,16 @@ def strengths(found: DatasetStrength, n_players: int, ax: Axes | None = None, ou
     x = np.asarray(found.contexts, dtype=np.float64)[order]
     values, errors = _column(found.absolute, output)[order], _column(found.absolute_std_errors, output)[order]
     ax = new_axes(5.4, 3.1) if ax is None else ax
-    ax.errorbar(x, values, yerr=np.nan_to_num(1.96 * errors), color=LINES[0], marker="o", markersize=4, capsize=2.5)
+    # Taking out noise may leave a little less than nothing.
+    ax.errorbar(
+        x,
+        np.maximum(values, 0.0),
+        yerr=np.nan_to_num(1.96 * errors),
+        color=LINES[0],
+        marker="o",
+        markersize=4,
+        capsize=2.5,
+    )
     ax.set_ylim(bottom=0)
     ax.set_xlim(-0.02 * n_players, n_players - 2 + 0.02 * n_players)
     ax.set_xlabel(f"other players present, m of {n_players - 2}", fontsize=9)

@@ -42,15 +42,16 @@ def rows_pictures(result: RowsResult, found: tuple[Overall, ...]) -> list[RowsPi
         names = [" x ".join(result.players[i] for i in s) for s in one.sets]
         if one.strength is not None:
             caption = "Mean |I| over all rows and pairs, noise taken out, when m of the other players are present."
+            if (one.strength.absolute[:, 0] <= 0).any():
+                caption += " Where it is 0 the noise of the estimates hides it: take more evaluations a row."
             draw = partial(strengths, one.strength, len(result.players))
             out.append(RowsPicture("Interaction strength per order", draw, caption + _INTERVALS))
         if one.question.contexts is not None:
             continue
-        values = one.found.absolute[:, 0]
         caption = "Mean |value| over all rows, noise taken out." + _INTERVALS
         draw = partial(importance, _first_output(one), names)
         out.append(RowsPicture(f"Importance: {title(one.question)}", draw, caption))
-        if single_players(one.sets, len(result.players)) and not np.isnan(values).any():
+        if single_players(one.sets, len(result.players)):
             table, features = _sample(result, at)
             some = "" if result.n_rows <= MOST else f" {len(table):,} of {result.n_rows:,} rows, evenly spaced."
             colours = " Colour is the value of the column." if features is not None else ""
