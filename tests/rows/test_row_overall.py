@@ -47,7 +47,7 @@ def test_interactions_and_their_strength() -> None:
     assert found.strength(1).absolute.shape == (3, 3)
     agree(found.strength(1), strength, ("absolute", "absolute_std_errors", "normalised", "normalised_std_errors"))
     assert found.global_values(1).absolute.shape == (15, 3, 3)
-    with pytest.raises(InputError, match="ask MOI with contexts"):
+    with pytest.raises(InputError, match="no values of pairs by context"):
         found.strength(0)
 
 
