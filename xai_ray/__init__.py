@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from xai_ray.estimators import Ask as Ask
     from xai_ray.estimators import Estimate as Estimate
     from xai_ray.estimators import mean_strength as mean_strength
+    from xai_ray.explaining_each import Precise as Precise
+    from xai_ray.explaining_each import explain_each as explain_each
     from xai_ray.explaining_rows import explain_rows as explain_rows
     from xai_ray.explaining_rows import open_rows as open_rows
     from xai_ray.games import AirportGame as AirportGame
@@ -72,6 +74,8 @@ if TYPE_CHECKING:
     from xai_ray.overall import permutation_importance as permutation_importance
     from xai_ray.reports import Result as Result
     from xai_ray.reports import plots as plots
+    from xai_ray.reports.each_arrow import each_table as each_table
+    from xai_ray.reports.each_arrow import write_each as write_each
     from xai_ray.reports.rows_result import RowsResult as RowsResult
     from xai_ray.reports.value_report import value_report as value_report
     from xai_ray.stores import open_store as open_store
@@ -141,6 +145,10 @@ _PLACES: dict[str, str] = {
     "RowsResult": "xai_ray.reports.rows_result",
     "explain": "xai_ray.api",
     "explain_rows": "xai_ray.explaining_rows",
+    "explain_each": "xai_ray.explaining_each",
+    "Precise": "xai_ray.explaining_each",
+    "each_table": "xai_ray.reports.each_arrow",
+    "write_each": "xai_ray.reports.each_arrow",
     "open_rows": "xai_ray.explaining_rows",
     "open_result": "xai_ray.api",
     "open_store": "xai_ray.stores",

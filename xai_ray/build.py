@@ -44,10 +44,10 @@ class Prepared:
     plan: Plan
 
 
-def prepare(spec: s.Spec, base: Path) -> Prepared:
-    """Build the game and the plan of a spec; `base` is the folder that relative paths start from."""
+def prepare(spec: s.Spec, base: Path, game: Game | None = None) -> Prepared:
+    """Build the plan of a spec, and its game unless it is given; `base` is the folder that relative paths start from."""
     _check_indices(spec)
-    game = game_of(spec, base)
+    game = game_of(spec, base) if game is None else game
     spec = measured(spec, game)
     if isinstance(game, ValuationGame):
         return Prepared(spec, base, game, _closed_plan(spec, game))

@@ -10,10 +10,12 @@ UNNAMED = "column "
 """How columns of arrays are called."""
 
 
-def column_order(columns: Sequence[str], wanted: Sequence[str], where: str, who: str = "the model") -> list[int] | None:
+def column_order(
+    columns: Sequence[str], wanted: Sequence[str], where: str, who: str = "the model takes"
+) -> list[int] | None:
     """Places of the wanted columns among these; None where they stay as they are: the same order, or no names on one of the sides.
 
-    `who` wants them. InputError that begins with `where` for columns that are missing or too many.
+    `who` says whose they are. InputError that begins with `where` for columns that are missing or too many.
     """
     if not wanted or tuple(wanted) == tuple(columns):
         return None
@@ -24,14 +26,15 @@ def column_order(columns: Sequence[str], wanted: Sequence[str], where: str, who:
     if _unnamed(columns) or _unnamed(wanted):
         if len(wanted) == len(columns):
             return None
-        raise InputError(f"{where}: {len(columns)} columns, {who} has {len(wanted)}")
-    lacks = f"{who} has {missing[0]!r}, which is not among its {len(columns)} columns" if missing else ""
-    extra = (
-        f"column {spare[0]!r} is none of the {len(wanted)} of {who}; leave it out with drop = [{spare[0]!r}]"
-        if spare
+        raise InputError(f"{where}: {len(columns)} columns, {who} {len(wanted)}")
+    lacks = f"{who} {missing[0]!r}, which is not among its {len(columns)} columns" if missing else ""
+    extra = f"column {spare[0]!r} is none of them; leave it out with drop = [{spare[0]!r}]" if spare else ""
+    few = (
+        f"{who} {len(wanted)} columns, {', '.join(wanted[:4])}{', ...' if len(wanted) > 4 else ''}"
+        if not missing
         else ""
     )
-    raise InputError(f"{where}: {'; '.join(part for part in (lacks, extra) if part)}")
+    raise InputError(f"{where}: {'; '.join(part for part in (lacks, few, extra) if part)}")
 
 
 def _unnamed(names: Sequence[str]) -> bool:

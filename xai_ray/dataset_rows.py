@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from xai_ray.column_names import column_order
 from xai_ray.errors import InputError
 from xai_ray.game_spec import Dataset
-from xai_ray.inputs import PICTURES, TABLES, Array, arrow_table, bundled, read_npy, read_picture, read_table
+from xai_ray.inputs import PICTURES, TABLES, Array, bundled, read_npy, read_picture
+from xai_ray.row_spans import span_of
+from xai_ray.row_spool import PIECE, Spool, respooled
+from xai_ray.table_pieces import read_pieces
 
 _BUNDLED = "sklearn:"
 
@@ -44,7 +47,7 @@ def read_dataset(
     elif path.is_dir():
         return _pictures(path, source, where, preprocess)
     elif path.suffix.lower() in (".npy", ".npz"):
-        rows = read_npy(path)
+        rows = read_npy(path, mapped=True)
         found = ReadRows(rows, None, None)
         if rows.ndim == 2:
             found = _dropped(rows, tuple(f"column {i}" for i in range(rows.shape[1])), source, where)
@@ -63,16 +66,14 @@ def read_dataset(
 
 
 def _table(path: Path, source: Dataset, where: str) -> ReadRows:
-    drop = source.drop if source.id is None or source.id in source.drop else (*source.drop, source.id)
-    rows, columns = read_table(path, drop)
-    ids = None
-    if source.id is not None:
-        ids = tuple(arrow_table(path).column(source.id).to_pylist())
+    found = read_pieces(path, source.drop, source.id, where)
+    ids = found.names
+    if ids is not None:
         if any(name is None for name in ids):
             raise InputError(f"{where}: column {source.id!r} (id) is empty in row {ids.index(None)}")
         if not all(isinstance(name, int) for name in ids):
             ids = tuple(str(name) for name in ids)
-    return ReadRows(rows, columns, ids)
+    return ReadRows(found.rows, found.columns, ids)
 
 
 def _dropped(rows: Array, columns: tuple[str, ...], source: Dataset, where: str) -> ReadRows:
@@ -80,45 +81,35 @@ def _dropped(rows: Array, columns: tuple[str, ...], source: Dataset, where: str)
     if missing:
         raise InputError(f"{where}: no column {missing[0]!r} to drop; columns: {', '.join(columns[:12])}")
     kept = [i for i, name in enumerate(columns) if name not in source.drop]
-    return ReadRows(rows[:, kept], tuple(columns[i] for i in kept), None)
+    return ReadRows(respooled(rows, kept), tuple(columns[i] for i in kept), None)
 
 
 def _cut(found: ReadRows, source: Dataset, where: str) -> ReadRows:
     count = len(found.rows)
     if count == 0:
         raise InputError(f"{where}: it has no rows")
-    part = _span(source.rows, count, where)
+    part = span_of(source.rows, count, where)
     return ReadRows(found.rows[part], found.columns, None if found.ids is None else found.ids[part])
-
-
-def _span(rows: str | None, count: int, where: str) -> slice:
-    if rows is None:
-        return slice(0, count)
-    start, stop = (int(end) if end else usual for end, usual in zip(rows.split(":"), (0, count), strict=True))
-    if not 0 <= start < stop <= count:
-        raise InputError(f'{where}: rows = "{rows}" lies outside of its {count} rows, 0:{count}')
-    return slice(start, stop)
 
 
 def _ordered(found: ReadRows, wanted: Sequence[str], where: str) -> ReadRows:
     """Columns in the order of the model, where both have names."""
-    if found.columns is None or not wanted or tuple(wanted) == found.columns:
+    if found.columns is None or not wanted:
         return found
-    missing = [name for name in wanted if name not in found.columns]
-    spare = [name for name in found.columns if name not in wanted]
-    if not missing and not spare:
-        return ReadRows(found.rows[:, [found.columns.index(name) for name in wanted]], tuple(wanted), found.ids)
-    if all(name.startswith("column ") for name in found.columns) and len(wanted) == len(found.columns):
-        return ReadRows(found.rows, tuple(wanted), found.ids)
-    lacks = f"the model takes {missing[0]!r}, which is not among its columns" if missing else ""
-    extra = f"column {spare[0]!r} is none of the model's; leave it out with drop = [{spare[0]!r}]" if spare else ""
-    raise InputError(f"{where}: {'; '.join(part for part in (lacks, extra) if part)}")
+    order = column_order(found.columns, wanted, where)
+    rows = found.rows if order is None else respooled(found.rows, order)
+    return ReadRows(rows, tuple(wanted), found.ids)
 
 
 def _checked(found: ReadRows, where: str) -> ReadRows:
-    rows = found.rows
-    if np.issubdtype(rows.dtype, np.inexact) and not np.isfinite(rows).all():
-        row, *place = np.argwhere(~np.isfinite(rows))[0].tolist()
+    if not np.issubdtype(found.rows.dtype, np.inexact):
+        return found
+    for start in range(0, len(found.rows), PIECE):
+        finite = np.isfinite(found.rows[start : start + PIECE])
+        if finite.all():
+            continue
+        row, *place = np.argwhere(~finite)[0].tolist()
+        row += start
         name = found.columns[place[0]] if found.columns is not None else f"place {place}"
         called = f"row {row}" if found.ids is None else f"row {row} ({found.ids[row]})"
         raise InputError(f"{where}: {called}, {name!r} is missing or not finite; fill it in, or leave the row out")
@@ -131,17 +122,19 @@ def _pictures(path: Path, source: Dataset, where: str, preprocess: Callable[[Any
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
     if not files:
         raise InputError(f"{where}: no picture in the folder; endings {', '.join(PICTURES)}")
-    files = files[_span(source.rows, len(files), where)]
-    arrays: list[npt.NDArray[Any]] = []
+    files = files[span_of(source.rows, len(files), where)]
+    spool, shape = Spool(), None
     for file in files:
         picture = read_picture(file)
         if preprocess is not None:
-            arrays.append(np.asarray(preprocess(picture)))
+            array = np.asarray(preprocess(picture))
         else:
-            arrays.append(np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32) / 255.0)
-        if arrays[-1].shape != arrays[0].shape:
+            array = np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32) / 255.0
+        shape = shape or array.shape
+        if array.shape != shape:
             raise InputError(
-                f"{where}: {file.name} gives an input of shape {arrays[-1].shape}, {files[0].name} one of {arrays[0].shape}; "
+                f"{where}: {file.name} gives an input of shape {array.shape}, {files[0].name} one of {shape}; "
                 "bring the pictures to one size"
             )
-    return ReadRows(np.stack(arrays), None, tuple(file.name for file in files))
+        spool.add(array[None])
+    return ReadRows(spool.rows(), None, tuple(file.name for file in files))

@@ -73,6 +73,7 @@ class Dataset(Frozen):
     """Columns that are not inputs of the model (the label, say)."""
     id: str | None = None
     """The column that names the rows; no input of the model."""
+    column: str | None = None
 
 
 class PassageList(Frozen):

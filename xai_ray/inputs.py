@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, UnknownName
 from xai_ray.game_spec import Background, BundledRow, PassageList, TableRow, Text, TextRow
+from xai_ray.row_spool import LARGE
 
 Array = npt.NDArray[Any]
 
@@ -92,7 +93,10 @@ def read_table(path: Path, drop: tuple[str, ...] = ()) -> tuple[Array, tuple[str
         names = tuple(f"column {i}" for i in range(rows.shape[1]))
     else:
         table = arrow_table(path)
-        text = [f.name for f in table.schema if not _is_number(f.type) and f.name not in drop]
+        twice = next((c for at, c in enumerate(table.column_names) if c in table.column_names[:at]), None)
+        if twice is not None:
+            raise InputError(f"table {path}: two columns are called {twice!r}; give each a name of its own")
+        text = [f.name for f in table.schema if not is_number(f.type) and f.name not in drop]
         if text:
             raise InputError(
                 f"table {path}: column {text[0]!r} does not hold numbers; encode it, or leave it out with drop = [{text[0]!r}]"
@@ -209,10 +213,19 @@ def _passages(source: PassageList, base: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_npy(path: Path) -> Array:
-    """The array of a .npy file, or the only one of a .npz file. Raises InputError that names the file."""
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file. Raises InputError."""
+    return _read_bytes(path).decode("utf-8", errors="replace").splitlines()
+
+
+def read_npy(path: Path, mapped: bool = False) -> Array:
+    """The array of a .npy file, or the only one of a .npz file. With `mapped`, a large .npy file is not read but mapped into memory.
+
+    Raises InputError that names the file.
+    """
     try:
-        loaded = np.load(path, allow_pickle=False)
+        mode = "r" if mapped and path.suffix.lower() == ".npy" and path.stat().st_size > LARGE else None
+        loaded = np.load(path, allow_pickle=False, mmap_mode=mode)
     except FileNotFoundError:
         raise InputError(f"no file at {path}") from None
     except (OSError, ValueError, EOFError) as error:
@@ -257,7 +270,8 @@ def ragged_line(path: Path) -> str | None:
     return None
 
 
-def _is_number(kind: Any) -> bool:
+def is_number(kind: Any) -> bool:
+    """Whether a type of Arrow holds numbers."""
     from pyarrow import types
 
     # A column without a single entry has the type null: numbers that are all missing.

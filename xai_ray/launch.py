@@ -55,6 +55,7 @@ def execute(
     from xai_ray.api import engine_of, result_of
     from xai_ray.build import memory_text
     from xai_ray.progress import Bar
+    from xai_ray.reports.row_parts import parts_of
 
     place = open_store(where.store)
     if not where.quiet:
@@ -69,6 +70,11 @@ def execute(
     else:
         attempt = stored_run(spec, base, place, workers, bar, job, note=not where.quiet)
     attempt.recompute, attempt.anew, attempt.skip_killers = where.recompute, anew, where.skip_killers
+    parts = parts_of(place, attempt.manifest, where.out)
+    if parts is not None:
+        attempt.landed = parts.write
+        if not where.quiet:
+            say(f"rows go to {parts.folder} as they are finished")
     if not where.quiet and (memory := memory_text(attempt.game)):
         say(f"memory: {memory}")
     began = time.perf_counter()
@@ -78,11 +84,13 @@ def execute(
     except KeyboardInterrupt:
         command = f"xai-ray resume {attempt.manifest.job}" + (f" --store {place.url}" if where.store != "runs" else "")
         raise Cancelled(f"interrupted; what was committed stays, go on with: {command}") from None
-    _conclude(
-        finished,
-        result_of(finished, attempt.game, seconds=time.perf_counter() - began, engine=where.engine, store=place.url),
-        where,
-    )
+    found = result_of(finished, attempt.game, seconds=time.perf_counter() - began, engine=where.engine, store=place.url)
+    if where.out is not None:
+        for path in found.save(where.out):
+            say(f"wrote {path}")
+    if parts is not None:
+        parts.remove()
+    _conclude(finished, found, where)
 
 
 def warn_of(store: Store) -> None:
@@ -91,12 +99,14 @@ def warn_of(store: Store) -> None:
         say(f"note: {store.url}: {warning}")
 
 
-def new_run(spec: Spec, base: Path, place: Store, engine: Callable[[], Engine], watcher: Watcher) -> Run:
-    """A run of a spec that is planned here."""
+def new_run(
+    spec: Spec, base: Path, place: Store, engine: Callable[[], Engine], watcher: Watcher, game: Game | None = None
+) -> Run:
+    """A run of a spec that is planned here, with its game where that is made already."""
     from xai_ray.build import manifest_for, prepare, stop_of
     from xai_ray.engine.job import Run
 
-    prepared = prepare(spec, base)
+    prepared = prepare(spec, base, game)
     return Run(
         manifest=manifest_for(prepared),
         game=prepared.game,
@@ -173,9 +183,6 @@ def _conclude(finished: Finished, found: Result, where: Where) -> None:
     from xai_ray.estimators.agreement import agreement_words
     from xai_ray.reports.wording import check_words
 
-    if where.out is not None:
-        for path in found.save(where.out):
-            say(f"wrote {path}")
     print_result(found, "table")
     if not where.quiet:
         agrees = agreement_words(found.provenance.get("rank_agreement"))
@@ -243,21 +250,26 @@ def last_budget(store: Store, job: str) -> dict[str, Any]:
     """The budget of the newest run or submission of a job."""
     from xai_ray.estimators import Stop
 
+    document = store.manifest(job).document
+    first = dict((document.get("spec") or document)["budget"])
+    # Of rows it is what each row takes, which is part of the job; a run notes what all of them may take.
+    each_row = {"evaluations": first["evaluations"]} if document["identity"]["design"]["kind"] == "rows" else {}
     for event in reversed(store.events(job)):
         if event.get("event") == "started":
-            return {"evaluations": event["evaluations"], **Stop.of(event).document()}
+            return {"evaluations": event["evaluations"], **Stop.of(event).document(), **each_row}
         if event.get("event") == "submitted":
             return dict(event["wanted"]["budget"])
-    manifest = store.manifest(job)
-    return dict((manifest.document.get("spec") or manifest.document)["budget"])
+    return first
 
 
 def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, Any]:
     """The budget of a job that is given `evaluations` in all. Raises SpecError where there is nothing to extend."""
     document = store.manifest(job).document
     if document["identity"]["design"]["kind"] == "rows":
+        had = (document.get("spec") or document)["budget"]["evaluations"]
         raise SpecError(
-            f"job {job} explains rows of a dataset, whose budget a row is part of the job; run the spec with a larger budget as a new job"
+            f"job {job} explains rows of a dataset, and its {had} evaluations a row are part of the job: run the spec with "
+            f"evaluations = {evaluations} under [budget] as a new job; xai-ray resume {job} finishes this one"
         )
     exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
     had = last_budget(store, job)["evaluations"]

@@ -22,11 +22,13 @@ from xai_ray.spec import Compute
 from xai_ray.zoo.model import ZooModel
 
 
-def model_game(game: s.ModelGameSpec, compute: Compute, seed: int, base: Path) -> games.ModelGame | games.RowsGame:
-    """Build the game. Raises InputError and SpecError that name the key."""
+def model_game(
+    game: s.ModelGameSpec, compute: Compute, seed: int, base: Path, made: ZooModel | None = None
+) -> games.ModelGame | games.RowsGame:
+    """Build the game, with a model that was made already if there is one. Raises InputError and SpecError that name the key."""
     if compute.memory is not None:
         raise SpecError("compute.memory is for training games; a model has compute.batch")
-    zoo = made_model(game.model, base)
+    zoo = made_model(game.model, base) if made is None else made
     if isinstance(game.input, s.Dataset):
         return _rows_game(game, game.input, zoo, compute, seed, base)
     found = _in_order(read_input(game.input, base), zoo)
@@ -62,9 +64,12 @@ def _rows_game(
         raise SpecError(
             "game.players: slic cuts each picture into other regions; a dataset takes patches, or a mask (path)"
         )
-    if isinstance(game.players, (s.Words, s.Tokens)):
+    texts = isinstance(game.players, (s.Words, s.Tokens, s.Sentences, s.Segments, s.Passages))
+    if texts or source.column is not None:
+        key = f"input.column = {source.column!r}" if source.column is not None else f"players: {game.players.kind}"
         raise SpecError(
-            f"game.players: {game.players.kind} are for texts; a dataset holds rows of a table, or pictures"
+            f"game.{key}: each text has its own words, so each is a job of its own: `xai-ray run` explains them one after the other from "
+            'game.input = { dataset = "FILE", column = "NAME" }; on a cluster, submit a job a text'
         )
     found = read_dataset(source, base, made.columns or feature_names(made.model), made.preprocess)
     if made.columns and found.rows.ndim == 2 and len(made.columns) != found.rows.shape[1]:
@@ -275,7 +280,7 @@ def removal_of(removal: Any, zoo: ZooModel, seed: int, base: Path, columns: Sequ
     read, or has other columns.
     """
     own = zoo.columns or feature_names(zoo.model)
-    wanted = (own, "the model") if own else (columns, "the input")
+    wanted = (own, "the model takes") if own else (columns, "the input has")
     match removal:
         case s.Zeros():
             return games.Zeros()

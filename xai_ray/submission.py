@@ -107,12 +107,14 @@ def is_finished(store: Store, job: str, wish: w.Wanted) -> bool:
 
 
 def _same_budget(budget: dict[str, Any], started: dict[str, Any], store: Store, job: str) -> bool:
+    from xai_ray.coalitions import RowBlocks
     from xai_ray.engine.job import design_of
     from xai_ray.estimators import Stop
 
     design = design_of(store.manifest(job))
     asked = budget["evaluations"]
-    draws = design.affordable(1 << design.n_players if asked == "exact" else int(asked))
+    count = 1 << design.n_players if asked == "exact" else int(asked)
+    draws = design.rows if isinstance(design, RowBlocks) else design.affordable(count)
     return started.get("draws") == draws and Stop.of(started) == Stop.of(budget)
 
 

@@ -17,6 +17,7 @@ from xai_ray.errors import XaiRayError
 
 if TYPE_CHECKING:
     from xai_ray.reports import Result
+    from xai_ray.reports.rows_result import RowsResult
 
 
 def print_result(found: Result, output_format: str, bands: bool = False) -> None:
@@ -38,6 +39,24 @@ def print_result(found: Result, output_format: str, bands: bool = False) -> None
         sys.stdout.buffer.write(arrow_bytes(found))
     else:
         Console().print(result_tables(found))
+
+
+def print_overall(found: RowsResult, output_format: str) -> None:
+    """What holds over all rows of a dataset on stdout, as table, json, csv or arrow."""
+    from pyarrow import csv, ipc
+
+    from xai_ray.reports.overall_tables import overall_arrow, overall_csv, overall_document, overall_tables
+
+    if output_format == "json":
+        print_json(overall_document(found))
+    elif output_format == "csv":
+        csv.write_csv(overall_csv(found), sys.stdout.buffer)
+    elif output_format == "arrow":
+        table = overall_arrow(found)
+        with ipc.new_file(sys.stdout.buffer, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        Console().print(overall_tables(found))
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -164,7 +164,7 @@ MODEL_MISTAKES: list[tuple[str, Change, int, list[str]]] = [
         "background of another shape",
         marginal(table="wide.csv"),
         2,
-        ["game.removal.background", "column 'e' is none of the 4 of the input", "drop"],
+        ["game.removal.background", "the input has 4 columns, a, b, c, d; column 'e' is none of them", "drop"],
     ),
     ("background with a hole", marginal(table="holes.csv"), 2, ["background", "finite"]),
     ("no background", marginal(), 2, ["exactly one of `table` and `sklearn`"]),

@@ -105,7 +105,7 @@ def test_mistakes(folder):
         (InputError, "no rows are left", {"dataset": {"table": "rows.csv", "label": "label", "rows": "90:"}}),
         (
             InputError,
-            "the model has 'a', which is not among its 2 columns",
+            "the model takes 'a', which is not among its 2 columns",
             {"dataset": {"table": "rows.csv", "label": "label", "drop": ["a"]}},
         ),
         (InputError, "row 1: 'b' is missing", {"dataset": {"table": "holes.csv", "label": "label"}}),

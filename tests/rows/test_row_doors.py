@@ -138,7 +138,7 @@ def test_the_words_of_a_job(cli: Cli, folder: Path) -> None:
     assert sorted(p.name for p in Path("out").iterdir()) == ["report.html", "result.arrow", "result.json"]
     refused = cli("extend", job, "--evaluations", "900", "--store", "runs")
     assert refused.code == 2
-    assert "as a new job" in refused.err
+    assert "run the spec with evaluations = 900 under [budget] as a new job" in refused.err
 
 
 def test_killed_and_resumed_to_the_same_bits(cli: Cli, folder: Path) -> None:
@@ -241,6 +241,19 @@ def bad(folder: Path, kind: str) -> dict[str, Any]:
             parquet.write_table(pa.table(names | {"label": np.ones(12)}), folder / "x.parquet")
         case "not parquet":
             (folder / "x.parquet").write_text("nothing")
+        case "one name twice":
+            (folder / "x.csv").write_text("a,b,a,d,e,f\n1,2,3,4,5,6\n")
+            return {"dataset": "x.csv"}
+        case "a word among numbers":
+            (folder / "x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,6\n1,2,3,4,5,6\n1,2,n/k,4,5,6\n")
+            return {"dataset": "x.csv"}
+        case "no such id":
+            return {"dataset": "rows.parquet", "id": "name"}
+        case "texts":
+            return {"dataset": "rows.csv", "column": "who"}
+        case "empty file":
+            (folder / "x.csv").write_text("")
+            return {"dataset": "x.csv"}
         case "ragged":
             (folder / "x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,6\n1,2,3\n")
             return {"dataset": "x.csv"}
@@ -252,12 +265,17 @@ def bad(folder: Path, kind: str) -> dict[str, Any]:
 BAD = {
     "missing value": "row 7, 'c' is missing",
     "null": "row 11, 'd' is missing",
-    "text": "column 'b' does not hold numbers",
+    "text": "column 'b' does not hold numbers (row 0 has 'red')",
     "no rows": "it has no rows",
-    "other columns": "the model takes 'c', which is not among its columns",
+    "other columns": "the model takes 'c', which is not among its 6 columns",
     "one more": "drop = ['label']",
     "not parquet": "cannot read the table",
     "ragged": "line 3 has 3 entries, the first line has 6",
+    "one name twice": "two columns are called 'a'",
+    "a word among numbers": "column 'c' does not hold numbers (row 2 has 'n/k')",
+    "no such id": "no column 'name' (id)",
+    "texts": "the model came without a tokenizer",
+    "empty file": "Empty CSV file",
     "out of range": 'rows = "5:40" lies outside of its 12 rows',
     "nowhere.parquet": "no table at",
     "rows.xlsx": "unknown ending",
@@ -271,6 +289,47 @@ def test_bad_datasets_are_refused_before_any_work(cli: Cli, folder: Path, kind: 
     assert ended.code == 2, ended.err
     assert BAD[kind] in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_row_that_the_model_does_not_take_is_named(cli: Cli, folder: Path) -> None:
+    rows = np.zeros((12, 6))
+    rows[8, 1] = 7
+    np.save(folder / "rows.npy", rows)
+    (folder / "rowmodels.py").write_text(
+        MODULE.replace(
+            "        time.sleep",
+            "        if (rows[:, 1] == 7).any():\n            raise ValueError('category 7')\n        time.sleep",
+        )
+    )
+    sys.modules.pop("rowmodels", None)
+    ended = cli("run", spec(folder, {"dataset": "rows.npy"}), "--store", "runs", "-q")
+    sys.modules.pop("rowmodels", None)
+    assert ended.code == 1
+    assert "row 8, with all players present" in ended.err
+    assert "category 7; bring the row into the form that the model takes, or leave it out" in ended.err
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    assert xr.open_rows(job, "runs", partial=True).n_rows == 6
+
+
+def test_pictures_of_several_modes_are_rows_alike(cli: Cli, folder: Path) -> None:
+    from PIL import Image
+
+    (folder / "pictures").mkdir()
+    grey = np.random.default_rng(0).integers(0, 256, (6, 8)).astype(np.uint8)
+    Image.fromarray(grey).save(folder / "pictures" / "grey.png")
+    Image.fromarray(np.stack([grey] * 3, axis=-1)).save(folder / "pictures" / "rgb.png")
+    game = {
+        "players": {"kind": "patches", "grid": [2, 2]},
+        "removal": {"kind": "zeros"},
+        "behaviour": {"kind": "logit", "target": 0},
+    }
+    source = spec(folder, {"dataset": "pictures"}, "bright", game=game, budget={"evaluations": "exact"})
+    assert cli("run", source, "--store", "runs", "-q").code == 0
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    values = xr.open_rows(job, "runs").values
+    np.testing.assert_array_equal(values[0], values[1])
+    (folder / "pictures" / "torn.png").write_bytes(b"x")
+    assert "cannot read the picture" in cli("check", source).err
 
 
 def test_a_spec_says_what_an_input_is(cli: Cli, folder: Path) -> None:

@@ -64,13 +64,17 @@ def watch(
 ) -> None:
     """Follow a job until it ends: evaluations and running standard errors. The exit code is that of `run`."""
     from xai_ray.following import ended_as, looks
+    from xai_ray.reports.row_parts import parts_of
 
     place = open_store(store)
     if not every < 1e6:
         raise SpecError(f"--every {every}: seconds between looks, below a million")
     last: Look | None = None
+    parts = parts_of(place, place.manifest(job), out)
     for last in looks(place, job, _status(place, job, address), every):
         typer.echo(_line(last.facts, last))
+        if parts is not None and not last.ended:
+            parts.catch_up()
     if last is None:
         return
     error = ended_as(place, job, last.facts)
@@ -79,8 +83,12 @@ def watch(
     if out is not None and last.result is not None:
         for path in last.result.save(out):
             say(f"wrote {path}")
+        if parts is not None:
+            parts.remove()
     if last.facts["state"] == "imprecise":
-        say(f"the budget or time ended before the asked precision; xai-ray extend {job} --evaluations N goes on")
+        rows = last.result is not None and last.result.rows is not None
+        remedy = "run the spec with more evaluations a row" if rows else f"xai-ray extend {job} --evaluations N goes on"
+        say(f"the budget or time ended before the asked precision; {remedy}")
         raise typer.Exit(4)
 
 

@@ -12,7 +12,7 @@ from xai_ray.commands.options import AskedCluster, JobId, StoreUrl
 from xai_ray.errors import SpecError
 from xai_ray.launch import check_same_game, spec_of, with_points, write_report
 from xai_ray.stores import open_store
-from xai_ray.talk import print_json, print_result, say
+from xai_ray.talk import print_json, print_overall, print_result, say
 
 if TYPE_CHECKING:
     from xai_ray.reports import Result
@@ -41,11 +41,17 @@ def result(
     partial: Annotated[
         bool, typer.Option("--partial", help="Of a job that is not finished: from what is committed.")
     ] = False,
+    overall: Annotated[
+        bool,
+        typer.Option("--global", help="Of a dataset job: mean |value| and mean value over all rows, with error bars."),
+    ] = False,
     bands: Annotated[
         bool, typer.Option("--bands", help="With --format json: half widths of simultaneous 95 % bands as well.")
     ] = False,
 ) -> None:
     """The estimates of a job; with --ask another index from its stored values, without a new evaluation."""
+    if bands and overall:
+        raise SpecError("--bands goes with the estimates of a job, not with --global; leave one of them out")
     if bands and output_format != "json":
         raise SpecError(f"--bands goes with --format json, not {output_format}")
     asked = Asked(order, estimator, contexts, pairs, groups, weights)
@@ -54,6 +60,11 @@ def result(
     found = _opened(job, store, address, partial)
     if ask is not None:
         found = answered(found, ask, asked)
+    if overall:
+        if found.rows is None:
+            raise SpecError(f"--global is of rows of a dataset, and job {job} explains one input; leave it out")
+        print_overall(found.rows, output_format)
+        return
     print_result(found, output_format, bands)
 
 

@@ -42,8 +42,10 @@ def check(
     """Validate a spec and print its plan: players, units, evaluations, expected time. Times two batches of the model."""
     from xai_ray.build import describe_plan, prepare
     from xai_ray.spec import load
+    from xai_ray.text_jobs import describe_texts, holds_texts
 
-    facts = describe_plan(prepare(load(spec), spec.resolve().parent))
+    found, base = load(spec), spec.resolve().parent
+    facts = describe_texts(found, base) if holds_texts(found) else describe_plan(prepare(found, base))
     if as_json:
         print_json(facts)
         return
@@ -69,6 +71,7 @@ def run(
 ) -> None:
     """Run a spec to the end here. A spec that was run before goes on where it ended."""
     from xai_ray.spec import load
+    from xai_ray.text_jobs import holds_texts, run_texts
 
     if address is not None and is_dashboard(address):
         raise SpecError(
@@ -86,7 +89,8 @@ def run(
         skip_killers,
         checked(priority) or 1.0,
     )
-    execute(load(spec), spec.resolve().parent, where)
+    found, base = load(spec), spec.resolve().parent
+    (run_texts if holds_texts(found) else execute)(found, base, where)
 
 
 def resume(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xai_ray.coalitions import Design, Pieces, RowBlocks, Unit
+from xai_ray.engine.cancelling import CancelFlag
 from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
@@ -48,9 +49,12 @@ __all__ = [
 _LOSSES = 5
 """How often a store may lose records under one run before the run gives up."""
 
-
 _TOLD = {"halved": "batch halved", "uncommitted": "values came home"}
 """Facts of records that the event log tells of, once a worker, and the names of these events."""
+
+
+def _nothing(unit: Unit) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class Run:
     """Whether a boundary that the clock chose on an earlier run with the same limits is set aside."""
     skip_killers: bool = False
     """Whether a run that meets a unit which kills its workers ends at the last boundary before it, instead of failing."""
+    landed: Callable[[Unit], None] = _nothing
+    """Told of each unit that is in the store, whether it was before or came in this run; maybe more than once."""
     clock: Callable[[], float] = time.monotonic
     """Seconds; `stop.seconds` counts from the start of `execute`."""
     _epoch: int = 0
@@ -129,7 +135,7 @@ class Run:
         if (decided := self._decided()) is not None:
             progress.settle(decided)
         self.watcher.started(job, design.evaluations(self.draws), done_before)
-        cancel = _CancelFlag(self.store, job)
+        cancel = CancelFlag(self.store, job)
         losses = 0
         try:
             while True:
@@ -167,7 +173,7 @@ class Run:
             f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
         )
 
-    def _checked(self, design: Design, pool: AnyPool, cancel: _CancelFlag) -> dict[str, Any] | None:
+    def _checked(self, design: Design, pool: AnyPool, cancel: CancelFlag) -> dict[str, Any] | None:
         if not isinstance(pool, Pool):
             return None
         return self_check(self.game, design, pool.values, self.store, self.manifest, cancel.check)
@@ -194,9 +200,11 @@ class Run:
         if (self.store.remote or isinstance(design, (Pieces, RowBlocks))) and not self.recompute:
             for unit in there:
                 progress.commit(unit)
+                self.landed(unit)
         else:
             for record in self._records(there):
                 progress.add(record)
+                self.landed(record.unit)
         return units.without(progress.done)
 
     def _records(self, units: list[Unit]) -> list[Record]:
@@ -210,7 +218,7 @@ class Run:
                 self.store.discard(self.manifest.job, unit)
         return whole
 
-    def _evaluate(self, design: Design, pending: Units, progress: Rounds, cancel: _CancelFlag) -> None:
+    def _evaluate(self, design: Design, pending: Units, progress: Rounds, cancel: CancelFlag) -> None:
         job = self.manifest.job
 
         def commit(record: Record) -> None:
@@ -223,6 +231,7 @@ class Run:
             told(ack.unit, ack.facts)
 
         def told(unit: Unit, facts: dict[str, Any]) -> None:
+            self.landed(unit)
             for fact, event in _TOLD.items():
                 if fact in facts:
                     self._note(unit, facts, fact, event)
@@ -339,18 +348,3 @@ class Run:
         self._close(state, design.evaluations(draws), None, ending.document(), notes, found)
         curve = convergence(pool, self.asks[0], {**progress.first, draws: estimates[0]})
         return Finished(self.manifest, pool, estimates, curve, ending.document(), added, notes, found)
-
-
-class _CancelFlag:
-    """Reads the store's cancel flag at most every half second."""
-
-    def __init__(self, store: Store, job: str) -> None:
-        self.seen = False
-        self._store, self._job, self._next = store, job, 0.0
-
-    def check(self) -> bool:
-        now = time.monotonic()
-        if not self.seen and now >= self._next:
-            self._next = now + 0.5
-            self.seen = self._store.cancelled(self._job)
-        return self.seen

@@ -10,7 +10,7 @@ import numpy as np
 
 from xai_ray.coalitions import RowBlocks, Unit
 from xai_ray.coalitions.row_blocks import relabelled
-from xai_ray.errors import NonFiniteValue, NotEnoughSamples
+from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples
 from xai_ray.estimators import Ask, Stop, boundaries
 from xai_ray.estimators.row_answers import RowAnswers, answer_rows, family
 from xai_ray.estimators.row_pool import RowBlock, gathered
@@ -202,7 +202,10 @@ class _Block:
             row, draw = self.active[at // len(fresh)], fresh[at % len(fresh)]
             coalitions = relabelled(drawn.coalitions[draw], self._sigma[row])
             context = self._design.contexts(self._rows[row], drawn.context[draw])
-            found[at] = self._task.rows.row_values(self._rows[row], coalitions, context)
+            try:
+                found[at] = self._task.rows.row_values(self._rows[row], coalitions, context)
+            except ModelOutputError as error:
+                raise self._named(error, np.unique(self._rows[row])) from error
             self._check(found[at], self._rows[row], coalitions)
         own[self.active[:, None], fresh] = found.reshape(len(self.active), len(fresh), -1)
         self._values = np.concatenate([self._values, own], axis=1)
@@ -260,6 +263,19 @@ class _Block:
         ends = np.stack([self._values[:, 0], self._values[:, grand]], axis=1)
         own = self._task.rows.row_targets(self._rows) if getattr(self._task.rows, "predicted", False) else None
         return RowBlock(int(self._rows[0]), self._draws, values, answers, ends, own, self.open)
+
+    def _named(self, error: ModelOutputError, rows: Ints) -> ModelOutputError:
+        """The error with the first of these rows that the model does not take even whole, where there is one."""
+        everyone, context = np.ones((1, self._task.n_players), dtype=np.bool_), np.zeros(1, dtype=np.int64)
+        for row in rows:
+            try:
+                self._task.rows.row_values(np.array([row]), everyone, context)
+            except ModelOutputError as own:
+                remedy = "bring the row into the form that the model takes, or leave it out"
+                return ModelOutputError(f"row {row}, with all players present: {own}; {remedy}")
+        return ModelOutputError(
+            f"rows {rows[0]} to {rows[-1]}, with players removed: {error}; look at what the removal puts in"
+        )
 
     def _check(self, values: Floats, rows: Ints, coalitions: Coalitions) -> None:
         finite = np.isfinite(values)

@@ -11,6 +11,9 @@ import numpy.typing as npt
 from xai_ray.errors import InputError
 from xai_ray.games.removals.filling import Array
 
+_CHECKED = 1 << 16
+"""Rows that are checked at a time."""
+
 
 def checked_rows(rows: Any) -> tuple[Any, Array]:
     """Rows as they were given (a tensor or an array, whose items are inputs), and as a read-only array. Raises InputError."""
@@ -27,6 +30,8 @@ def checked_rows(rows: Any) -> tuple[Any, Array]:
     if detached is not None:
         tensor = detached().cpu()
         array = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    elif isinstance(rows, np.memmap):
+        array = rows
     else:
         rows = array = np.asarray(rows)
     if array.ndim < 2 or array.size == 0:
@@ -35,20 +40,22 @@ def checked_rows(rows: Any) -> tuple[Any, Array]:
         )
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
         raise InputError(f"rows: not numbers (type {array.dtype}); encode text columns before explaining")
-    _check_finite(array)
-    array = np.array(array)
-    array.setflags(write=False)
+    for start in range(0, len(array), _CHECKED):
+        _check_finite(array[start : start + _CHECKED], start)
+    if not isinstance(array, np.memmap) or array.mode != "r":
+        array = np.array(array)
+        array.setflags(write=False)
     return rows, array
 
 
-def _check_finite(array: npt.NDArray[Any]) -> None:
+def _check_finite(array: npt.NDArray[Any], first: int) -> None:
     if not np.issubdtype(array.dtype, np.inexact):
         return
     finite = np.isfinite(array)
     if not finite.all():
         row, *place = np.argwhere(~finite)[0].tolist()
         where = f"column {place[0]}" if len(place) == 1 else f"place {tuple(place)}"
-        raise InputError(f"rows: row {row}, {where} is missing or not finite; fill it in before explaining")
+        raise InputError(f"rows: row {first + row}, {where} is missing or not finite; fill it in before explaining")
 
 
 def checked_ids(given: Sequence[int | str] | None, count: int) -> tuple[int | str, ...] | None:

@@ -18,7 +18,9 @@ def fingerprint(parts: Iterable[str | bytes | np.ndarray[Any, Any]]) -> str:
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
-            head, body = f"array {part.dtype.str} {part.shape}", np.ascontiguousarray(part).tobytes()
+            # Its bytes in place: rows of a dataset may be mapped from a file that is larger than memory.
+            flat = np.ascontiguousarray(part).reshape(-1)
+            head, body = f"array {part.dtype.str} {part.shape}", flat.view(np.uint8).data if flat.size else b""
         elif isinstance(part, str):
             head, body = "text", part.encode()
         else:

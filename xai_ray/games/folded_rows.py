@@ -15,6 +15,7 @@ from xai_ray.games.backend import Array
 from xai_ray.games.backends import TorchBackend
 from xai_ray.games.first_layer import first_layer, not_foldable
 from xai_ray.games.folding import TOLERANCE, Folding
+from xai_ray.games.held_rows import HeldRows
 from xai_ray.games.row_masking import RowMasker, read_together
 from xai_ray.types import Coalitions, Floats, Ints
 
@@ -32,13 +33,13 @@ class FoldedRows:
         layout = arguments.inputs[0].layout
         self._backend, self._size = backend, len(shared)
         with backend.scope():
-            whole = backend.put_input(0, rows)
-            first = first_layer(backend.model, whole[:1].expand(2, *whole.shape[1:]))
+            one = backend.put_input(0, np.array(rows[:1]))
+            first = first_layer(backend.model, one.expand(2, *one.shape[1:]))
             self._finish = backend.compiled(first.after)
             n = len(arguments.player_names)
             self._folding = Folding(first, layout.labels, rows.shape[1:], n)
             self._few = rows[0].size <= _FEW_COLUMNS * n
-            self._rows = first.before(whole.clone()) if self._few else whole
+            self._rows = HeldRows(backend, rows, first.before if self._few else None)
             self._weight = self._folding.settled(first.weight.T)
             self._bias = self._folding.settled(first.bias)
             self._labels = backend.put(np.broadcast_to(layout.labels, rows.shape[1:]).ravel())
@@ -86,10 +87,10 @@ class FoldedRows:
     def _own(self, rows: Ints, present: torch.Tensor) -> torch.Tensor:
         """What the present players of each pair's row add, with the bias: (c, h). `present` (c, n + 1)."""
         if self._few:
-            kept = self._rows[self._backend.put(rows)].flatten(1).to(self._folding.dtype)
+            kept = self._rows.take(rows).flatten(1).to(self._folding.dtype)
             return torch.addmm(self._bias, torch.where(present[:, self._labels], kept, 0.0), self._weight)
         distinct, which = np.unique(rows, return_inverse=True)
-        parts = self._folding.settled_rows(self._folding.rows(self._rows[self._backend.put(distinct)]))
+        parts = self._folding.settled_rows(self._folding.rows(self._rows.take(distinct)))
         step = max(1, _TOGETHER // parts.players[0].numel())
         chosen = zip(present[:, :-1].split(step), self._backend.put(which.ravel()).split(step), strict=True)
         return torch.cat([self._folding.present(coalitions, parts, at) for coalitions, at in chosen])

@@ -11,6 +11,7 @@ import numpy as np
 from xai_ray.games.arguments import Arguments
 from xai_ray.games.averaging import Averaging
 from xai_ray.games.backend import Array, Backend
+from xai_ray.games.held_rows import HeldRows
 from xai_ray.types import Coalitions, Floats, Ints
 
 Choice = Callable[[Any, Any, Any], Any]
@@ -26,12 +27,12 @@ class RowMasker:
         """`rows` (R, *input); `shared` (K, *input), or None where every row brings its own fillings."""
         self._backend, self._batch = backend, batch
         self._labels = backend.put(arguments.inputs[0].layout.labels)
-        self._rows = backend.put_input(0, rows)
+        self._rows = HeldRows(backend, rows)
         self._shared = None if shared is None else backend.put_input(0, shared)[None]
         self._short = rows.ndim == 2 and np.issubdtype(rows.dtype, np.floating) and self._shared is not None
         if self._short:
             # Numbers that the model's own type cannot hold are infinite by now.
-            self._short = all(bool(np.isfinite(backend.home(part)).all()) for part in (self._rows, self._shared))
+            self._short = self._rows.finite() and bool(np.isfinite(backend.home(self._shared)).all())
 
     def outputs(self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None = None) -> Floats:
         """Outputs (c, K, m) of pairs: row (c,), coalition (c, n), and their own fillings (c, K, *input) instead of the shared ones.
@@ -55,7 +56,7 @@ class RowMasker:
             raise ValueError("these rows share no fillings; give each pair its own")
         with self._backend.scope():
             masks = self._backend.present(coalitions)[:, self._labels]
-            whole = self._rows[self._backend.put(rows)]
+            whole = self._rows.take(rows)
             choose = self._backend.where
             if self._short and fillings is None:
                 choose, (masks, whole) = self._backend.blend, self._backend.parted(masks, whole)

@@ -43,8 +43,9 @@ _PREDICTED_AT_ONCE = 256
 class RowsGame(ModelGame):
     """v_r(S) = behaviour(model(row r with the players outside S removed)), for R rows of equal layout.
 
-    `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W); columns of a data frame are put into the order of the model's
-    `feature_names_in_`, or of the players' names. The other arguments are those of `ModelGame`. The target
+    `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W); a read-only `numpy.memmap` is not read into memory. Columns of a
+    data frame are put into the order of the model's `feature_names_in_`, or of the players' names. The other arguments are those of
+    `ModelGame`. The target
     "predicted" is resolved for each row from its own full input. Fillings that do not depend on the row (zeros, constants, the mean or
     the rows of a background) are on the device once; others (blur, an image's own mean) are computed for each row.
 

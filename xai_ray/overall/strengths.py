@@ -82,7 +82,9 @@ class StrengthSums:
         centre = absolute.mean(axis=1, keepdims=True)
         shape = np.divide(absolute, centre, out=np.full_like(absolute, np.nan), where=centre > 0)
         slopes = (np.eye(m) - shape[:, :, None] / m) / np.where(centre > 0, centre, np.nan)[:, :, None]
-        moved = np.sqrt(np.einsum("kia,kab,kib->ki", slopes, covariance[:, :m, :m], slopes))
+        moved = np.einsum("kia,kab,kib->ki", slopes, covariance[:, :m, :m], slopes)
+        # A form that is 0 may come out a little below.
+        moved = np.sqrt(np.where(moved < 0, 0.0, moved))
         return DatasetStrength(
             self.contexts, self.rows, absolute.T, errors[:, :m].T, self.mean[:, m:].T, errors[:, m:].T, shape.T, moved.T
         )

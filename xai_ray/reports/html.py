@@ -16,11 +16,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from PIL import Image
 
+from xai_ray.errors import NotEnoughSamples
 from xai_ray.indices.table import INDICES
 from xai_ray.reports import plots
 from xai_ray.reports.canvas import diverging, symmetric
 from xai_ray.reports.choose import first_order, has
 from xai_ray.reports.rows import rows
+from xai_ray.reports.rows_overall import Overall, overall_of
+from xai_ray.reports.rows_pictures import rows_headline, rows_pictures
 from xai_ray.reports.sentence import behaviour, headline
 from xai_ray.reports.tables import bands_line, missing_line, total_line
 from xai_ray.reports.training import TrainingPart, training_part, values_training_points
@@ -30,6 +33,7 @@ from xai_ray.reports.wording import answer_name, check_words, decimals, names, n
 if TYPE_CHECKING:
     from xai_ray.estimators.estimate import Estimate
     from xai_ray.reports.result import Result
+    from xai_ray.reports.rows_result import RowsResult
 
 TOP = 12
 """Rows of each table."""
@@ -57,18 +61,20 @@ def render_report(result: Result, training: TrainingPart | None = None) -> str:
     part = training
     if part is None and values_training_points(result):
         part = training_part(result)
+    overall = _overall(result)
     words = _words(result) if result.view is not None and result.view.kind == "text" else None
     return (
         _environment()
         .get_template("report.html")
         .render(
             result=result,
-            headline=headline(result) if part is None else part.headline(),
+            headline=_headline(result, part, overall),
             behaviour=behaviour(result),
             photograph=_photograph(result),
             part=None if part is None else laid(part, lambda axes: _drawn(axes, False)),
             words=words,
-            pictures=_pictures(result),
+            pictures=_pictures(result) if result.rows is None or not overall else _rows_pictures(result.rows, overall),
+            means=None if result.rows is None else result.rows.n_rows,
             tables=_tables(result, TOP),
             tabled=min(len(result.outputs), OUTPUTS),
             facts=_facts(result),
@@ -120,6 +126,27 @@ def _pictures(result: Result) -> list[Picture]:
         "The largest values and their 95 % bands as evaluations came in.",
     )
     return out
+
+
+def _overall(result: Result) -> tuple[Overall, ...]:
+    """What holds over all rows; nothing where rows lack values, whose means still have a table."""
+    if result.rows is None:
+        return ()
+    try:
+        return overall_of(result.rows)
+    except NotEnoughSamples:
+        return ()
+
+
+def _headline(result: Result, part: TrainingPart | None, overall: tuple[Overall, ...]) -> str:
+    if result.rows is not None and overall:
+        return rows_headline(result.rows, overall)
+    return headline(result) if part is None else part.headline()
+
+
+def _rows_pictures(found: RowsResult, overall: tuple[Overall, ...]) -> list[Picture]:
+    drafts = rows_pictures(found, overall)
+    return [Picture(one.heading, _drawn(one.draw(), one.heading == "Every row"), one.caption) for one in drafts]
 
 
 def _drawn(axes: Axes, raster: bool) -> str:

@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from xai_ray.errors import InputError
-from xai_ray.overall import GlobalValues, PermutationImportance
+from xai_ray.overall import DatasetStrength, GlobalValues, PermutationImportance
 from xai_ray.reports.canvas import FAINT, INK, LINES, POSITIVE, bare, new_axes, written
 from xai_ray.types import Floats
 
@@ -60,6 +60,33 @@ def importance(
             ax.legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
     _rows(ax, [labels[at] for at in chosen])
     ax.set_xlabel(written(label, 70), fontsize=9)
+    return ax
+
+
+def strengths(found: DatasetStrength, n_players: int, ax: Axes | None = None, output: int = 0) -> Axes:
+    """Mean |I^(m)| over rows and pairs (de-biased) by context size m, with 95 % intervals."""
+    order = np.argsort(found.contexts)
+    x = np.asarray(found.contexts, dtype=np.float64)[order]
+    values, errors = _column(found.absolute, output)[order], _column(found.absolute_std_errors, output)[order]
+    ax = new_axes(5.4, 3.1) if ax is None else ax
+    # Taking out noise may leave a little less than nothing.
+    ax.errorbar(
+        x,
+        np.maximum(values, 0.0),
+        yerr=np.nan_to_num(1.96 * errors),
+        color=LINES[0],
+        marker="o",
+        markersize=4,
+        capsize=2.5,
+    )
+    ax.set_ylim(bottom=0)
+    ax.set_xlim(-0.02 * n_players, n_players - 2 + 0.02 * n_players)
+    ax.set_xlabel(f"other players present, m of {n_players - 2}", fontsize=9)
+    ax.set_ylabel("mean |I|", fontsize=9)
+    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    bare(ax, ("top", "right"))
+    ax.tick_params(colors=FAINT)
     return ax
 
 

@@ -84,4 +84,9 @@ def context_sizes(estimate: Estimate) -> tuple[int, ...]:
 
 def is_first_order(estimate: Estimate, n_players: int) -> bool:
     """Whether the sets are the single players 0..n-1 in this order."""
-    return estimate.coalitions == tuple((i,) for i in range(n_players))
+    return single_players(estimate.coalitions, n_players)
+
+
+def single_players(sets: tuple[tuple[int, ...], ...], n_players: int) -> bool:
+    """Whether these are the single players 0..n-1 in this order."""
+    return sets == tuple((i,) for i in range(n_players))

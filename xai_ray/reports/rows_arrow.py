@@ -18,6 +18,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -84,18 +86,24 @@ def batch_of(result: RowsResult, schema: pa.Schema, block: RowBlock) -> pa.Recor
 
 def write_rows(result: RowsResult, path: Path) -> Path:
     """Write the table as an Arrow IPC file, block by block; the file is there when it is whole."""
+    return placed(path, lambda sink: write_arrow(result, sink), "choose another folder")
+
+
+def placed(path: Path, write: Callable[[BinaryIO], None], remedy: str) -> Path:
+    """A file that is there when it is whole. Raises InputError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as sink:
-            write_arrow(result, sink)
+            write(sink)
             sink.flush()
             os.fsync(sink.fileno())
         os.replace(draft, path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
+        raise InputError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
     return path
 
 

@@ -13,6 +13,8 @@ from xai_ray.estimators import Ask, Estimate, RowPool
 from xai_ray.estimators.row_answers import family
 from xai_ray.estimators.row_pool import RowBlock
 from xai_ray.indices import Question
+from xai_ray.overall import DatasetStrength, GlobalValues
+from xai_ray.reports.rows_overall import overall_of
 from xai_ray.stores import Manifest
 from xai_ray.types import Floats, Ints
 
@@ -79,6 +81,22 @@ class RowsResult:
     def means(self) -> tuple[Estimate, ...]:
         """Means of the values over the rows, one estimate a question; the errors of rows are independent."""
         return tuple(self.pool.answer(a.question, a.estimator) for a in self.asks)
+
+    def global_values(self, at: int = 0) -> GlobalValues:
+        """Over all rows, of question number `at`: mean |value| (de-biased), mean value and mean square, each with its standard error.
+
+        Arrays have the shape of one row of `values`. Block by block; raises NotEnoughSamples where a row has no value.
+        """
+        return overall_of(self, [at])[0].squeezed()
+
+    def strength(self, at: int = 0) -> DatasetStrength:
+        """J^(m) of question number `at`: mean |I^(m)| over rows and pairs, shape (m, k). Raises InputError, NotEnoughSamples."""
+        found = overall_of(self, [at])[0].strength
+        if found is None:
+            raise InputError(
+                f"{self.asks[at].question.index} has no values of pairs by context; ask for them, as ask('MOI', contexts=[0, 2])"
+            )
+        return found
 
     def blocks(self) -> Iterator[RowBlock]:
         """The rows, block by block, as they are stored: what a summary over the dataset is computed from."""
