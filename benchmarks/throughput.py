@@ -8,7 +8,7 @@ Every method is asked for the Shapley values of the same rows under the same val
 from each of the 100 background rows. Methods take turns in one process on one thread. Ours explains all rows, plain and with the first
 layer folded; a peer that would take longer than `--seconds` explains as many of them as it can in that time, and rates count the rows
 that it did. Rates are per processor second, so that other work on the machine moves them less than wall seconds, which are given too;
-what takes less than half a second is repeated. Errors are root mean squares against `--truth` (20,000) evaluations a row. A JSON line for each
+what takes less than half a second is repeated. Errors are root mean squares against `--truth` evaluations a row. A JSON line for each
 method, budget and round; then one for each method and budget, for peers with the rates of the cheapest budget here whose error is not
 larger, plain and folded. With `--memory` each has the peak memory of a process of its own that explains these rows, less that of one
 that only made the model, so that the libraries of a method count. Peers that are not installed are left out, with a line that says so.
@@ -195,7 +195,7 @@ def _cpu(call: Callable[[], Any]) -> float:
 def measured(explainer: Explainer, rows: Floats, truth: Floats, seconds: float) -> dict[str, Any]:
     """A first few rows tell how many fit into the time."""
     few = rows[:8]
-    explainer(few[:1])
+    found = explainer(few[:1])
     count = int(np.clip(seconds / max(_cpu(lambda: explainer(few)), 1e-6) * len(few), len(few), 1e9))
     count = min(count, len(rows))
     wall = spent = done = 0.0

@@ -59,7 +59,6 @@ def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path}/runs")
     running = xr.explain_each(made, rows(), budget=60, store=store)
     first = next(running)
-    running.close()
     assert len(store.jobs()) == 1
     found = list(xr.explain_each(made, rows(), budget=60, store=store))
     assert found[0].job == first.job
