@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from xai_ray.column_names import column_order
 from xai_ray.errors import InputError
 from xai_ray.game_spec import Dataset
+from xai_ray.games.named_columns import column_order
 from xai_ray.inputs import PICTURES, TABLES, Array, bundled, read_npy, read_picture
 from xai_ray.row_spans import span_of
 from xai_ray.row_spool import PIECE, Spool, respooled

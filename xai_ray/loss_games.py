@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from xai_ray import game_spec as s
 from xai_ray import games
-from xai_ray.column_names import column_order
 from xai_ray.errors import InputError, SpecError
+from xai_ray.games.named_columns import column_order
 from xai_ray.inputs import arrow_table, bundled, bundled_targets, read_table
 from xai_ray.model_games import feature_names, made_model, plain_batch, removal_of
 from xai_ray.spec import Compute

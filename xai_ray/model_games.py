@@ -11,11 +11,10 @@ import numpy as np
 
 from xai_ray import game_spec as s
 from xai_ray import games
-from xai_ray.column_names import column_order
 from xai_ray.dataset_rows import read_dataset
 from xai_ray.errors import InputError, SpecError
 from xai_ray.factories import imported, made
-from xai_ray.games.named_columns import feature_names
+from xai_ray.games.named_columns import column_order, feature_names
 from xai_ray.games.removals.filling import Removal
 from xai_ray.inputs import ReadInput, read_background, read_input
 from xai_ray.spec import Compute

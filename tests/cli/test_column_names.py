@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from xai_ray.build import prepare
-from xai_ray.column_names import column_order
 from xai_ray.errors import InputError
+from xai_ray.games.named_columns import column_order
 from xai_ray.spec import parse
 
 NAMES = ("a", "b", "c")

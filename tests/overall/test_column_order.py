@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 import xai_ray as xr
 from xai_ray.errors import InputError
-from xai_ray.games.column_order import check_column_order
+from xai_ray.games.named_columns import check_column_order
 
 pandas = pytest.importorskip("pandas", reason="pandas is not installed")
 

@@ -45,8 +45,11 @@ def test_rows_and_background_are_put_into_the_order_of_the_model(forest) -> None
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (ROWS.drop(columns="weight"), "rows: no column 'weight', which the model takes"),
-        (ROWS.assign(label=1), "rows: column 'label' is none of the model's"),
+        (ROWS.drop(columns="weight"), "rows: the model takes 'weight', which is not among its 3 columns"),
+        (
+            ROWS.assign(label=1),
+            r"rows: the model takes 4 columns, .*column 'label' is none of them; leave it out with frame\.drop",
+        ),
         (ROWS.set_axis(["age", "age", "weight", "income"], axis=1), "two columns are named 'age'"),
         (ROWS.assign(age="old"), "not numbers"),
     ],
@@ -57,7 +60,7 @@ def test_what_does_not_fit_is_named(forest, rows, words: str) -> None:
 
 
 def test_a_background_without_a_column_is_named(forest) -> None:
-    with pytest.raises(InputError, match="background: no column 'height'"):
+    with pytest.raises(InputError, match="background: the model takes 'height'"):
         game(forest, ROWS, ROWS.drop(columns="height"))
 
 

@@ -19,8 +19,8 @@ from xai_ray.closed_forms.forest import Forest, Mask, by_player
 from xai_ray.closed_forms.form import Form, form_of
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games import Columns
-from xai_ray.games.column_order import check_column_order
 from xai_ray.games.labels import data_rows
+from xai_ray.games.named_columns import check_column_order
 from xai_ray.games.players import Players
 from xai_ray.indices import Question, readouts, resolve
 from xai_ray.indices.readouts import KeepRate

@@ -16,10 +16,10 @@ from xai_ray.errors import InputError, NonFiniteValue, SpecError
 from xai_ray.games.arguments import arrange
 from xai_ray.games.backends import pick_device
 from xai_ray.games.behaviours import Outputs, classes
-from xai_ray.games.column_order import check_column_order
 from xai_ray.games.digest import described, described_model, fingerprint
 from xai_ray.games.labels import class_labels, data_rows, number_labels
 from xai_ray.games.losses import LossFunction, LossName, RowLoss, Truth, mean_outputs
+from xai_ray.games.named_columns import check_column_order
 from xai_ray.games.players import Columns, Players
 from xai_ray.games.probabilities import check_not_probabilities
 from xai_ray.games.removals.filling import Removal

@@ -18,9 +18,9 @@ from xai_ray.games.averaging import Averaging, Order
 from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
 from xai_ray.games.batch_size import quickest_batch
 from xai_ray.games.behaviours import Behaviour, Outputs, check_convention, resolve_targets
-from xai_ray.games.column_order import check_column_order
 from xai_ray.games.digest import described, described_model, fingerprint
 from xai_ray.games.masking import Masker
+from xai_ray.games.named_columns import check_column_order
 from xai_ray.games.numerics import Numerics
 from xai_ray.games.picture import show
 from xai_ray.games.players import Players

@@ -1,27 +1,91 @@
-"""Columns of data frames by their names: put into the order that the model takes, or refused by name."""
+"""Columns by name: a model, its rows, a background and the players must mean the same column by the same place.
+
+Games compute on arrays, where a column is a place. Tables in another order than the model's would go through without an error, and every
+number would be wrong: they are put into its order, or refused by name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from xai_ray.errors import InputError
 from xai_ray.games.players import ColumnGroups, Columns, Players
 from xai_ray.games.removals.filling import Removal
 
+UNNAMED = "column "
+"""How columns of arrays are called, with their number."""
+
 
 def feature_names(model: Any) -> tuple[str, ...]:
-    """Names of the columns that a fitted scikit-learn estimator takes, where it knows them."""
-    names = getattr(getattr(model, "__self__", model), "feature_names_in_", None)
-    return () if names is None else tuple(str(name) for name in names)
+    """Names of the columns that a fitted scikit-learn estimator takes, or a method of one, where it knows them."""
+    while isinstance(model, partial):
+        model = model.func
+    return _texts(getattr(getattr(model, "__self__", model), "feature_names_in_", None))
 
 
 def column_names(frame: Any) -> tuple[str, ...]:
-    """Of a data frame (pandas, polars); none of anything else."""
-    if not hasattr(frame, "columns") or not hasattr(frame, "to_numpy"):
-        return ()
-    return tuple(str(name) for name in frame.columns)
+    """Of a data frame (pandas, polars) or an Arrow table the columns, of a Series its index; none of anything else."""
+    if hasattr(frame, "column_names"):
+        return _texts(frame.column_names)
+    if hasattr(frame, "columns") and hasattr(frame, "to_numpy"):
+        return _texts(frame.columns)
+    return _texts(frame.index) if hasattr(frame, "iloc") else ()
+
+
+def column_order(
+    columns: Sequence[str],
+    wanted: Sequence[str],
+    where: str,
+    who: str = "the model takes",
+    drop: str = "drop = [{!r}]",
+) -> list[int] | None:
+    """Places of the wanted columns among these; None where they stay as they are: the same order, or no names on one of the sides.
+
+    `who` says whose they are, `drop` how a column is left out. InputError that begins with `where` for columns too few or too many.
+    """
+    if not wanted or tuple(wanted) == tuple(columns):
+        return None
+    missing = [name for name in wanted if name not in columns]
+    spare = [name for name in columns if name not in wanted]
+    if not missing and not spare:
+        return [list(columns).index(name) for name in wanted]
+    if _unnamed(columns) or _unnamed(wanted):
+        if len(wanted) == len(columns):
+            return None
+        raise InputError(f"{where}: {len(columns)} columns, {who} {len(wanted)}")
+    lacks = f"{who} {missing[0]!r}, which is not among its {len(columns)} columns" if missing else ""
+    few = (
+        f"{who} {len(wanted)} columns, {', '.join(wanted[:4])}{', ...' if len(wanted) > 4 else ''}"
+        if not missing
+        else ""
+    )
+    extra = f"column {spare[0]!r} is none of them; leave it out with {drop.format(spare[0])}" if spare else ""
+    raise InputError(f"{where}: {'; '.join(part for part in (lacks, few, extra) if part)}")
+
+
+def check_column_order(model: Any, rows: Any, players: Any = None, background: Any = None) -> None:
+    """InputError where two of these name the same columns in different orders; what has no names agrees with everything.
+
+    `rows` and `background` are data frames, Series or Arrow tables; the model is one of scikit-learn's, or a method of one.
+    """
+    said = {
+        "the model was fitted with": feature_names(model),
+        "the rows have": column_names(rows),
+        "the background has": column_names(background),
+        "the players have": _told(players),
+    }
+    known = [(who, names) for who, names in said.items() if names]
+    for at, (who, names) in enumerate(known):
+        for other, wanted in known[:at]:
+            if names != wanted and sorted(names) == sorted(wanted):
+                place = next(i for i, (a, b) in enumerate(zip(names, wanted, strict=True)) if a != b)
+                raise InputError(
+                    f"columns in different orders: in place {place} {who} {names[place]!r}, {other} {wanted[place]!r}; put them into one "
+                    "order, frame[list_of_names]"
+                )
 
 
 def named_inputs(model: Any, rows: Any, players: Players, removal: Removal) -> tuple[Any, Players, Removal]:
@@ -44,21 +108,16 @@ def named_inputs(model: Any, rows: Any, players: Players, removal: Removal) -> t
     return ordered(rows, wanted, "rows"), _named(players, wanted), _with_background(removal, wanted)
 
 
-def ordered(frame: Any, wanted: Sequence[str], what: str) -> Any:
+def ordered(frame: Any, wanted: Sequence[str], where: str) -> Any:
     """A data frame as an array with its columns in this order. Raises InputError."""
-    own = column_names(frame)
-    missing = [name for name in wanted if name not in own]
-    spare = [name for name in own if name not in wanted]
-    if missing:
-        raise InputError(f"{what}: no column {missing[0]!r}, which the model takes; columns: {', '.join(own[:12])}")
-    if spare:
-        raise InputError(f"{what}: column {spare[0]!r} is none of the model's; leave it out")
-    return frame.to_numpy()[:, [own.index(name) for name in wanted]]
+    order = column_order(column_names(frame), wanted, where, drop="frame.drop(columns=[{!r}])")
+    return frame.to_numpy() if order is None else frame.to_numpy()[:, order]
 
 
-def _told(players: Players) -> tuple[str, ...]:
-    names = getattr(players, "names", None) if isinstance(players, Columns) else getattr(players, "columns", None)
-    return () if names is None else tuple(str(name) for name in names)
+def _told(players: Any) -> tuple[str, ...]:
+    return _texts(
+        getattr(players, "names", None) if isinstance(players, Columns) else getattr(players, "columns", None)
+    )
 
 
 def _named(players: Players, names: tuple[str, ...]) -> Players:
@@ -82,3 +141,11 @@ def _check_once(names: tuple[str, ...]) -> None:
     twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
     if twice is not None:
         raise InputError(f"rows: two columns are named {twice!r}; give each column a name of its own")
+
+
+def _texts(names: Any) -> tuple[str, ...]:
+    return () if names is None or callable(names) else tuple(str(name) for name in names)
+
+
+def _unnamed(names: Sequence[str]) -> bool:
+    return all(name.startswith(UNNAMED) for name in names)
