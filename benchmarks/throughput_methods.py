@@ -30,8 +30,6 @@ class Method:
 
     name: str
     make: Make
-    answers: str = "SV"
-    """What it estimates; another index than the Shapley value has no error here."""
 
 
 def cpu(call: Callable[[], Any]) -> float:
@@ -180,7 +178,7 @@ def _captum_row(subject: Subject, make: Any, row: Floats, batch: int, samples: i
 PEERS = (
     Method("shap Permutation", shap_permutation),
     Method("shap Kernel", shap_kernel),
-    Method("shap Partition", shap_partition, "Owen values of a hierarchy"),
+    Method("shap Partition (Owen values)", shap_partition),
     Method("captum ShapleyValueSampling", captum_sampling),
     Method("captum KernelShap", captum_kernel),
     Method("shapiq KernelSHAP", shapiq_explainer),

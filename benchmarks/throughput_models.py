@@ -6,7 +6,7 @@
 
 `loop`: our passes, and whole runs from a game to Shapley values, between two bare loops over inputs made in advance, at the bare loop's best batch
 and at our default one. `ratio` is the median of the rounds' ratios of evaluations a processor second, `low` and `high` the quartiles.
-`peers`: every method explains the same rows (`--rows`, of the forest) in turn, on one thread. One that would take longer than `--seconds`
+`peers`: every method explains the same rows (`--rows`, of the forest) in turn, on one thread. A peer that would take longer than `--seconds`
 explains as many rows as it can. Errors are root mean squares over rows, players and rounds against exact values (words, forest) or a long run
 (patches). Each peer then stands beside our cheapest budget whose error is not larger: `ratio` is its processor time a row over ours.
 `memory`: the largest resident memory of a process of its own for each method, explaining one row, and of one that only loads the subject.
@@ -116,18 +116,17 @@ def methods_of(subject: Subject, given: argparse.Namespace) -> Iterator[tuple[st
     budgets = tuple(int(b) for b in given.budgets.split(",")) if given.budgets else subject.budgets
     for budget in budgets[-1:] if given.quick else budgets:
         yield OWN, budget, lambda budget=budget: ours(subject, budget)
+    yield f"{OWN} leverage", subject.peer_budget, lambda: ours(subject, subject.peer_budget, "leverage")
     for method in PEERS:
         yield method.name, subject.peer_budget, lambda method=method: method.make(subject, subject.peer_budget)
 
 
-def timed(explain: Explain, rows: int, seed: int, seconds: float | None) -> tuple[np.ndarray, int, float]:
-    """Values, rows and processor seconds; a first few rows tell how many fit into the time."""
-    if seconds is not None and rows > FEW:
-        each = cpu(lambda: explain(FEW, seed)) / FEW
-        rows = int(np.clip(seconds / max(each, 1e-6), FEW, rows))
-    found: list[np.ndarray] = []
-    spent = cpu(lambda: found.append(explain(rows, seed)))
-    return found[0], rows, spent
+def fitting(explain: Explain, rows: int, seconds: float) -> int:
+    """Rows that a method explains in some processor seconds, told by a first few."""
+    if rows <= FEW:
+        return rows
+    each = cpu(lambda: explain(FEW, 0)) / FEW
+    return int(np.clip(seconds / max(each, 1e-6), FEW, rows))
 
 
 def peers(key: str, subject: Subject, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -147,14 +146,18 @@ def peers(key: str, subject: Subject, given: argparse.Namespace) -> Iterator[dic
                 yield {"measure": "peers", **head, "method": name, "skipped": str(missing)}
         for turn in range(given.rounds):
             for name, budget, explain in ready:
-                if name != OWN:
+                of_ours = name.startswith(OWN)
+                if turn == 0:
                     explain(1, turn)
-                counted.rows = 0
-                values, rows, spent = timed(explain, asked, turn, None if name == OWN else given.seconds)
+                rows = asked if of_ours else fitting(explain, asked, given.seconds)
+                counted.rows, found = 0, []
+                spent = cpu(lambda explain=explain, rows=rows, turn=turn, found=found: found.append(explain(rows, turn)))
+                made = budget if of_ours else counted.rows / (subject.fillings * rows)
                 both = min(len(known), rows)
-                wrong = values[:both] - known[:both]
-                line = {"measure": "peers", **head, "method": name, "budget": budget, "round": turn, "rows": rows}
-                yield line | {"cpu_seconds_a_row": spent / rows, "rmse": float(np.sqrt((wrong**2).mean()))}
+                wrong = found[0][:both] - known[:both]
+                line = {"measure": "peers", **head, "method": name, "budget": budget, "made": made, "round": turn}
+                line |= {"rows": rows, "cpu_seconds_a_row": spent / rows}
+                yield line | {"rmse": float(np.sqrt((wrong**2).mean()))}
 
 
 def alone(key: str, name: str) -> None:

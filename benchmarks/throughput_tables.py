@@ -50,7 +50,8 @@ def _error(lines: Lines) -> float:
 
 def _rates(lines: Lines) -> dict[str, float]:
     each = statistics.median(x["cpu_seconds_a_row"] for x in lines)
-    return {"cpu_seconds_a_row": each, "evaluations_per_cpu_second": lines[0]["budget"] / each}
+    made = statistics.median(x["made"] for x in lines)
+    return {"made": made, "cpu_seconds_a_row": each, "evaluations_per_cpu_second": made / each}
 
 
 def markdown(lines: Lines) -> str:
@@ -73,7 +74,7 @@ def _loops(lines: Lines) -> str:
 
 
 def _peers(lines: Lines) -> str:
-    head = ("model", "rows", "method", "evaluations a row", "error", "evaluations per CPU second", "CPU s a row", "our time is so many times less", "quartiles")  # fmt: skip
+    head = ("model", "rows", "method", "evaluations a row, asked / made", "error", "evaluations per CPU second", "CPU s a row", "our time is so many times less", "quartiles")  # fmt: skip
     rows: list[tuple[str, ...]] = []
     for x in lines:
         if x["measure"] != "beside":
@@ -81,7 +82,7 @@ def _peers(lines: Lines) -> str:
         asked = str(x["asked"]) if x["rows"] == x["asked"] else f"{x['rows']} of {x['asked']}"
         less = f"{'at least ' * x['at_least']}{x['ratio']:.2g} ({x['our_budget']})" if "ratio" in x else ""
         rows.append(
-            (x["name"], asked, x["method"], str(x["budget"]), f"{x['rmse']:.2g}", f"{x['evaluations_per_cpu_second']:.3g}",
+            (x["name"], asked, x["method"], f"{x['budget']} / {x['made']:.0f}", f"{x['rmse']:.2g}", f"{x['evaluations_per_cpu_second']:.3g}",
              f"{x['cpu_seconds_a_row']:.3g}", less, _span(x) if less else "")
         )  # fmt: skip
     return _table(head, rows)
