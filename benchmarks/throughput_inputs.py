@@ -88,7 +88,9 @@ def log_odds(logits: torch.Tensor, target: int) -> torch.Tensor:
     return logits[:, target] - torch.logsumexp(rest.double(), dim=1)
 
 
-def chunked(forward: Callable[[torch.Tensor], torch.Tensor], inputs: Callable[[torch.Tensor], torch.Tensor], batch: int):
+def chunked(
+    forward: Callable[[torch.Tensor], torch.Tensor], inputs: Callable[[torch.Tensor], torch.Tensor], batch: int
+):
     """Rows of 0 and 1 (r, n) -> values (r,), in passes of `batch` inputs."""
 
     @torch.inference_mode()
@@ -116,7 +118,9 @@ def long_run(game: Callable[[int | None, int], Any], batch: int | None = None):
     def run(rows: int, budget: int) -> tuple[Floats, float]:
         made = game(batch, rows)
         exact = 2**made.n_players <= budget
-        found = xr.explain(made, budget="exact" if exact else budget, estimator="auto" if exact else "leverage", seed=99)
+        found = xr.explain(
+            made, budget="exact" if exact else budget, estimator="auto" if exact else "leverage", seed=99
+        )
         return found.values[None], 0.0 if exact else float(np.sqrt((found.std_errors**2).mean()))
 
     return run

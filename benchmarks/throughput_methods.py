@@ -144,7 +144,7 @@ def _captum(subject: Subject, name: str, samples: int) -> Explain:
             found = [_captum_row(subject, getattr(attr, name), row, batch, n_samples) for row in subject.rows[:rows]]
             return np.stack(found)
         with torch.no_grad():
-            given = getattr(attr, name)(lambda inputs: kept.forward(inputs)).attribute(
+            given = getattr(attr, name)(kept.forward).attribute(
                 kept.whole,
                 baselines=kept.absent,
                 feature_mask=kept.feature_mask,

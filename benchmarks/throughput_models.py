@@ -4,13 +4,15 @@
     python benchmarks/throughput_models.py [--only patches,words,forest] [--measure loop,peers,memory] > models.jsonl
     python benchmarks/throughput_models.py --markdown models.jsonl
 
-`loop`: our passes, and whole runs from a game to Shapley values, between two bare loops over inputs made in advance, at the bare loop's best batch
-and at our default one. `ratio` is the median of the rounds' ratios of evaluations a processor second, `low` and `high` the quartiles.
-`peers`: every method explains the same rows (`--rows`, of the forest) in turn, on one thread. A peer that would take longer than `--seconds`
-explains as many rows as it can. Errors are root mean squares over rows, players and rounds against exact values (words, forest) or a long run
-(patches). Each peer then stands beside our cheapest budget whose error is not larger: `ratio` is its processor time a row over ours.
-`memory`: the largest resident memory of a process of its own for each method, explaining one row, and of one that only loads the subject.
-Methods that are not installed are left out, with a line that says so.
+`loop`: our passes, and whole runs from a game to Shapley values by `leverage`, between two bare loops over inputs made in advance,
+at the bare loop's best batch and at our default one. `ratio` is the median of the rounds' ratios of evaluations a processor second,
+`low` and `high` the quartiles.
+`peers`: every method explains the same rows (`--rows`, of the forest) in turn, on one thread. A peer that would take longer than
+`--seconds` explains as many rows as it can. Errors are root mean squares over rows, players and rounds against exact values (words,
+forest) or a long run (patches). `made` are the evaluations that reached the model. Each peer then stands beside our cheapest budget
+whose error is not larger: `ratio` is its processor time a row over ours.
+`memory`: the largest resident memory of a process of its own for each method, explaining one row, and of one that only loads the
+subject. Methods that are not installed are left out, with a line that says so.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ def pass_seconds(subject: Subject, game: Any, evaluations: int) -> float:
     rng = np.random.default_rng(0)
     coalitions = rng.random((evaluations, subject.players)) < rng.random((evaluations, 1))
     context, of = np.zeros((2, evaluations), dtype=np.int64)
-    call = (lambda: game.row_values(of, coalitions, context)) if subject.many else lambda: game.values(coalitions, context)
+    call = (
+        (lambda: game.row_values(of, coalitions, context)) if subject.many else lambda: game.values(coalitions, context)
+    )
     return cpu(call) / evaluations
 
 
@@ -151,7 +155,9 @@ def peers(key: str, subject: Subject, given: argparse.Namespace) -> Iterator[dic
                     explain(1, turn)
                 rows = asked if of_ours else fitting(explain, asked, given.seconds)
                 counted.rows, found = 0, []
-                spent = cpu(lambda explain=explain, rows=rows, turn=turn, found=found: found.append(explain(rows, turn)))
+                spent = cpu(
+                    lambda explain=explain, rows=rows, turn=turn, found=found: found.append(explain(rows, turn))
+                )
                 made = budget if of_ours else counted.rows / (subject.fillings * rows)
                 both = min(len(known), rows)
                 wrong = found[0][:both] - known[:both]

@@ -73,19 +73,29 @@ def _loops(lines: Lines) -> str:
     return _table(head, rows)
 
 
+_PEERS_HEAD = (
+    "model",
+    "rows",
+    "method",
+    "evaluations a row, asked / made",
+    "error",
+    "evaluations per CPU second",
+    "CPU s a row",
+    "our time is so many times less",
+    "quartiles",
+)
+
+
 def _peers(lines: Lines) -> str:
-    head = ("model", "rows", "method", "evaluations a row, asked / made", "error", "evaluations per CPU second", "CPU s a row", "our time is so many times less", "quartiles")  # fmt: skip
-    rows: list[tuple[str, ...]] = []
-    for x in lines:
-        if x["measure"] != "beside":
-            continue
-        asked = str(x["asked"]) if x["rows"] == x["asked"] else f"{x['rows']} of {x['asked']}"
-        less = f"{'at least ' * x['at_least']}{x['ratio']:.2g} ({x['our_budget']})" if "ratio" in x else ""
-        rows.append(
-            (x["name"], asked, x["method"], f"{x['budget']} / {x['made']:.0f}", f"{x['rmse']:.2g}", f"{x['evaluations_per_cpu_second']:.3g}",
-             f"{x['cpu_seconds_a_row']:.3g}", less, _span(x) if less else "")
-        )  # fmt: skip
-    return _table(head, rows)
+    return _table(_PEERS_HEAD, [_peer(x) for x in lines if x["measure"] == "beside"])
+
+
+def _peer(x: dict[str, Any]) -> tuple[str, ...]:
+    rows = str(x["asked"]) if x["rows"] == x["asked"] else f"{x['rows']} of {x['asked']}"
+    less = f"{'at least ' * x['at_least']}{x['ratio']:.2g} ({x['our_budget']})" if "ratio" in x else ""
+    made, rate = f"{x['budget']} / {x['made']:.0f}", f"{x['evaluations_per_cpu_second']:.3g}"
+    error, seconds = f"{x['rmse']:.2g}", f"{x['cpu_seconds_a_row']:.3g}"
+    return (x["name"], rows, x["method"], made, error, rate, seconds, less, _span(x) if less else "")
 
 
 def _memory(lines: Lines) -> str:
