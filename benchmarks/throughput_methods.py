@@ -156,7 +156,8 @@ def _captum(subject: Subject, name: str, samples: int) -> Explain:
         out[kept.feature_mask.numpy().ravel()] = given.numpy().ravel()
         return out[None]
 
-    batch = quickest(lambda b: explain(1, 0, b, min(samples, 64)), _CAPTUM_BATCHES)
+    few = min(samples, 64 if name == "KernelShap" else 1)
+    batch = quickest(lambda b: explain(1, 0, b, few), _CAPTUM_BATCHES)
     return lambda rows, seed: explain(rows, seed, batch)
 
 

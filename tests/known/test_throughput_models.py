@@ -22,7 +22,7 @@ def small():
     """A forest of five trees with twelve rows to explain."""
     from throughput_inputs import forest
 
-    return replace(forest(5, far_rows=12), budgets=(122, 200), bare_batches=(512,))
+    return replace(forest(5, far_rows=12), budgets=(122, 200), bare_batches=(512,), rows_a_round=3)
 
 
 def coalitions(n):
