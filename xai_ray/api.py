@@ -9,6 +9,7 @@ from typing import Any, Literal
 from xai_ray.closed_forms import answer_plan, closed_form_game
 from xai_ray.engine import Engine, InlineEngine
 from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, manifest_of, read_pool
+from xai_ray.engine.reading import half_of
 from xai_ray.engine.row_reading import asks_of
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
@@ -166,7 +167,8 @@ def result_of(finished: Finished, game: Game | None = None, **facts: Any) -> Res
     """What a person reads, from what a run of the game ended with. `facts` go into the provenance."""
     document = finished.manifest.document
     pool = finished.pool
-    agreement = rank_agreement(finished.estimates[0], finished.convergence)
+    first = finished.estimates[0]
+    agreement = rank_agreement(first, half_of(finished.convergence, first))
     provenance = {
         "spec": document.get("spec"),
         "identity": document["identity"],

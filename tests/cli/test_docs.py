@@ -230,6 +230,7 @@ def test_every_key_of_a_spec_is_named():
         "docs/clusters.md",
         "docs/faults.md",
         "docs/scale.md",
+        "docs/throughput.md",
         "docs/valuation.md",
         *DOCUMENTS[1:],
     ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
 from xai_ray.engine.identity import FORMAT, manifest_of, versions
+from xai_ray.engine.inline import InlineEngine
 from xai_ray.engine.looked import Looked
 from xai_ray.engine.protocol import Engine
 from xai_ray.engine.reading import committed_prefix, convergence, design_of, pools_of, read_pool
@@ -64,7 +65,7 @@ class Finished:
     manifest: Manifest
     pool: AnyPool
     estimates: tuple[Estimate, ...]
-    convergence: tuple[Estimate, ...]
+    convergence: Sequence[Estimate]
     ending: dict[str, Any]
     """Why it ended there, see `Ending.document`; empty when nothing but a budget was asked for."""
     new_evaluations: int
@@ -183,7 +184,14 @@ class Run:
         read = pools_of(self.store, self.manifest)
         # Of a dataset job the workers keep the precisions, row by row; only the clock is looked at here.
         stop = Stop(seconds=self.stop.seconds) if isinstance(design, RowBlocks) else self.stop
-        return Rounds(design, self.draws, self.asks, stop, self.watcher, lambda: self.clock() - began, read)
+        return Rounds(
+            design, self.draws, self.asks, stop, self.watcher, lambda: self.clock() - began, read, self._awaited
+        )
+
+    def _awaited(self) -> bool:
+        """Whether anybody waits for running estimates: who watches, the log now and then, or an engine whose jobs share a cluster."""
+        watched = not isinstance(self.watcher, Looked) or self.watcher.awaited
+        return watched or not isinstance(self.engine, InlineEngine)
 
     def _pending(self, design: Design, progress: Rounds) -> Units:
         """Units without a record, after the plan's last segment is appended; records that are there go into `progress`."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from xai_ray.engine.watching import Watcher
+from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.estimators import Estimate, Verdict
 from xai_ray.estimators.agreement import rank_agreement
 from xai_ray.stores import Store
@@ -30,6 +30,11 @@ class Looked:
 
     def __post_init__(self) -> None:
         self._noted = self.clock()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether an estimate would be told to anybody."""
+        return not isinstance(self.inner, Silent) or self.clock() - self._noted >= _EVERY
 
     def started(self, job: str, evaluations: int, done: int) -> None:
         """Passed on."""

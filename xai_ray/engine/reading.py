@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from xai_ray.engine.row_reading import RowReader
 from xai_ray.engine.units import Units
 from xai_ray.errors import MissingRecord
 from xai_ray.estimators import AnyPool, Ask, Estimate, Pool, boundaries
+from xai_ray.estimators.agreement import about_half
 from xai_ray.stores import Manifest, Store
 from xai_ray.types import Values
 
@@ -75,14 +77,51 @@ def committed_prefix(store: Store, manifest: Manifest) -> int:
     return stop
 
 
-def convergence(pool: AnyPool, ask: Ask, known: Mapping[int, Estimate] | None = None) -> tuple[Estimate, ...]:
-    """The first question's estimates at the boundaries; prefixes too short for an estimate are left out. `known` holds those that
-    were computed on the way, by number of draws.
+def convergence(pool: AnyPool, ask: Ask, known: Mapping[int, Estimate]) -> Sequence[Estimate]:
+    """The first question's estimates at the boundaries, see `Curve`. Of pieces, which would be read from the store again, all at once."""
+    curve = Curve(pool, ask, known)
+    return curve if isinstance(pool, Pool) else curve[:]
+
+
+def half_of(curve: Sequence[Estimate], estimate: Estimate) -> Sequence[Estimate]:
+    """What of a curve `rank_agreement` looks at."""
+    return curve.half(estimate.evaluations) if isinstance(curve, Curve) else curve
+
+
+class Curve(Sequence[Estimate]):
+    """The first question's estimates at the boundaries, ascending; prefixes too short for an estimate are left out. Each is answered when
+    it is first asked for, since together they cost several times the answer at the end. `known` holds those that were answered
+    on the way, by number of draws.
     """
-    out: list[Estimate] = []
-    if pool.complete:
-        return ()
-    for draws in boundaries(pool.design, pool.draws):
-        estimate = (known or {}).get(draws) or answer(pool.prefix(draws), ask)
-        out += [estimate] if estimate is not None else []
-    return tuple(out)
+
+    def __init__(self, pool: AnyPool, ask: Ask, known: Mapping[int, Estimate]) -> None:
+        self._pool, self._ask = pool, ask
+        self._found: dict[int, Estimate | None] = dict(known)
+
+    def half(self, evaluations: int) -> tuple[Estimate, ...]:
+        """That from the number of evaluations nearest to half of these, if there is one from about half; nothing else is answered."""
+        at = {draws: self._pool.design.evaluations(draws) for draws in self._boundaries()}
+        near = [draws for draws in at if about_half(at[draws], evaluations)]
+        near.sort(key=lambda draws: abs(at[draws] / evaluations - 0.5))
+        return next(((estimate,) for draws in near if (estimate := self._at(draws)) is not None), ())
+
+    def _boundaries(self) -> list[int]:
+        return [] if self._pool.complete else list(boundaries(self._pool.design, self._pool.draws))
+
+    def _at(self, draws: int) -> Estimate | None:
+        if draws not in self._found:
+            self._found[draws] = answer(self._pool.prefix(draws), self._ask)
+        return self._found[draws]
+
+    def _all(self) -> tuple[Estimate, ...]:
+        return tuple(estimate for draws in self._boundaries() if (estimate := self._at(draws)) is not None)
+
+    @overload
+    def __getitem__(self, at: int) -> Estimate: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Estimate, ...]: ...
+    def __getitem__(self, at: int | slice) -> Estimate | tuple[Estimate, ...]:
+        return self._all()[at]
+
+    def __len__(self) -> int:
+        return len(self._all())

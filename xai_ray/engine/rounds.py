@@ -47,7 +47,8 @@ class Ending:
 
 class Rounds:
     """`clock` is asked for seconds since the run began. `read` gives the pool of the first draws of the job, of units
-    that were told by `commit` alone: those that workers committed are in the store, and read at a boundary.
+    that were told by `commit` alone: those that workers committed are in the store, and read at a boundary. `awaited` says whether
+    running estimates are worth computing where no rule needs them.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Rounds:
         watcher: Watcher,
         clock: Callable[[], float],
         read: Callable[[int], AnyPool] | None = None,
+        awaited: Callable[[], bool] = lambda: True,
     ) -> None:
         self.evaluations = 0
         self.stop_at: int | None = None
@@ -72,7 +74,7 @@ class Rounds:
         self._values: dict[int, Values] = {}
         self.done = Spans()
         """Draws of the units that are in the store."""
-        self._read = read
+        self._read, self._awaited = read, awaited
         self._latest: tuple[int, list[Estimate]] = (0, [])
         self._late: int | None = None
         self._why_late: By = "seconds"
@@ -109,13 +111,14 @@ class Rounds:
     def look(self) -> None:
         """Estimate at each boundary that the prefix has passed; stop at the first where every rule holds.
 
-        Without a rule only the newest boundary is looked at, for the running standard error.
+        Without a rule only the newest boundary is looked at, for the running standard error, while somebody waits for it.
         """
         passed = [b for b in self._ahead if b <= self.done.prefix and (self._late is None or b <= self._late)]
         self._ahead = self._ahead[len(passed) :]
         self._passed += passed
         ruled = bool(self._stop.rules)
-        for draws in passed if ruled else passed[-1:] if self._ahead else []:
+        newest = passed[-1:] if self._ahead and not ruled and self._awaited() else []
+        for draws in passed if ruled else newest:
             verdicts = self._judge(draws)
             if ruled and len(self._latest[1]) == len(self._asks) and all(v.met for v in verdicts):
                 self._end(draws, "rules")

@@ -21,13 +21,18 @@ _LEAST, _MOST = 1 / 3, 2 / 3
 _SETS = 3
 
 
+def about_half(evaluations: int, of: int) -> bool:
+    """From a third to two thirds."""
+    return _LEAST <= evaluations / max(1, of) <= _MOST
+
+
 def rank_agreement(estimate: Estimate, earlier: Iterable[Estimate]) -> float | None:
     """The smallest correlation over contexts and outputs, from -1 to 1. `earlier` are estimates of the same question.
 
     None where none of them is from a third to two thirds of the evaluations, there are fewer than three sets, the two have values of
     different sets, values are missing, or all values of one of the two are equal.
     """
-    halves = [e for e in earlier if _LEAST <= e.evaluations / max(1, estimate.evaluations) <= _MOST]
+    halves = [e for e in earlier if about_half(e.evaluations, estimate.evaluations)]
     if not halves or len(estimate.coalitions) < _SETS:
         return None
     half = min(halves, key=lambda e: abs(e.evaluations / estimate.evaluations - 0.5))

@@ -45,8 +45,8 @@ class Result:
     ends: Floats
     """Shape (2, k): v(empty) and v(grand)."""
     view: View | None = None
-    convergence: tuple[Estimate, ...] = ()
-    """The first question's estimates at growing prefixes of the evaluations."""
+    convergence: Sequence[Estimate] = ()
+    """The first question's estimates at growing prefixes of the evaluations; of a run, each computed when it is first asked for."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """JSON: spec, versions, seed, design, engine, seconds."""
     game: Any = field(default=None, compare=False, repr=False)
@@ -63,7 +63,9 @@ class Result:
             raise InputError(
                 f"ends must have shape (2, {len(self.outputs)}), one column an output; got {self.ends.shape}"
             )
-        for estimate in (*self.estimates, *self.convergence):
+        # Others are of the pool that the estimates are of, and would be computed for nothing.
+        given = self.convergence if isinstance(self.convergence, tuple) else ()
+        for estimate in (*self.estimates, *given):
             self._check(estimate)
 
     @property
