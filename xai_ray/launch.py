@@ -53,7 +53,7 @@ def execute(
     With `anew`, where the clock ended an earlier run with the same limits does not count. `engine` replaces the one that is named.
     """
     from xai_ray.api import engine_of, result_of
-    from xai_ray.build import memory_text
+    from xai_ray.describing import memory_text
     from xai_ray.progress import Bar
     from xai_ray.reports.row_parts import parts_of
 

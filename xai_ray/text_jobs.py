@@ -11,8 +11,9 @@ import numpy as np
 import typer
 
 from xai_ray.api import engine_of, result_of
-from xai_ray.build import describe_plan, prepare
+from xai_ray.build import prepare
 from xai_ray.dataset_texts import ReadTexts, is_texts, read_texts
+from xai_ray.describing import describe_plan
 from xai_ray.errors import Cancelled, XaiRayError
 from xai_ray.game_spec import Dataset, ModelGameSpec, Text
 from xai_ray.launch import Where, new_run, run_to_end, warn_of

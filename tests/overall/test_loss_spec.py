@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from xai_ray import cli
-from xai_ray.build import describe_plan, prepare
+from xai_ray.build import prepare
 from xai_ray.catalogue import describe_games
+from xai_ray.describing import describe_plan
 from xai_ray.errors import InputError, ModelOutputError, SpecError
 from xai_ray.spec import load, parse
 

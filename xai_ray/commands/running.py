@@ -40,7 +40,8 @@ def check(
     spec: SpecPath, as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False
 ) -> None:
     """Validate a spec and print its plan: players, units, evaluations, expected time. Times two batches of the model."""
-    from xai_ray.build import describe_plan, prepare
+    from xai_ray.build import prepare
+    from xai_ray.describing import describe_plan
     from xai_ray.spec import load
     from xai_ray.text_jobs import describe_texts, holds_texts
 

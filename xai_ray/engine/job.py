@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from xai_ray.engine.cancelling import CancelFlag
 from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
 from xai_ray.engine.failures import KillerUnit
+from xai_ray.engine.finished import Finished
 from xai_ray.engine.identity import FORMAT, manifest_of, versions
 from xai_ray.engine.inline import InlineEngine
 from xai_ray.engine.looked import Looked
@@ -29,7 +30,7 @@ from xai_ray.engine.self_check import self_check
 from xai_ray.engine.units import Units, segments_of, unit_draws
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
-from xai_ray.estimators import AnyPool, Ask, Estimate, Pool, RowPool, Stop
+from xai_ray.estimators import AnyPool, Ask, Pool, RowPool, Stop
 from xai_ray.estimators.device_setting import check_estimator_device
 from xai_ray.games.protocol import Game
 from xai_ray.stores import Manifest, Record, Store
@@ -56,29 +57,6 @@ _TOLD = {"halved": "batch halved", "uncommitted": "values came home"}
 
 def _nothing(unit: Unit) -> None:
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What a run ended with."""
-
-    manifest: Manifest
-    pool: AnyPool
-    estimates: tuple[Estimate, ...]
-    convergence: Sequence[Estimate]
-    ending: dict[str, Any]
-    """Why it ended there, see `Ending.document`; empty when nothing but a budget was asked for."""
-    new_evaluations: int
-    """Evaluations that this run added."""
-    notes: tuple[str, ...] = ()
-    """What whoever reads the result should know of how it came about."""
-    self_check: dict[str, Any] | None = None
-    """See `self_check.document`; None for games without."""
-
-    @property
-    def precise(self) -> bool:
-        """False when a precision was asked for and budget or time ended before it was reached."""
-        return bool(self.ending.get("precise", True))
 
 
 @dataclass
