@@ -336,11 +336,14 @@ def table(found: list[dict[str, Any]]) -> str:
     def beside(own: dict[str, Any] | None) -> str:
         return "" if own is None else f"{own['ratio']:.3g} times ({own['budget']})"
 
+    def memory(line: dict[str, Any]) -> str:
+        return f"{line['peak_mb']:.0f}" if "peak_mb" in line else ""
+
     return "\n".join(
         head
         + [
             f"| {x['summary']} | {x['budget']} | {x['rmse']:.4f} | {x['rows_per_cpu_second']:.3g} | {beside(x.get('xai_ray'))} "
-            f"| {beside(x.get('xai_ray_folded'))} | {x.get('peak_mb', float('nan')):.0f} |"
+            f"| {beside(x.get('xai_ray_folded'))} | {memory(x)} |"
             for x in found
         ]
     )
