@@ -15,7 +15,7 @@ import torch
 
 import xai_ray as xr
 from xai_ray.games import Numerics
-from xai_ray.games.backends import TorchBackend
+from xai_ray.games.passes.backends import TorchBackend
 from xai_ray.zoo.tumour import tumour_data, tumour_forest
 
 _FILLINGS = 100
@@ -164,7 +164,7 @@ def every_row() -> Iterator[None]:
 @contextmanager
 def host_means() -> Iterator[None]:
     """Means over fillings on the host, of folded passes."""
-    from xai_ray.games.folded_masking import FoldedMasker
+    from xai_ray.games.passes.folded_masking import FoldedMasker
 
     def values(self: Any, coalitions: np.ndarray, block: int, averaging: Any, targets: np.ndarray) -> Any:
         blocks = [coalitions[at : at + block] for at in range(0, len(coalitions), block)]

@@ -66,7 +66,7 @@ def games(as_json: AsJson = False) -> None:
 def describe_games() -> list[dict[str, Any]]:
     """What `games` prints."""
     from xai_ray.games import BEHAVIOURS, KNOWN_GAMES, LOSSES, PLAYERS
-    from xai_ray.games.answers import ANSWER_BEHAVIOURS
+    from xai_ray.games.sequences.answers import ANSWER_BEHAVIOURS
     from xai_ray.valuation import SCORES
 
     rows: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ from xai_ray.engine.job import manifest_of
 from xai_ray.engine.watching import Watcher
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Stop
-from xai_ray.games.rows import RowsGame
+from xai_ray.games.rows.game import RowsGame
 from xai_ray.indices import Question
 from xai_ray.reports.rows_result import RowsResult
 from xai_ray.row_jobs import dataset_of, planned_rows

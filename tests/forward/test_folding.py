@@ -27,8 +27,8 @@ from xai_ray.games import (
     Regions,
     Zeros,
 )
-from xai_ray.games.first_layer import first_layer
-from xai_ray.games.folding import TOLERANCE, Folding
+from xai_ray.games.passes.first_layer import first_layer
+from xai_ray.games.passes.folding import TOLERANCE, Folding
 from xai_ray.indices import Question
 from xai_ray.testing.games import check_game
 
@@ -201,7 +201,7 @@ def test_what_else_cannot_be_folded() -> None:
 
 
 def test_a_wrong_cut_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    import xai_ray.games.folded_masking as folded_masking
+    import xai_ray.games.passes.folded_masking as folded_masking
 
     def wrong(model, example):
         right = first_layer(model, example)

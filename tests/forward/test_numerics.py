@@ -17,10 +17,10 @@ from xai_ray.engine.identity import manifest_of
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, plan
 from xai_ray.games import Blur, Columns, LogOdds, Marginal, ModelGame, Numerics, Patches, Raw, Zeros
-from xai_ray.games import batch_size as sizes
 from xai_ray.games.arguments import arrange
-from xai_ray.games.backends import TorchBackend
-from xai_ray.games.numerics import HALF_TOLERANCE
+from xai_ray.games.passes import batch_size as sizes
+from xai_ray.games.passes.backends import TorchBackend
+from xai_ray.games.passes.numerics import HALF_TOLERANCE
 from xai_ray.indices import Question
 from xai_ray.testing.games import check_game
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.forward import networks
 from xai_ray.games import Columns, LogOdds, Marginal, ModelGame, Numerics, Raw
-from xai_ray.games.slots import laid
+from xai_ray.games.passes.slots import laid
 
 
 @settings(max_examples=60, deadline=None)

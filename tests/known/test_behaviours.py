@@ -3,7 +3,6 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from xai_ray.errors import SpecError
-from xai_ray.games.averaging import Averaging
 from xai_ray.games.behaviours import (
     BEHAVIOURS,
     Logit,
@@ -16,6 +15,7 @@ from xai_ray.games.behaviours import (
     check_convention,
     classes,
 )
+from xai_ray.games.passes.averaging import Averaging
 
 G = np.random.default_rng(0).normal(size=(6, 12)) * 3
 P = softmax(G, axis=1)

@@ -5,10 +5,10 @@ import pytest
 
 from xai_ray.coalitions.exhaustive import unpack
 from xai_ray.errors import InputError, SpecError, UnknownName
-from xai_ray.games.closed import ClosedFormGame
-from xai_ray.games.known import KNOWN_GAMES, AirportGame, GloveGame, known_game
-from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
-from xai_ray.games.voting import MajorityGame, WeightedVotingGame
+from xai_ray.games.known.closed import ClosedFormGame
+from xai_ray.games.known.named import KNOWN_GAMES, AirportGame, GloveGame, known_game
+from xai_ray.games.known.unanimity import SumOfUnanimityGames, UnanimityGame
+from xai_ray.games.known.voting import MajorityGame, WeightedVotingGame
 from xai_ray.testing.games import check_game
 
 GAMES = {

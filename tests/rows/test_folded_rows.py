@@ -18,8 +18,8 @@ from tests.rows.models import table
 from xai_ray.engine.identity import manifest_of
 from xai_ray.errors import SpecError
 from xai_ray.games import Numerics, RowsGame
-from xai_ray.games import batch_size as sizes
-from xai_ray.games.folding import TOLERANCE
+from xai_ray.games.passes import batch_size as sizes
+from xai_ray.games.passes.folding import TOLERANCE
 
 FOLDED = Numerics(fold=True)
 EPS = float(np.finfo(np.float32).eps)
@@ -203,7 +203,7 @@ def test_what_cannot_be_folded_is_refused() -> None:
 
 
 def test_a_wrong_fold_of_later_rows_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    import xai_ray.games.folded_rows as folded_rows
+    import xai_ray.games.rows.folded as folded_rows
 
     right = folded_rows.first_layer
 

@@ -13,7 +13,7 @@ from tests.rows.models import Net, Pixels, table, tabular
 from xai_ray.coalitions import RowBlocks, Strata, from_description
 from xai_ray.coalitions.row_blocks import relabelled
 from xai_ray.errors import InputError, NonFiniteValue, SpecError
-from xai_ray.games import row_masking
+from xai_ray.games.rows import masking as row_masking
 
 REMOVALS = {
     "zeros": xr.Zeros(),

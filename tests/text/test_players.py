@@ -23,7 +23,7 @@ from xai_ray.games import (
     Words,
     Zeros,
 )
-from xai_ray.games.encoded import encode
+from xai_ray.games.players.encoded import encode
 
 
 def laid(players, text=TEXT, kind="bert"):

@@ -54,7 +54,7 @@ def test_the_contract() -> None:
 
 def test_shared_tokens_go_through_once(monkeypatch) -> None:
     """All 2^8 coalitions of eight passages: half the tokens of the plain pass or fewer."""
-    from xai_ray.games.answer_scorer import AnswerScorer
+    from xai_ray.games.sequences.answer_scorer import AnswerScorer
 
     fed: list[int] = []
     plain_call = AnswerScorer.call

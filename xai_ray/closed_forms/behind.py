@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from xai_ray.games.backends import is_module
+from xai_ray.games.passes.backends import is_module
 
 
 @dataclass(frozen=True)

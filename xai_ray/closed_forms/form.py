@@ -13,7 +13,7 @@ from xai_ray.closed_forms.behind import behind
 from xai_ray.closed_forms.forest import Forest
 from xai_ray.closed_forms.forests import forest_of
 from xai_ray.errors import SpecError
-from xai_ray.games.backends import is_module, outputs_of
+from xai_ray.games.passes.backends import is_module, outputs_of
 from xai_ray.types import Floats
 
 CHECKED = 64

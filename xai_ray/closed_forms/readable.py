@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from xai_ray.errors import SpecError
-from xai_ray.games.averaging import Averaging
 from xai_ray.games.behaviours import Logit, LogOdds, Probability, Raw
+from xai_ray.games.passes.averaging import Averaging
 from xai_ray.types import Floats, Ints
 
 

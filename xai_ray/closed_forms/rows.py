@@ -19,9 +19,9 @@ from xai_ray.closed_forms.forest import Forest, Mask, by_player
 from xai_ray.closed_forms.form import Form, form_of
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games import Columns
-from xai_ray.games.labels import data_rows
+from xai_ray.games.labelled.labels import data_rows
 from xai_ray.games.named_columns import check_column_order
-from xai_ray.games.players import Players
+from xai_ray.games.players.arrays import Players
 from xai_ray.indices import Question, readouts, resolve
 from xai_ray.indices.readouts import KeepRate
 from xai_ray.types import Floats, Ints

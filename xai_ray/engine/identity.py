@@ -10,7 +10,7 @@ from typing import Any
 from xai_ray.engine.chains import chained
 from xai_ray.estimators import Plan
 from xai_ray.estimators.plan import describe_question
-from xai_ray.games.numerics import Numerics
+from xai_ray.games.passes.numerics import Numerics
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.stores import Manifest

@@ -15,7 +15,7 @@ from xai_ray.estimators import Ask, Stop, boundaries
 from xai_ray.estimators.row_answers import RowAnswers, answer_rows, family
 from xai_ray.estimators.row_pool import RowBlock, gathered
 from xai_ray.games.digest import fingerprint
-from xai_ray.games.numerics import Numerics
+from xai_ray.games.passes.numerics import Numerics
 from xai_ray.games.view import View
 from xai_ray.stores.canonical import canonical
 from xai_ray.types import Coalitions, Floats, Ints, Values

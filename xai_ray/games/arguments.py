@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.games.players import Layout, Players
+from xai_ray.games.players.arrays import Layout, Players
+from xai_ray.games.players.segments import Passages
+from xai_ray.games.players.words import PLAYERS_OF_TEXT, Tokenizer, encode
 from xai_ray.games.removals.filling import PlacedInput
-from xai_ray.games.segments import Passages
-from xai_ray.games.words import PLAYERS_OF_TEXT, Tokenizer, encode
 
 CallBy = Literal["single", "position", "keyword"]
 

@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.games.answers import AnswerLogProbability
 from xai_ray.games.arguments import Arguments, arrange
-from xai_ray.games.averaging import Averaging, Order
-from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
-from xai_ray.games.batch_size import quickest_batch
 from xai_ray.games.behaviours import Behaviour, Outputs, check_convention, resolve_targets
 from xai_ray.games.digest import described, described_model, fingerprint
-from xai_ray.games.masking import Masker
 from xai_ray.games.named_columns import check_column_order
-from xai_ray.games.numerics import Numerics
+from xai_ray.games.passes.averaging import Averaging, Order
+from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
+from xai_ray.games.passes.batch_size import quickest_batch
+from xai_ray.games.passes.masking import Masker
+from xai_ray.games.passes.numerics import Numerics
+from xai_ray.games.passes.slots import laid
 from xai_ray.games.picture import show
-from xai_ray.games.players import Players
+from xai_ray.games.players.arrays import Players
+from xai_ray.games.players.words import Tokenizer
 from xai_ray.games.removals.filling import Removal
-from xai_ray.games.slots import laid
+from xai_ray.games.sequences.answers import AnswerLogProbability
 from xai_ray.games.tailoring import tailored
 from xai_ray.games.view import View
-from xai_ray.games.words import Tokenizer
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
 if TYPE_CHECKING:
-    from xai_ray.games.folded_masking import FoldedMasker
+    from xai_ray.games.passes.folded_masking import FoldedMasker
 
 # Where a forward pass of a convolutional net on one CPU thread is fastest a row (cache); accelerators want more to chew on.
 _ELEMENTS = 1 << 20
@@ -244,7 +244,7 @@ class ModelGame:
 
     def _folded(self) -> FoldedMasker:
         if self._folded_masker is None:
-            from xai_ray.games.folded_masking import FoldedMasker
+            from xai_ray.games.passes.folded_masking import FoldedMasker
 
             assert isinstance(self._backend, TorchBackend), "checked when the game was made"
             self._folded_masker = FoldedMasker(self._backend, self._arguments, self._filling, self.batch)
@@ -252,7 +252,7 @@ class ModelGame:
 
     def _check_folding(self, backend: ArrayBackend | TorchBackend, plain: Masker) -> None:
         """SpecError when folding does not give the outputs of plain passes, in the model's own precision."""
-        from xai_ray.games.folded_masking import FoldedMasker
+        from xai_ray.games.passes.folded_masking import FoldedMasker
 
         if not isinstance(backend, TorchBackend):
             raise SpecError("fold: only the first layer of a torch module can be folded")

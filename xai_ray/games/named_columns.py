@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from xai_ray.errors import InputError
-from xai_ray.games.players import ColumnGroups, Columns, Players
+from xai_ray.games.players.arrays import ColumnGroups, Columns, Players
 from xai_ray.games.removals.filling import Removal
 
 UNNAMED = "column "

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.games.answers import AnswerLogProbability, answer_ids
 from xai_ray.games.arguments import Arguments
-from xai_ray.games.backends import is_module
 from xai_ray.games.behaviours import Behaviour
-from xai_ray.games.columns import TokenColumns, token_columns
-from xai_ray.games.encoded import bare_ids, check_length
+from xai_ray.games.passes.backends import is_module
+from xai_ray.games.players.encoded import bare_ids, check_length
 from xai_ray.games.removals.filling import Filling, Removal
 from xai_ray.games.removals.shortening import Attention, Drop
-from xai_ray.games.short_text import ShortText
+from xai_ray.games.sequences.answers import AnswerLogProbability, answer_ids
+from xai_ray.games.sequences.columns import TokenColumns, token_columns
+from xai_ray.games.sequences.short_text import ShortText
 
 POOL = 16
 """Batches of coalitions that are sorted by length at a time."""
@@ -58,7 +58,7 @@ def tailored(
     if isinstance(removal, Drop) and removal.prefix_cache:
         if not asked:
             raise SpecError("drop removal: a prefix_cache is for causal models that are asked for answers")
-        from xai_ray.games.prefix_cache import PrefixCache, cached
+        from xai_ray.games.sequences.prefix_cache import PrefixCache, cached
 
         model, runner = cached(model, columns, longest), PrefixCache(columns)
     return model, replace(filling, runner=runner, pool=POOL if cut else 1, multiple=_MULTIPLE)
@@ -70,7 +70,7 @@ def _without_text(
     if asked:
         raise SpecError("answer_log_probability is about a text: give x as a string and the players of a text")
     if isinstance(removal, Drop):
-        from xai_ray.games.short_images import short_image
+        from xai_ray.games.sequences.short_images import short_image
 
         model, runner = short_image(model, arguments)
         return model, replace(filling, runner=runner, pool=POOL, multiple=_MULTIPLE)
@@ -98,7 +98,7 @@ def _scorer(
             f"answer_log_probability needs a model that goes on from its prompt (AutoModelForCausalLM); {type(model).__name__} has an "
             "encoder for the prompt and a decoder for the answer"
         )
-    from xai_ray.games.answer_scorer import AnswerScorer
+    from xai_ray.games.sequences.answer_scorer import AnswerScorer
 
     hidden = columns is not None and not isinstance(removal, Drop)
     reach = columns.count - int(np.flatnonzero(columns.always)[-1]) if columns is not None and hidden else 1

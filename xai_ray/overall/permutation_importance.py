@@ -22,8 +22,8 @@ from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games import LossGame, Marginal
 from xai_ray.games.behaviours import Outputs
-from xai_ray.games.losses import LossFunction, LossName
-from xai_ray.games.players import Players
+from xai_ray.games.labelled.losses import LossFunction, LossName
+from xai_ray.games.players.arrays import Players
 from xai_ray.types import Floats, Ints
 
 _AT_ONCE = 1 << 18

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError
 from xai_ray.games.behaviours import Outputs
-from xai_ray.games.words import Tokenizer
+from xai_ray.games.players.words import Tokenizer
 from xai_ray.types import Floats
 
 Picture = npt.NDArray[np.uint8]

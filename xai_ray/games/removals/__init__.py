@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xai_ray.games.players import Kind
+from xai_ray.games.players.arrays import Kind
 from xai_ray.games.removals.baselines import Blur, Constant, MaskToken, Mean, Zeros
 from xai_ray.games.removals.expectations import Marginal, Uniform
 from xai_ray.games.removals.filling import Filling, PlacedInput, Removal

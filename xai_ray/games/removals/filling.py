@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import SpecError
-from xai_ray.games.players import Layout
+from xai_ray.games.players.arrays import Layout
 from xai_ray.types import Ints
 
 Array = npt.NDArray[Any]

@@ -14,17 +14,17 @@ import numpy as np
 from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.errors import InputError, NonFiniteValue, SpecError
 from xai_ray.games.arguments import arrange
-from xai_ray.games.backends import pick_device
 from xai_ray.games.behaviours import Outputs, classes
 from xai_ray.games.digest import described, described_model, fingerprint
-from xai_ray.games.labels import class_labels, data_rows, number_labels
-from xai_ray.games.losses import LossFunction, LossName, RowLoss, Truth, mean_outputs
+from xai_ray.games.labelled.labels import class_labels, data_rows, number_labels
+from xai_ray.games.labelled.losses import LossFunction, LossName, RowLoss, Truth, mean_outputs
 from xai_ray.games.named_columns import check_column_order
-from xai_ray.games.players import Columns, Players
+from xai_ray.games.passes.backends import pick_device
+from xai_ray.games.passes.resting import moved, resting
+from xai_ray.games.players.arrays import Columns, Players
 from xai_ray.games.probabilities import check_not_probabilities
 from xai_ray.games.removals.filling import Removal
-from xai_ray.games.resting import moved, resting
-from xai_ray.games.row_cells import RowCells, default_batch, whole_block
+from xai_ray.games.rows.cells import RowCells, default_batch, whole_block
 from xai_ray.games.view import View
 from xai_ray.types import Coalitions, Floats, Ints, Values
 

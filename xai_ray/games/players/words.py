@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import InputError
-from xai_ray.games.encoded import Encoded, Tokenizer, encode
-from xai_ray.games.players import ColumnGroups, Columns, Layout, Patches, Regions
-from xai_ray.games.segments import Passages, Segments, Sentences
-from xai_ray.games.text_spans import by_span
+from xai_ray.games.players.arrays import ColumnGroups, Columns, Layout, Patches, Regions
+from xai_ray.games.players.encoded import Encoded, Tokenizer, encode
+from xai_ray.games.players.segments import Passages, Segments, Sentences
+from xai_ray.games.players.text_spans import by_span
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from xai_ray.errors import InputError
-from xai_ray.games.closed import ClosedFormGame
+from xai_ray.games.known.closed import ClosedFormGame
 from xai_ray.types import Coalitions, Floats
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xai_ray.games.backend import Array, Backend
+from xai_ray.games.passes.backend import Array, Backend
 from xai_ray.types import Ints
 
 _PIECE = 1 << 16

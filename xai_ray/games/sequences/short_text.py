@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from xai_ray.errors import SpecError
-from xai_ray.games.columns import TokenColumns
-from xai_ray.games.lengths import by_length, distinct, widths
+from xai_ray.games.sequences.columns import TokenColumns
+from xai_ray.games.sequences.lengths import by_length, distinct, widths
 from xai_ray.types import Coalitions, Floats, Ints
 
 if TYPE_CHECKING:
     from xai_ray.games.arguments import Arguments
-    from xai_ray.games.backend import Backend
+    from xai_ray.games.passes.backend import Backend
     from xai_ray.games.removals.filling import Filling
 
 _LEAK = 1e-4

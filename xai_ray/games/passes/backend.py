@@ -11,7 +11,7 @@ import numpy.typing as npt
 from xai_ray.types import Coalitions, Floats
 
 if TYPE_CHECKING:
-    from xai_ray.games.averaging import Averaging
+    from xai_ray.games.passes.averaging import Averaging
 
 Array = npt.NDArray[Any]
 

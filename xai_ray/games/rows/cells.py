@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from xai_ray.games.arguments import Arguments
-from xai_ray.games.backend import Array, Backend
-from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
-from xai_ray.games.resting import moved
+from xai_ray.games.passes.backend import Array, Backend
+from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
+from xai_ray.games.passes.resting import moved
 from xai_ray.types import Coalitions, Floats, Ints
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from xai_ray.games.arguments import Arguments
-from xai_ray.games.averaging import Averaging
-from xai_ray.games.backend import Array, Backend
-from xai_ray.games.held_rows import HeldRows
+from xai_ray.games.passes.averaging import Averaging
+from xai_ray.games.passes.backend import Array, Backend
+from xai_ray.games.rows.held import HeldRows
 from xai_ray.types import Coalitions, Floats, Ints
 
 Choice = Callable[[Any, Any, Any], Any]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xai_ray.games.arguments import Arguments
-from xai_ray.games.backend import Array, Backend
+from xai_ray.games.passes.backend import Array, Backend
 from xai_ray.games.removals.filling import Filling
 from xai_ray.types import Coalitions, Floats
 

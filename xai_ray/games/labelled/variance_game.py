@@ -22,13 +22,13 @@ from scipy.stats import qmc
 from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.errors import InputError, NonFiniteValue, SpecError
 from xai_ray.games.arguments import arrange
-from xai_ray.games.backends import pick_device
 from xai_ray.games.digest import described_model, fingerprint
-from xai_ray.games.labels import data_rows
+from xai_ray.games.labelled.labels import data_rows
 from xai_ray.games.named_columns import check_column_order
-from xai_ray.games.players import Columns, Players
-from xai_ray.games.resting import moved, resting
-from xai_ray.games.row_cells import RowCells, default_batch, whole_block
+from xai_ray.games.passes.backends import pick_device
+from xai_ray.games.passes.resting import moved, resting
+from xai_ray.games.players.arrays import Columns, Players
+from xai_ray.games.rows.cells import RowCells, default_batch, whole_block
 from xai_ray.games.view import View
 from xai_ray.types import Coalitions, Floats, Ints, Values
 

@@ -18,16 +18,16 @@ import numpy as np
 import torch
 
 from xai_ray.errors import SpecError
-from xai_ray.games.answer_scorer import AnswerScorer, empty_cache
-from xai_ray.games.backends import outputs_of
-from xai_ray.games.columns import TokenColumns
-from xai_ray.games.lengths import aligned_right, batches, distinct, widths
-from xai_ray.games.short_text import same
+from xai_ray.games.passes.backends import outputs_of
+from xai_ray.games.sequences.answer_scorer import AnswerScorer, empty_cache
+from xai_ray.games.sequences.columns import TokenColumns
+from xai_ray.games.sequences.lengths import aligned_right, batches, distinct, widths
+from xai_ray.games.sequences.short_text import same
 from xai_ray.types import Coalitions, Floats, Ints
 
 if TYPE_CHECKING:
     from xai_ray.games.arguments import Arguments
-    from xai_ray.games.backend import Backend
+    from xai_ray.games.passes.backend import Backend
     from xai_ray.games.removals.filling import Filling
 
 _ROWS = 16

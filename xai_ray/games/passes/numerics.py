@@ -23,7 +23,7 @@ class Numerics:
     """Ways to less time per evaluation, for torch modules. The defaults give the plain forward pass of the model."""
 
     fold: bool = False
-    """Fold the first linear layer, see `xai_ray.games.folding`; a model that cannot be folded is a SpecError."""
+    """Fold the first linear layer, see `xai_ray.games.passes.folding`; a model that cannot be folded is a SpecError."""
     precision: Precision | None = None
     """Autocast to half precision; None computes in the model's own type. Roundings of 2^-8 (bf16) or 2^-11 (fp16) add up
     over the layers: outputs are within `HALF_TOLERANCE` of them times the largest absolute output. Standard errors do

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games.behaviours import Averaged, Outputs, Target
-from xai_ray.games.encoded import bare_ids
+from xai_ray.games.players.encoded import bare_ids
 from xai_ray.types import Floats, Ints
 
 

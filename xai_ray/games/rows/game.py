@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from xai_ray.errors import SpecError
-from xai_ray.games.averaging import Order
-from xai_ray.games.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
-from xai_ray.games.batch_size import quickest_batch
 from xai_ray.games.behaviours import Behaviour, Outputs
-from xai_ray.games.checked_rows import checked_ids, checked_rows
 from xai_ray.games.digest import fingerprint
 from xai_ray.games.model import ModelGame
 from xai_ray.games.named_columns import named_inputs
-from xai_ray.games.numerics import Numerics
-from xai_ray.games.players import Players
+from xai_ray.games.passes.averaging import Order
+from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
+from xai_ray.games.passes.batch_size import quickest_batch
+from xai_ray.games.passes.numerics import Numerics
+from xai_ray.games.players.arrays import Players
 from xai_ray.games.removals import Constant, Marginal, Mean, Uniform, Zeros
 from xai_ray.games.removals.filling import Array, PlacedInput, Removal
-from xai_ray.games.row_masking import RowMasker
+from xai_ray.games.rows.checked import checked_ids, checked_rows
+from xai_ray.games.rows.masking import RowMasker
 from xai_ray.games.view import View
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
 if TYPE_CHECKING:
-    from xai_ray.games.folded_rows import FoldedRows
+    from xai_ray.games.rows.folded import FoldedRows
 
 PREDICTED = "predicted class"
 """The output where every row explains the class that its own full input is predicted as."""
@@ -251,7 +251,7 @@ class RowsGame(ModelGame):
         return self._row_folder
 
     def _folder_of(self, backend: ArrayBackend | TorchBackend) -> FoldedRows:
-        from xai_ray.games.folded_rows import FoldedRows
+        from xai_ray.games.rows.folded import FoldedRows
 
         assert isinstance(backend, TorchBackend), "checked when the game was made"
         return FoldedRows(backend, self._arguments, self.rows, self._filling.rows[0], self.batch)
@@ -259,7 +259,7 @@ class RowsGame(ModelGame):
     def _check_folded_rows(self) -> None:
         """SpecError when rows bring their own fillings, or folding does not give the outputs of plain passes."""
         if not self._shared:
-            from xai_ray.games.first_layer import not_foldable
+            from xai_ray.games.passes.first_layer import not_foldable
 
             raise not_foldable(f"removal {type(self._removal).__name__} fills each row with values of its own")
         exact = self._exact_backend

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_ray.errors import InputError
-from xai_ray.games.encoded import Encoded
-from xai_ray.games.players import Layout
-from xai_ray.games.text_spans import Span, by_span, span_of_tokens
+from xai_ray.games.players.arrays import Layout
+from xai_ray.games.players.encoded import Encoded
+from xai_ray.games.players.text_spans import Span, by_span, span_of_tokens
 
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")
 _SHOWN = 40

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from xai_ray.games.arguments import Arguments
-from xai_ray.games.averaging import Averaging
-from xai_ray.games.backend import Array
-from xai_ray.games.backends import TorchBackend
-from xai_ray.games.first_layer import first_layer, not_foldable
-from xai_ray.games.folding import TOLERANCE, Folding
-from xai_ray.games.held_rows import HeldRows
-from xai_ray.games.row_masking import RowMasker, read_together
+from xai_ray.games.passes.averaging import Averaging
+from xai_ray.games.passes.backend import Array
+from xai_ray.games.passes.backends import TorchBackend
+from xai_ray.games.passes.first_layer import first_layer, not_foldable
+from xai_ray.games.passes.folding import TOLERANCE, Folding
+from xai_ray.games.rows.held import HeldRows
+from xai_ray.games.rows.masking import RowMasker, read_together
 from xai_ray.types import Coalitions, Floats, Ints
 
 _FEW_COLUMNS = 8

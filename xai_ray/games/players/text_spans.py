@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from xai_ray.errors import InputError
-from xai_ray.games.encoded import Encoded
-from xai_ray.games.players import Layout
+from xai_ray.games.players.arrays import Layout
+from xai_ray.games.players.encoded import Encoded
 from xai_ray.types import Ints
 
 Span = tuple[int, int]

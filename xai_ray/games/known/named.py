@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError, UnknownName
-from xai_ray.games.closed import ClosedFormGame, check_players
-from xai_ray.games.unanimity import SumOfUnanimityGames, UnanimityGame
-from xai_ray.games.voting import MajorityGame, WeightedVotingGame
+from xai_ray.games.known.closed import ClosedFormGame, check_players
+from xai_ray.games.known.unanimity import SumOfUnanimityGames, UnanimityGame
+from xai_ray.games.known.voting import MajorityGame, WeightedVotingGame
 from xai_ray.types import Coalitions, Floats
 
 

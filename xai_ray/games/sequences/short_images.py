@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.games.backends import is_module
-from xai_ray.games.lengths import by_length, distinct, widths
+from xai_ray.games.passes.backends import is_module
 from xai_ray.games.removals.filling import PlacedInput
-from xai_ray.games.short_text import padded
+from xai_ray.games.sequences.lengths import by_length, distinct, widths
+from xai_ray.games.sequences.short_text import padded
 from xai_ray.types import Coalitions, Floats, Ints
 
 if TYPE_CHECKING:
     from xai_ray.games.arguments import Arguments
-    from xai_ray.games.backend import Backend
+    from xai_ray.games.passes.backend import Backend
     from xai_ray.games.removals.filling import Filling
 
 
@@ -81,7 +81,7 @@ def short_image(model: Any, arguments: Arguments) -> tuple[Any, ShortImage]:
             "drop removal of patches needs a vision transformer of transformers (ViT, DeiT, DINOv2, ..), with one module that holds "
             "`patch_embeddings`; use blur, mean or zeros with this model"
         )
-    from xai_ray.games.patch_scorer import PatchScorer
+    from xai_ray.games.sequences.patch_scorer import PatchScorer
 
     size = getattr(embeddings[0].patch_embeddings, "patch_size", None)
     down, across = (size, size) if isinstance(size, int) else tuple(size or (0, 0))

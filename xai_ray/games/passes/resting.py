@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from xai_ray.games.backends import is_module
+from xai_ray.games.passes.backends import is_module
 
 
 def resting(model: Any) -> Any:

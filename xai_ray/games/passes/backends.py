@@ -12,15 +12,15 @@ import numpy as np
 
 from xai_ray.errors import ModelOutputError, XaiRayError
 from xai_ray.games.arguments import Arguments
-from xai_ray.games.backend import Array
-from xai_ray.games.model_outputs import outputs_of, shaped
-from xai_ray.games.numerics import DTYPES, Numerics
+from xai_ray.games.passes.backend import Array
+from xai_ray.games.passes.model_outputs import outputs_of, shaped
+from xai_ray.games.passes.numerics import DTYPES, Numerics
 from xai_ray.types import Coalitions, Floats
 
 if TYPE_CHECKING:
     import torch
 
-    from xai_ray.games.averaging import Averaging
+    from xai_ray.games.passes.averaging import Averaging
 
 
 class ArrayBackend:
@@ -196,7 +196,7 @@ class TorchBackend:
         """See `reducing.mean_over_fillings`."""
         if outputs.device.type == "mps":  # which has no float64
             return self._torch.from_numpy(averaging.means(self.home(outputs)))
-        from xai_ray.games.reducing import mean_over_fillings
+        from xai_ray.games.passes.reducing import mean_over_fillings
 
         convention, averaged = averaging.reading
         return mean_over_fillings(outputs, convention, averaged if outputs.shape[1] > 1 else "outputs")

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from xai_ray.games.arguments import Arguments
-from xai_ray.games.averaging import Averaging
-from xai_ray.games.backends import TorchBackend
-from xai_ray.games.first_layer import first_layer, not_foldable
-from xai_ray.games.folding import TOLERANCE, Folding
-from xai_ray.games.masking import Masker
-from xai_ray.games.reducing import mean_over_fillings
+from xai_ray.games.passes.averaging import Averaging
+from xai_ray.games.passes.backends import TorchBackend
+from xai_ray.games.passes.first_layer import first_layer, not_foldable
+from xai_ray.games.passes.folding import TOLERANCE, Folding
+from xai_ray.games.passes.masking import Masker
+from xai_ray.games.passes.reducing import mean_over_fillings
 from xai_ray.games.removals.filling import Filling
 from xai_ray.types import Coalitions, Floats, Ints
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from xai_ray.games.first_layer import FirstLayer, not_foldable
+from xai_ray.games.passes.first_layer import FirstLayer, not_foldable
 from xai_ray.types import Ints
 
 TOLERANCE = 256.0

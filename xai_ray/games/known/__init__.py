@@ -1,0 +1,1 @@
+"""Games whose Shapley values are known in closed form."""

@@ -1,0 +1,1 @@
+"""Games on a labelled dataset: losses and variances instead of one prediction."""

@@ -1,0 +1,1 @@
+"""Players: how each kind of them lays itself on an input."""

@@ -1,0 +1,1 @@
+"""Many rows of one model as one game."""

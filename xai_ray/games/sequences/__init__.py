@@ -1,0 +1,1 @@
+"""Models of sequences: absent tokens and patches that are cut out or get no attention, and answers of language models."""
