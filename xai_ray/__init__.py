@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from xai_ray.estimators import Ask as Ask
     from xai_ray.estimators import Estimate as Estimate
     from xai_ray.estimators import mean_strength as mean_strength
-    from xai_ray.explaining_each import Precise as Precise
     from xai_ray.explaining_each import explain_each as explain_each
     from xai_ray.explaining_rows import explain_rows as explain_rows
     from xai_ray.explaining_rows import open_rows as open_rows
@@ -142,11 +141,11 @@ _PLACES: dict[str, str] = {
     "Question": "xai_ray.indices",
     "RayEngine": "xai_ray.engine",
     "Result": "xai_ray.reports",
+    "Stop": "xai_ray.estimators",
     "RowsResult": "xai_ray.reports.rows_result",
     "explain": "xai_ray.api",
     "explain_rows": "xai_ray.explaining_rows",
     "explain_each": "xai_ray.explaining_each",
-    "Precise": "xai_ray.explaining_each",
     "each_table": "xai_ray.reports.each_arrow",
     "write_each": "xai_ray.reports.each_arrow",
     "open_rows": "xai_ray.explaining_rows",

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from xai_ray.api import explain
 from xai_ray.engine import Engine
 from xai_ray.errors import SpecError, XaiRayError
-from xai_ray.estimators import Ask
+from xai_ray.estimators import Ask, Stop
 from xai_ray.games import Game
 from xai_ray.reports import Result
 from xai_ray.stores import MemoryStore, Store
-
-
-@dataclass(frozen=True, slots=True)
-class Precise:
-    """When an input is precise enough to take no more evaluations; see `xai_ray.explain`."""
-
-    std_error: float | None = None
-    relative_error: float | None = None
-    top: int | None = None
-    ranking: float | None = None
-    bottom: int | None = None
 
 
 def explain_each(
@@ -36,14 +24,14 @@ def explain_each(
     estimator: str = "auto",
     asks: Sequence[Ask] | None = None,
     seed: int = 0,
-    precise: Precise | None = None,
+    stop: Stop | None = None,
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "each",
 ) -> Iterator[Result]:
     """The result of every input, one at a time, in order; `make(input)` is its game, as `lambda text: ModelGame(model, text, ...)`.
 
-    `budget` counts evaluations of v for each input: one of n players with 2^n or fewer of them is exact. `precise` holds for each input.
+    `budget` counts evaluations of v for each input: one of n players with 2^n or fewer of them is exact. `stop` holds for each input.
     With a `store` every input is a job of its own (`NAME-000017-...`), so the same call goes on where it ended, to the same bits.
     Where inputs share their players, `explain_rows` is quicker.
 
@@ -51,7 +39,7 @@ def explain_each(
     """
     if not callable(make):
         raise SpecError(f"make is a function from an input to its game, got {type(make).__name__}")
-    place, rules = MemoryStore if store is None else (lambda: store), precise or Precise()
+    place, rules = MemoryStore if store is None else (lambda: store), stop or Stop()
     for row, one in enumerate(inputs):
         try:
             yield explain(
@@ -66,6 +54,7 @@ def explain_each(
                 relative_error=rules.relative_error,
                 top=rules.top,
                 ranking=rules.ranking,
+                seconds=rules.seconds,
                 bottom=rules.bottom,
                 engine=engine,
                 store=place(),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, UnknownName
 from xai_ray.game_spec import Background, BundledRow, PassageList, TableRow, Text, TextRow
+from xai_ray.games.named_columns import check_once
 from xai_ray.row_spool import LARGE
 
 Array = npt.NDArray[Any]
@@ -93,9 +94,7 @@ def read_table(path: Path, drop: tuple[str, ...] = ()) -> tuple[Array, tuple[str
         names = tuple(f"column {i}" for i in range(rows.shape[1]))
     else:
         table = arrow_table(path)
-        twice = next((c for at, c in enumerate(table.column_names) if c in table.column_names[:at]), None)
-        if twice is not None:
-            raise InputError(f"table {path}: two columns are called {twice!r}; give each a name of its own")
+        check_once(table.column_names, f"table {path}")
         text = [f.name for f in table.schema if not is_number(f.type) and f.name not in drop]
         if text:
             raise InputError(

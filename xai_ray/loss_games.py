@@ -13,7 +13,7 @@ from xai_ray import games
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games.named_columns import column_order
 from xai_ray.inputs import arrow_table, bundled, bundled_targets, read_table
-from xai_ray.model_games import feature_names, made_model, plain_batch, removal_of
+from xai_ray.model_games import columns_of, made_model, plain_batch, removal_of
 from xai_ray.spec import Compute
 from xai_ray.zoo.model import ZooModel
 
@@ -92,7 +92,7 @@ def _table(given: s.LabelledRows, labelled: bool, path: Path) -> tuple[Array, tu
 
 def _placed(rows: Array, columns: tuple[str, ...], made: ZooModel) -> tuple[Array, tuple[str, ...]]:
     """Rows and columns in the order of the model. Raises InputError for other columns, and for values that are missing."""
-    order = column_order(columns, made.columns or feature_names(made.model), "game.dataset")
+    order = column_order(columns, columns_of(made), "game.dataset")
     if order is not None:
         rows, columns = rows[:, order], tuple(columns[i] for i in order)
     bad = np.argwhere(~np.isfinite(rows))

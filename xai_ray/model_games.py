@@ -70,7 +70,7 @@ def _rows_game(
             f"game.{key}: each text has its own words, so each is a job of its own: `xai-ray run` explains them one after the other from "
             'game.input = { dataset = "FILE", column = "NAME" }; on a cluster, submit a job a text'
         )
-    found = read_dataset(source, base, made.columns or feature_names(made.model), made.preprocess)
+    found = read_dataset(source, base, columns_of(made), made.preprocess)
     if made.columns and found.rows.ndim == 2 and len(made.columns) != found.rows.shape[1]:
         raise InputError(
             f"game.input has {found.rows.shape[1]} columns, the model takes {len(made.columns)} ({', '.join(made.columns[:4])}, ...)"
@@ -188,11 +188,16 @@ def _trusted_file(model: s.ModelFile, base: Path) -> ZooModel:
     return ZooModel(loaded, model.outputs or "logits")
 
 
+def columns_of(made: ZooModel) -> tuple[str, ...]:
+    """Names of the columns that a model takes, in its order; none where it does not know them."""
+    return tuple(made.columns or feature_names(made.model))
+
+
 def _in_order(found: ReadInput, zoo: ZooModel) -> ReadInput:
     """A row of a table with its columns in the order of the model."""
     if found.row is None or found.columns is None:
         return found
-    order = column_order(found.columns, zoo.columns or feature_names(zoo.model), "game.input")
+    order = column_order(found.columns, columns_of(zoo), "game.input")
     if order is None:
         return found
     return replace(found, row=found.row[order], columns=tuple(found.columns[i] for i in order))
@@ -278,7 +283,7 @@ def removal_of(removal: Any, zoo: ZooModel, seed: int, base: Path, columns: Sequ
     """The removal of a spec; `columns` are those of the input, where they have names. Raises InputError for a background that cannot be
     read, or has other columns.
     """
-    own = zoo.columns or feature_names(zoo.model)
+    own = columns_of(zoo)
     wanted = (own, "the model takes") if own else (columns, "the input has")
     match removal:
         case s.Zeros():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xai_ray.errors import InputError
+from xai_ray.games.named_columns import check_once
 from xai_ray.inputs import is_number, ragged_line
 from xai_ray.row_spool import PIECE, Spool
 
@@ -35,9 +36,7 @@ def read_pieces(path: Path, drop: Sequence[str], name: str | None, where: str) -
             if missing:
                 some = ", ".join(schema.names[:12]) + (", ..." if len(schema.names) > 12 else "")
                 raise InputError(f"{where}: no column {missing[0]!r} {kind}; columns: {some}")
-        twice = next((c for at, c in enumerate(schema.names) if c in schema.names[:at]), None)
-        if twice is not None:
-            raise InputError(f"table {path}: two columns are called {twice!r}; give each a name of its own")
+        check_once(schema.names, f"table {path}")
         kept = [c for c in schema.names if c not in drop and c != name]
         text = [c for c in kept if not is_number(schema.field(c).type)]
         if text:

@@ -224,7 +224,8 @@ def test_rows_share_the_part_of_the_fillings() -> None:
         folding = Folding(first_layer(model, xs[:2]), labels, (9,), 4)
         rows, background = folding.settled_rows(folding.rows(xs)), folding.settled(folding.fillings(fillings))
         coalitions, which = torch.from_numpy(rows_of(4)), torch.arange(24) % 5
-        absent, present = folding.absent(coalitions, background), folding.present(coalitions, rows, which)
+        absent = torch.einsum("cn,nkh->ckh", (~coalitions).to(background.dtype), background)
+        present = folding.present(coalitions, rows, which)
         got = folding.first.after((absent + present[:, None]).flatten(0, 1)).view(24, 23, 3)
         always = torch.cat([coalitions, torch.ones(24, 1, dtype=torch.bool)], dim=1)
         kept = always[:, torch.from_numpy(labels)]

@@ -79,7 +79,7 @@ def test_what_is_wrong_names_the_input() -> None:
 
 
 def test_precise_inputs_take_no_more() -> None:
-    found = list(xr.explain_each(made, rows(), budget=400, precise=xr.Precise(std_error=10.0), store=MemoryStore()))
+    found = list(xr.explain_each(made, rows(), budget=400, stop=xr.Stop(std_error=10.0), store=MemoryStore()))
     assert found[1].evaluations < 400
 
 

@@ -50,7 +50,7 @@ def test_rows_and_background_are_put_into_the_order_of_the_model(forest) -> None
             ROWS.assign(label=1),
             r"rows: the model takes 4 columns, .*column 'label' is none of them; leave it out with frame\.drop",
         ),
-        (ROWS.set_axis(["age", "age", "weight", "income"], axis=1), "two columns are named 'age'"),
+        (ROWS.set_axis(["age", "age", "weight", "income"], axis=1), "two columns are called 'age'"),
         (ROWS.assign(age="old"), "not numbers"),
     ],
 )

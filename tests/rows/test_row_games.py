@@ -249,3 +249,21 @@ def test_classes_are_told_once_a_row() -> None:
     assert asked == [16, 16]
     np.testing.assert_array_equal(game.row_targets(np.arange(20)[::-1]), first[::-1])
     assert asked == [16, 16]
+
+
+def test_a_rows_class_does_not_hang_on_the_rows_asked_beside_it() -> None:
+    """A model whose tie is decided by the place in the batch, as the last bits of a product may be."""
+
+    def model(x: np.ndarray) -> np.ndarray:
+        tilt = np.where(np.arange(len(x)) % 2, 1e-12, -1e-12)
+        return np.stack([tilt, np.zeros(len(x))], axis=1)
+
+    def classes(*groups: list[int]) -> list[int]:
+        game = xr.RowsGame(
+            model, table(21, 6), players=xr.Columns(), removal=xr.Zeros(), behaviour=xr.Logit("predicted"), batch=8
+        )
+        return [int(c) for rows in groups for c in game.row_targets(np.array(rows, dtype=np.int64))[:, 0]]
+
+    together = classes(list(range(21)))
+    assert classes(*[[row] for row in range(21)]) == together
+    assert classes(list(range(7, 21)), list(range(7))) == together[7:] + together[:7]

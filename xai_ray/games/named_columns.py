@@ -6,6 +6,7 @@ number would be wrong: they are put into its order, or refused by name.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -88,6 +89,13 @@ def check_column_order(model: Any, rows: Any, players: Any = None, background: A
                 )
 
 
+def check_once(names: Sequence[str], where: str) -> None:
+    """InputError that begins with `where` for two columns of one name."""
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise InputError(f"{where}: two columns are called {twice!r}; give each a name of its own")
+
+
 def named_inputs(model: Any, rows: Any, players: Players, removal: Removal) -> tuple[Any, Players, Removal]:
     """Rows and the removal's background as arrays with their columns in the model's order, where they are data frames.
 
@@ -97,7 +105,7 @@ def named_inputs(model: Any, rows: Any, players: Players, removal: Removal) -> t
     own, known, told = column_names(rows), feature_names(model), _told(players)
     if not own:
         return rows, players, removal
-    _check_once(own)
+    check_once(own, "rows")
     wanted = known or (told if set(told) == set(own) else own)
     if told and set(told) == set(wanted) and told != wanted:
         at = next(i for i, (a, b) in enumerate(zip(told, wanted, strict=False)) if a != b)
@@ -133,14 +141,8 @@ def _with_background(removal: Any, wanted: tuple[str, ...]) -> Any:
     own = column_names(background)
     if not own:
         return removal
-    _check_once(own)
+    check_once(own, "background")
     return replace(removal, background=ordered(background, wanted, "background"))
-
-
-def _check_once(names: tuple[str, ...]) -> None:
-    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
-    if twice is not None:
-        raise InputError(f"rows: two columns are named {twice!r}; give each column a name of its own")
 
 
 def _texts(names: Any) -> tuple[str, ...]:

@@ -81,13 +81,6 @@ class Folding:
         """Parts of rows on the device, in the type of products."""
         return RowParts(self.settled(rows.always), self.settled(rows.players))
 
-    def absent(self, coalitions: torch.Tensor, fillings: torch.Tensor) -> torch.Tensor:
-        """What fillings (n, K, h) add for coalitions (c, n), true where a player is present: (c, K, h). The same for
-        all rows.
-        """
-        c, (n, size, h) = len(coalitions), fillings.shape
-        return ((~coalitions).to(self.dtype) @ fillings.reshape(n, size * h)).view(c, size, h)
-
     def present(self, coalitions: torch.Tensor, rows: RowParts, which: torch.Tensor) -> torch.Tensor:
         """What rows `which` (c,) add for coalitions (c, n): (c, h)."""
         chosen = torch.bmm(coalitions.to(self.dtype)[:, None], rows.players[which])[:, 0]

@@ -159,15 +159,18 @@ class RowsGame(ModelGame):
         if not self.predicted:
             return np.broadcast_to(self.targets, (len(rows), len(self.targets)))
         unknown = np.unique(rows[self._classes[rows] < 0])
-        # In the model's own precision, as the targets of a single input.
+        # In the model's own precision, as the targets of a single input. Each row has a slot of its own in the batch: the last bits of an
+        # output hang on it, and a class that nearly ties must not hang on what else is asked.
         backend, size = self._exact_backend, min(self.batch, _PREDICTED_AT_ONCE)
-        for start in range(0, len(unknown), size):
-            own = unknown[start : start + size]
-            filled = np.concatenate([own, np.full(size - len(own), own[0])])
+        for block in np.unique(unknown // size):
+            own = unknown[unknown // size == block]
+            slots = own % size
+            filled = np.full(size, own[0])
+            filled[slots] = own
             with backend.scope():
                 given: Any = backend.put_input(0, self.rows[filled])
                 full = self._averaging.columns(backend.forward([given]))
-            self._classes[own] = full[: len(own)].argmax(axis=1)
+            self._classes[own] = full[slots].argmax(axis=1)
         return self._classes[rows][:, None]
 
     def target_names(self, rows: Ints) -> list[list[str]]:
