@@ -146,7 +146,7 @@ def _headline(result: Result, part: TrainingPart | None, overall: tuple[Overall,
 
 def _rows_pictures(found: RowsResult, overall: tuple[Overall, ...]) -> list[Picture]:
     drafts = rows_pictures(found, overall)
-    return [Picture(one.heading, _drawn(one.draw(), one.heading == "Every row"), one.caption) for one in drafts]
+    return [Picture(one.heading, _drawn(one.draw(), one.raster), one.caption) for one in drafts]
 
 
 def _drawn(axes: Axes, raster: bool) -> str:

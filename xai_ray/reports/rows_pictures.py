@@ -33,6 +33,8 @@ class RowsPicture:
     heading: str
     draw: Callable[[], Axes]
     caption: str
+    raster: bool = False
+    """Whether it has too many marks for a vector graphic."""
 
 
 def rows_pictures(result: RowsResult, found: tuple[Overall, ...]) -> list[RowsPicture]:
@@ -56,7 +58,7 @@ def rows_pictures(result: RowsResult, found: tuple[Overall, ...]) -> list[RowsPi
             some = "" if result.n_rows <= MOST else f" {len(table):,} of {result.n_rows:,} rows, evenly spaced."
             colours = " Colour is the value of the column." if features is not None else ""
             draw = partial(beeswarm, table, features, names)
-            out.append(RowsPicture("Every row", draw, f"One point a row.{colours}{some}"))
+            out.append(RowsPicture("Every row", draw, f"One point a row.{colours}{some}", raster=True))
     return out
 
 
