@@ -74,6 +74,8 @@ class Dataset(Frozen):
     id: str | None = None
     """The column that names the rows; no input of the model."""
     column: str | None = None
+    background_parts: PositiveInt = 1
+    """Parts of a marginal background that a row's coalitions meet one by one: more coalitions for the same model rows."""
 
 
 class PassageList(Frozen):

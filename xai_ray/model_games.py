@@ -90,6 +90,7 @@ def _rows_game(
         numerics=numerics_of(compute),
         output_names=_class_names(made, game.behaviour),
         row_ids=found.ids,
+        background_parts=source.background_parts,
     )
 
 

@@ -39,8 +39,9 @@ def planned_rows(
         evaluations,
         seed,
         stochastic=game.stochastic,
-        numbers=game.fillings * prod(game.rows.shape[1:]),
+        numbers=game.fillings * game.parts * prod(game.rows.shape[1:]),
         unit_rows=unit_rows,
+        parts=game.parts,
     )
     stop.check(planned.asks, game.n_players, where)
     return RowTask(game, planned.asks, stop), planned
@@ -90,7 +91,7 @@ def describe_rows(task: RowTask, planned: Plan) -> dict[str, Any]:
     """The lines of `check` that a dataset job has of its own. Times a batch after one that warms up."""
     game, design = task.rows, planned.design
     assert isinstance(design, RowBlocks)
-    seconds = _seconds_per_evaluation(game)
+    seconds = _seconds_per_evaluation(game) * game.parts
     total = design.evaluations(design.rows)
     ruled = "at most " if task.stop.rules else ""
     return {

@@ -31,6 +31,8 @@ class RowBlocks:
     block: int
     """Rows of a unit. The answers of a unit may share what is fitted, so it belongs to the job."""
     seed: int
+    parts: int = 1
+    """Parts of the background, each of which takes the design under a relabelling of its own. An evaluation is one in every part."""
 
     @property
     def n_players(self) -> int:
@@ -56,8 +58,11 @@ class RowBlocks:
         return min(self.rows, evaluations // self.budget)
 
     def relabellings(self, rows: Ints) -> Ints:
-        """sigma of rows (b,), shape (b, n): design player i of row r is its player sigma[r, i]."""
-        words = random_words(self.seed, Stream.ROW_RELABELLINGS, 0, rows, self.n_players)
+        """sigma of rows (b,), shape (b, n): design player i of row r is its player sigma[r, i]. With parts (b parts, n), those of a row
+        one after the other.
+        """
+        lines = (rows[:, None] * self.parts + np.arange(self.parts)).ravel()
+        words = random_words(self.seed, Stream.ROW_RELABELLINGS, 0, lines, self.n_players)
         return np.argsort(words, axis=1, kind="stable").astype(np.int64)
 
     def contexts(self, rows: Ints, context: Ints) -> Ints:
@@ -77,6 +82,7 @@ class RowBlocks:
             "rows": self.rows,
             "block": self.block,
             "seed": self.seed,
+            **({"parts": self.parts} if self.parts > 1 else {}),
         }
 
 

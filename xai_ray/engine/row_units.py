@@ -182,35 +182,43 @@ class _Block:
         self._sigma = design.relabellings(self._rows)
         self._draws = np.zeros(len(self._rows), dtype=np.int64)
         self._done = 0
-        self._values = np.empty((len(self._rows), 0, task.n_outputs))
+        # A line for each part of each row, those of a row one after the other.
+        self._values = np.empty((len(self._rows) * design.parts, 0, task.n_outputs))
         self._parts: list[tuple[Ints, list[RowAnswers]]] = []
         self.active: Ints = np.arange(len(self._rows))
         self.evaluated = self.open = 0
 
     def evaluate(self, draws: int) -> None:
         """The draws up to `draws` of the active rows."""
-        each, first = self._design.each, self._values.shape[1]
+        each, first, parts = self._design.each, self._values.shape[1], self._design.parts
         drawn = each.draw(self._done, draws)
-        own = np.full((len(self._rows), len(drawn.coalitions), self._task.n_outputs), np.nan)
+        own = np.full((len(self._values), len(drawn.coalitions), self._task.n_outputs), np.nan)
         fresh, source = self._fresh(draws, first)
-        pairs = len(self.active) * len(fresh)
+        # Part by part, so that passes are full.
+        lines = self._lines(self.active).T.ravel()
+        pairs = len(lines) * len(fresh)
         found = np.empty((pairs, self._task.n_outputs))
         at_once = self._task.block * max(1, _PAIRS // self._task.block)
         for start in range(0, pairs, at_once):
             self._between()
             at = np.arange(start, min(start + at_once, pairs))
-            row, draw = self.active[at // len(fresh)], fresh[at % len(fresh)]
-            coalitions = relabelled(drawn.coalitions[draw], self._sigma[row])
-            context = self._design.contexts(self._rows[row], drawn.context[draw])
+            line, draw = lines[at // len(fresh)], fresh[at % len(fresh)]
+            rows, coalitions = self._rows[line // parts], relabelled(drawn.coalitions[draw], self._sigma[line])
+            context = self._design.contexts(rows, drawn.context[draw]) if parts == 1 else line % parts
             try:
-                found[at] = self._task.rows.row_values(self._rows[row], coalitions, context)
+                found[at] = self._task.rows.row_values(rows, coalitions, context)
             except ModelOutputError as error:
-                raise self._named(error, np.unique(self._rows[row])) from error
-            self._check(found[at], self._rows[row], coalitions)
-        own[self.active[:, None], fresh] = found.reshape(len(self.active), len(fresh), -1)
+                raise self._named(error, np.unique(rows)) from error
+            self._check(found[at], rows, coalitions)
+        own[lines[:, None], fresh] = found.reshape(len(lines), len(fresh), -1)
         self._values = np.concatenate([self._values, own], axis=1)
         self._values[:, first:] = self._values[:, source]
-        self._done, self.evaluated = draws, self.evaluated + pairs
+        self._done, self.evaluated = draws, self.evaluated + pairs // parts
+
+    def _lines(self, rows: Ints) -> Ints:
+        """Lines of the values that these of the unit's rows have, shape (b, parts)."""
+        parts = self._design.parts
+        return rows[:, None] * parts + np.arange(parts)
 
     def _fresh(self, draws: int, first: int) -> tuple[Ints, Ints]:
         """Which of the new evaluations are of coalitions that the row has not had, and whose value each of the new ones takes."""
@@ -225,8 +233,9 @@ class _Block:
 
     def answers(self, draws: int) -> list[RowAnswers]:
         """Of the active rows, one a question."""
-        values, sigma = self._values[self.active], self._sigma[self.active]
-        return [answer_rows(self._design.each, draws, values, sigma, ask) for ask in self._task.asks]
+        lines, parts = self._lines(self.active).ravel(), self._design.parts
+        values, sigma = self._values[lines], self._sigma[lines]
+        return [answer_rows(self._design.each, draws, values, sigma, ask, parts) for ask in self._task.asks]
 
     def precise(self, found: list[RowAnswers], draws: int, look: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which of the active rows are precise enough in every question."""
@@ -254,15 +263,17 @@ class _Block:
     def block(self) -> RowBlock:
         """All rows."""
         counts = [self._design.each.evaluations(int(d)) for d in self._draws]
-        values = tuple(self._values[r, :count].copy() for r, count in enumerate(counts))
+        lines, k = self._lines(np.arange(len(counts))), self._task.n_outputs
+        values = tuple(self._values[own, :count].reshape(-1, k) for own, count in zip(lines, counts, strict=True))
         answers = tuple(
             gathered(len(self._rows), [(mine, parts[a]) for mine, parts in self._parts])
             for a in range(len(self._task.asks))
         )
         grand = -1 if self._design.each.describe()["kind"] == "exhaustive" else 1
         ends = np.stack([self._values[:, 0], self._values[:, grand]], axis=1)
+        ends = ends.reshape(len(self._rows), -1, 2, k).mean(axis=1)
         own = self._task.rows.row_targets(self._rows) if getattr(self._task.rows, "predicted", False) else None
-        return RowBlock(int(self._rows[0]), self._draws, values, answers, ends, own, self.open)
+        return RowBlock(int(self._rows[0]), self._draws, values, answers, ends, own, self.open, self._design.parts)
 
     def _named(self, error: ModelOutputError, rows: Ints) -> ModelOutputError:
         """The error with the first of these rows that the model does not take even whole, where there is one."""

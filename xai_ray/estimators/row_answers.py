@@ -48,8 +48,9 @@ class RowAnswers:
         return Estimate(question, sets, values, errors, name, spent, float(self.freedom[row]))
 
 
-def answer_rows(design: Design, draws: int, values: Floats, relabellings: Ints, ask: Ask) -> RowAnswers:
-    """Answers from values (b, r, k) of the first draws of the design, seen through relabellings (b, n).
+def answer_rows(design: Design, draws: int, values: Floats, relabellings: Ints, ask: Ask, parts: int = 1) -> RowAnswers:
+    """Answers from values (b, r, k) of the first draws of the design, seen through relabellings (b, n). With a background in parts these
+    are those of each row's parts, one after the other, and a row's answer is the mean of its parts'.
 
     Raises NotEnoughSamples as `Pool.answer`, SpecError for a question that does not name all sets of its sizes.
     """
@@ -59,8 +60,17 @@ def answer_rows(design: Design, draws: int, values: Floats, relabellings: Ints, 
     sizes = _sizes(found, design.n_players)
     places = _places(design.n_players, sizes, relabellings)[:, :, None, None]
     freedom = np.full(b, found.degrees_of_freedom)
-    own = [_of_rows(part, b, k, places) for part in (found.values, found.std_errors)]
-    return RowAnswers(sizes, own[0], own[1], freedom, found.values.ndim == 3)
+    own, errors = (_of_rows(part, b, k, places) for part in (found.values, found.std_errors))
+    if parts > 1:
+        # Parts have designs of their own, so their errors are independent.
+        own = _by_part(own, parts).mean(axis=1)
+        errors = np.sqrt((_by_part(errors, parts) ** 2).sum(axis=1)) / parts
+        freedom = freedom[::parts]
+    return RowAnswers(sizes, own, errors, freedom, found.values.ndim == 3)
+
+
+def _by_part(lines: Floats, parts: int) -> Floats:
+    return lines.reshape(-1, parts, *lines.shape[1:])
 
 
 def family(n: int, sizes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
@@ -77,9 +87,11 @@ def check_whole(question: Question) -> None:
             )
 
 
-def row_ask(ask: Ask, n: int, budget: int, design: Design | None = None) -> Ask:
+def row_ask(ask: Ask, n: int, budget: int, design: Design | None = None, parts: int = 1) -> Ask:
     """The ask resolved, with `auto` of a dataset job replaced by a name: what fits once for all rows of a unit. That is `gp_shared` up to
-    5,000 evaluations a row, above it least squares for Shapley values. `design` is the one that was drawn, if it was. Raises SpecError.
+    5,000 evaluations a row, above it least squares for Shapley values, and for those of a background in parts wherever the budget is
+    enough: a Gaussian process shrinks all parts alike, and that does not average out. `design` is the one that was drawn, if it was.
+    Raises SpecError.
     """
     question = resolve(ask.question, n)
     kind = None if design is None else design.describe()["kind"]
@@ -90,6 +102,8 @@ def row_ask(ask: Ask, n: int, budget: int, design: Design | None = None) -> Ask:
             )
         return Ask(question, ask.estimator)
     if kind in (None, "strata"):
+        if parts > 1 and question.index == "SV" and budget >= table.info("leverage").minimum(question, n):
+            return Ask(question, "leverage")
         if budget <= LARGEST_SHARED and n <= LARGEST_CUBE and table.answers(table.info("gp_shared"), question):
             return Ask(question, "gp_shared")
         if question.index == "SV":

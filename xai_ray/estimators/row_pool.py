@@ -30,7 +30,7 @@ class RowBlock:
     draws: Ints
     """Shape (b,): draws that each row took before it was precise enough, or its budget ended."""
     values: tuple[Values, ...]
-    """Of each row (r, k), r evaluations of its draws."""
+    """Of each row (r, k), r evaluations of its draws; of a background in parts (parts r, k), part by part."""
     answers: tuple[RowAnswers, ...]
     """One a question."""
     ends: Floats
@@ -39,6 +39,13 @@ class RowBlock:
     """Shape (b, k): the explained classes, where they differ between rows."""
     open: int = 0
     """Rows whose budget ended before they were as precise as was asked."""
+    parts: int = 1
+    """Those of the background."""
+
+    @property
+    def evaluations(self) -> Ints:
+        """Of v for each row, shape (b,)."""
+        return np.array([len(own) // self.parts for own in self.values], dtype=np.int64)
 
     @property
     def rows(self) -> Ints:
@@ -63,7 +70,7 @@ class RowBlock:
     def unpacked(cls, design: RowBlocks, start: int, values: Values, facts: dict[str, Any]) -> RowBlock:
         """The inverse of `packed`."""
         draws, k = np.array(facts["draws"], dtype=np.int64), values.shape[1]
-        counts = [design.each.evaluations(int(d)) for d in draws]
+        counts = [design.each.evaluations(int(d)) * design.parts for d in draws]
         cuts = np.cumsum([*counts, 2 * len(draws)])
         *own, ends, rest = np.split(values, cuts)
         answers, at = list[RowAnswers](), 0
@@ -75,16 +82,19 @@ class RowBlock:
             at += 2 * size
         targets = np.array(facts["targets"], dtype=np.int64) if "targets" in facts else None
         still = int(facts.get("open", 0))
-        return cls(start, draws, tuple(own), tuple(answers), ends.reshape(len(draws), 2, k), targets, still)
+        shaped = ends.reshape(len(draws), 2, k)
+        return cls(start, draws, tuple(own), tuple(answers), shaped, targets, still, design.parts)
 
     def asked(self, design: RowBlocks, ask: Ask) -> RowAnswers:
         """The answer to another question from the same values; rows that took as many draws are answered together."""
-        sigma = design.relabellings(self.rows)
+        sigma = design.relabellings(self.rows).reshape(len(self.draws), design.parts, -1)
         parts: list[tuple[Ints, RowAnswers]] = []
         for draws in np.unique(self.draws):
             mine = np.flatnonzero(self.draws == draws)
-            values = np.stack([self.values[r] for r in mine])
-            parts.append((mine, answer_rows(design.each, int(draws), values, sigma[mine], ask)))
+            own = np.stack([self.values[r] for r in mine])
+            values = own.reshape(len(mine) * design.parts, -1, own.shape[-1])
+            seen = sigma[mine].reshape(len(values), -1)
+            parts.append((mine, answer_rows(design.each, int(draws), values, seen, ask, design.parts)))
         return gathered(len(self.draws), parts)
 
 
@@ -125,7 +135,7 @@ class RowSums:
         self.open += block.open
         self.ends = self.ends + block.ends.sum(axis=0)
         self.rows += len(block.draws)
-        self.evaluations += sum(len(v) for v in block.values)
+        self.evaluations += int(block.evaluations.sum())
 
     def copy(self) -> RowSums:
         """As it is now."""
@@ -179,7 +189,8 @@ class RowPool:
     def asked(self, question: Question, estimator: str = "auto") -> RowPool:
         """The same rows with the answer to another question alone. Raises SpecError, NotEnoughSamples."""
         check_whole(question)
-        ask = row_ask(Ask(question, estimator), self.design.n_players, self.design.budget, self.design.each)
+        design = self.design
+        ask = row_ask(Ask(question, estimator), design.n_players, design.budget, design.each, design.parts)
 
         def blocks() -> Iterator[RowBlock]:
             for block in self.blocks():

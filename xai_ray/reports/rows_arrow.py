@@ -68,7 +68,7 @@ def batch_of(result: RowsResult, schema: pa.Schema, block: RowBlock) -> pa.Recor
     columns: list[pa.Array] = [pa.array(rows)]
     if result.row_ids is not None:
         columns.append(pa.array([result.row_ids[r] for r in rows.tolist()], schema.field("id").type))
-    spent = np.repeat([len(v) for v in block.values], q * k)
+    spent = np.repeat(block.evaluations, q * k)
     freedom = np.repeat(np.stack([a.freedom for a in block.answers], axis=1).ravel(), k)
     ends = np.broadcast_to(block.ends[:, :, None], (b, 2, q, k))
     columns += [

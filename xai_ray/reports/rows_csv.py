@@ -23,7 +23,7 @@ def write_rows_csv(result: RowsResult, stream: TextIO) -> None:
         (a, [" x ".join(result.players[i] for i in one) for one in result.sets(at)]) for at, a in enumerate(result.asks)
     ]
     for block in result.blocks():
-        for at, row in enumerate(block.rows.tolist()):
+        for at, (row, spent) in enumerate(zip(block.rows.tolist(), block.evaluations, strict=True)):
             called = row if result.row_ids is None else result.row_ids[row]
             outputs = result.outputs
             if block.targets is not None:
@@ -34,7 +34,7 @@ def write_rows_csv(result: RowsResult, stream: TextIO) -> None:
                 for c, m, k in np.ndindex(values.shape):
                     numbers = [_number(float(part[c, m, k])) for part in (values, errors)]
                     head = [called, ask.question.index, outputs[k], names[c], contexts[m]]
-                    writer.writerow([*head, *numbers, len(block.values[at])])
+                    writer.writerow([*head, *numbers, int(spent)])
 
 
 def _number(value: float) -> str:

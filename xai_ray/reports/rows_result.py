@@ -75,7 +75,7 @@ class RowsResult:
     @property
     def row_evaluations(self) -> Ints:
         """Evaluations of v that each row took, shape (R,)."""
-        return np.array([len(v) for b in self.pool.blocks() for v in b.values], dtype=np.int64)
+        return np.concatenate([b.evaluations for b in self.pool.blocks()])
 
     @property
     def means(self) -> tuple[Estimate, ...]:

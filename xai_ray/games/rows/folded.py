@@ -5,6 +5,7 @@ coalition alone and is one product a pass; each pair adds the part of its own ro
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 import torch
@@ -43,9 +44,21 @@ class FoldedRows:
             self._weight = self._folding.settled(first.weight.T)
             self._bias = self._folding.settled(first.bias)
             self._labels = backend.put(np.broadcast_to(layout.labels, rows.shape[1:]).ravel())
-            fillings = self._folding.fillings(backend.put_input(0, shared))
-            chunk = min(batch, self._size)
-            self._chunks = [self._cut(fillings, at, chunk) for at in range(0, self._size, chunk)]
+            self._batch = batch
+            self._chunks = self._cuts(shared)
+
+    def with_fillings(self, shared: Array) -> FoldedRows:
+        """The same rows with other fillings (K, *input)."""
+        other = copy(self)
+        with self._backend.scope():
+            other._size = len(shared)
+            other._chunks = other._cuts(shared)
+        return other
+
+    def _cuts(self, shared: Array) -> list[tuple[int, torch.Tensor]]:
+        fillings = self._folding.fillings(self._backend.put_input(0, shared))
+        chunk = min(self._batch, self._size)
+        return [self._cut(fillings, at, chunk) for at in range(0, self._size, chunk)]
 
     def _cut(self, fillings: torch.Tensor, start: int, chunk: int) -> tuple[int, torch.Tensor]:
         """How many fillings of a chunk count, and their contributions (n, chunk h)."""

@@ -21,6 +21,7 @@ from xai_ray.games.removals import Constant, Marginal, Mean, Uniform, Zeros
 from xai_ray.games.removals.filling import Array, PlacedInput, Removal
 from xai_ray.games.rows.checked import checked_ids, checked_rows
 from xai_ray.games.rows.masking import RowMasker
+from xai_ray.games.rows.parted import by_part, check_parts, part_of
 from xai_ray.games.view import View
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
@@ -45,9 +46,12 @@ class RowsGame(ModelGame):
 
     `rows` (R, *input): rows of a table (R, d), or images (R, C, H, W); a read-only `numpy.memmap` is not read into memory. Columns of a
     data frame are put into the order of the model's `feature_names_in_`, or of the players' names. The other arguments are those of
-    `ModelGame`. The target
-    "predicted" is resolved for each row from its own full input. Fillings that do not depend on the row (zeros, constants, the mean or
-    the rows of a background) are on the device once; others (blur, an image's own mean) are computed for each row.
+    `ModelGame`. The target "predicted" is resolved for each row from its own full input. Fillings that do not depend on the row (zeros,
+    constants, the mean or the rows of a background) are on the device once; others (blur, an image's own mean) are computed for each row.
+
+    `background_parts` G: each coalition meets one part of a marginal background, and the answer of a row is the mean over G parts. The
+    values are of the same game; for as many model rows a row sees G times as many coalitions (`xai_ray.games.rows.parted`). G divides the
+    rows of the background, and the behaviour is linear in the outputs, or the order "behaviour_then_mean".
 
     It is a game for each row and not one for all: `row_values` takes the rows too. `row_ids` names the rows in results; their
     numbers if left out. Raises InputError for rows that are empty, ragged, not numbers or not finite, and what `ModelGame` raises.
@@ -70,8 +74,11 @@ class RowsGame(ModelGame):
         player_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
         row_ids: Sequence[int | str] | None = None,
+        background_parts: int = 1,
         digest: str | None = None,
     ) -> None:
+        self.parts = background_parts
+        """Parts of the background, each of which a row's answer meets on its own; see `parted`."""
         rows, players, removal = named_inputs(model, rows, players, removal)
         held, array = checked_rows(rows)
         usual = _batch_of_rows(array, device, is_module(model)) if batch is None or batch == "auto" else None
@@ -101,11 +108,13 @@ class RowsGame(ModelGame):
         self.n_rows = len(array)
         self.row_ids = checked_ids(row_ids, self.n_rows)
         self._removal = removal
+        if self.parts != 1:
+            check_parts(self.parts, self._filling, removal, self._averaging)
         self._shared = isinstance(removal, (Zeros, Constant, Marginal, Uniform)) or (
             isinstance(removal, Mean) and removal.background is not None
         )
-        self.fillings = self._filling.samples or self._filling.size
-        """Model rows of one evaluation."""
+        self.fillings = (self._filling.samples or self._filling.size) // self.parts
+        """Model rows of one evaluation, of a part where the background is in parts."""
         self.predicted = getattr(behaviour, "target", None) == "predicted"
         """Whether each row explains its own class."""
         self.class_names = tuple(output_names or ())
@@ -114,7 +123,7 @@ class RowsGame(ModelGame):
         self.view = View("plain", self.player_names)
         self.rows_digest = fingerprint([array])
         """Hexadecimal digest of the rows alone."""
-        self.digest = fingerprint([self.digest, self.rows_digest])
+        self.digest = fingerprint([self.digest, self.rows_digest, *([f"parts {self.parts}"] if self.parts > 1 else [])])
         self._classes = np.full(self.n_rows, -1, dtype=np.int64)
         if self.numerics.fold:
             self._check_folded_rows()
@@ -128,20 +137,23 @@ class RowsGame(ModelGame):
         )
 
     def row_values(self, rows: Ints, coalitions: Coalitions, context: Ints) -> Values:
-        """Values (c, k) of pairs: row (c,) and coalition (c, n), in forward passes of one shape. `context` (c,) as in `Game.values`."""
+        """Values (c, k) of pairs: row (c,) and coalition (c, n), in forward passes of one shape. `context` (c,) as in `Game.values`; of a
+        background in parts the number of the part.
+        """
         set_threads(self.threads)
         targets = self.row_targets(rows)
         out = np.empty((len(rows), self.n_outputs))
-        step = self.block * self._passes
-        for start in range(0, len(rows), step):
-            own = min(step, len(rows) - start)
-            whole = np.arange(-(-own // self.block) * self.block)
-            at = start + np.where(whole < own, whole, 0)
-            out[start : start + own] = self._pairs(rows[at], coalitions[at], context[at], targets[at])[:own]
+        for pairs in [np.arange(len(rows))] if self.parts == 1 else by_part(context):
+            step = self.block * self._passes
+            for start in range(0, len(pairs), step):
+                own = min(step, len(pairs) - start)
+                whole = np.arange(-(-own // self.block) * self.block)
+                at = pairs[start + np.where(whole < own, whole, 0)]
+                out[at[:own]] = self._pairs(rows[at], coalitions[at], context[at], targets[at])[:own]
         return out
 
     def trial(self, coalitions: Coalitions, context: Ints) -> Values:
-        """See `ModelGame.trial`: the rows in turn."""
+        """See `ModelGame.trial`: the rows in turn, with one part of the background."""
         return self.row_values(np.arange(len(coalitions), dtype=np.int64) % self.n_rows, coalitions, context)
 
     @property
@@ -182,7 +194,8 @@ class RowsGame(ModelGame):
 
     def _pairs(self, rows: Ints, coalitions: Coalitions, context: Ints, targets: Ints) -> Floats:
         if self._filling.draw is None:
-            return self._evaluated(rows, coalitions, self.block, self._own_fillings(rows), targets)
+            part = None if self.parts == 1 else int(context[0])
+            return self._evaluated(rows, coalitions, self.block, self._own_fillings(rows), targets, part)
         drawn = context >= 0
         out = np.empty((len(rows), self.n_outputs))
         if drawn.any():
@@ -195,15 +208,21 @@ class RowsGame(ModelGame):
         return out
 
     def _evaluated(
-        self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None, targets: Ints
+        self,
+        rows: Ints,
+        coalitions: Coalitions,
+        block: int,
+        fillings: Array | None,
+        targets: Ints,
+        part: int | None = None,
     ) -> Floats:
-        """Values (c, k) of whole blocks, with fillings of their own or the shared ones."""
+        """Values (c, k) of whole blocks, with fillings of their own, the shared ones or a part of them."""
         if self.numerics.fold:
-            masker = self._folded_rows()
+            masker = self._folded_rows(part)
             if self._averaging.order == "behaviour_then_mean":
                 return self._read(masker.outputs(rows, coalitions, block), targets)
             return self._scored(masker.means(rows, coalitions, block, self._averaging), targets)
-        masker = self._masking()
+        masker = self._masking(part)
         if self._averaging.order == "behaviour_then_mean":
             return self._read(masker.outputs(rows, coalitions, block, fillings), targets)
         return self._scored(masker.means(rows, coalitions, block, self._averaging, fillings), targets)
@@ -236,22 +255,29 @@ class RowsGame(ModelGame):
 
     def _take_batch(self, batch: int) -> None:
         super()._take_batch(batch)
-        self._row_masker: RowMasker | None = None
-        self._row_folder: FoldedRows | None = None
+        self.block = max(1, self.batch * self.parts // (self._filling.samples or self._filling.size))
+        self._row_maskers: dict[int | None, RowMasker] = {}
+        self._row_folders: dict[int | None, FoldedRows] = {}
 
-    def _masking(self) -> RowMasker:
-        if self._row_masker is None:
-            self._row_masker = self._masker_of(self._backend)
-        return self._row_masker
+    def _masking(self, part: int | None = None) -> RowMasker:
+        if not self._row_maskers:
+            self._row_maskers[None] = self._masker_of(self._backend)
+        if part is not None and part not in self._row_maskers:
+            shared = part_of(self._filling.rows[0], part, self.parts)
+            self._row_maskers[part] = self._row_maskers[None].with_fillings(shared)
+        return self._row_maskers[part]
 
     def _masker_of(self, backend: ArrayBackend | TorchBackend) -> RowMasker:
         shared = self._filling.rows[0] if self._shared else None
         return RowMasker(backend, self._arguments, self.rows, shared, self.batch)
 
-    def _folded_rows(self) -> FoldedRows:
-        if self._row_folder is None:
-            self._row_folder = self._folder_of(self._backend)
-        return self._row_folder
+    def _folded_rows(self, part: int | None = None) -> FoldedRows:
+        if not self._row_folders:
+            self._row_folders[None] = self._folder_of(self._backend)
+        if part is not None and part not in self._row_folders:
+            shared = part_of(self._filling.rows[0], part, self.parts)
+            self._row_folders[part] = self._row_folders[None].with_fillings(shared)
+        return self._row_folders[part]
 
     def _folder_of(self, backend: ArrayBackend | TorchBackend) -> FoldedRows:
         from xai_ray.games.rows.folded import FoldedRows
@@ -269,7 +295,7 @@ class RowsGame(ModelGame):
         self._folder_of(exact).check(self._masker_of(exact), self.n_rows, self.n_players)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_row_masker": None, "_row_folder": None}
+        return {**super().__getstate__(), "_row_maskers": {}, "_row_folders": {}}
 
 
 def _first(columns: Floats, targets: Ints) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from math import prod
 from typing import Any
 
@@ -33,6 +34,12 @@ class RowMasker:
         if self._short:
             # Numbers that the model's own type cannot hold are infinite by now.
             self._short = self._rows.finite() and bool(np.isfinite(backend.home(self._shared)).all())
+
+    def with_fillings(self, shared: Array) -> RowMasker:
+        """The same rows with other fillings (K, *input) for all of them."""
+        other = copy(self)
+        other._shared = self._backend.put_input(0, shared)[None]
+        return other
 
     def outputs(self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None = None) -> Floats:
         """Outputs (c, K, m) of pairs: row (c,), coalition (c, n), and their own fillings (c, K, *input) instead of the shared ones.
