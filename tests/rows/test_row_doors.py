@@ -340,3 +340,21 @@ def test_a_spec_says_what_an_input_is(cli: Cli, folder: Path) -> None:
     assert words.code == 2
     assert "all sets of a size" in words.err
     json.dumps(ended.err)
+
+
+def test_a_spec_takes_a_background_in_parts(cli: Cli, folder: Path) -> None:
+    marginal = {"kind": "marginal", "background": {"table": "rows.csv", "drop": ["who"]}}
+
+    def source(**more: Any) -> Path:
+        given = {"removal": marginal, "behaviour": {"kind": "probability"}}
+        return spec(folder, {"dataset": "rows.npy"} | more, game=given)
+
+    whole, parts = (cli("check", source(**more), "--json").json["job"] for more in ({}, {"background_parts": 4}))
+    assert whole != parts
+    ended = cli("run", source(background_parts=4), "--store", "runs", "-q")
+    assert ended.code == 0, ended.err
+    assert cli("result", parts, "--store", "runs", "--format", "json").json["evaluations"] == 12 * 40
+    assert cli("replay", parts, "--unit", "1", "--store", "runs").json["same_bits"] is True
+    refused = cli("check", source(background_parts=5))
+    assert refused.code == 2
+    assert "5 does not divide the 12 rows of the background" in refused.err
