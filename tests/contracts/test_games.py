@@ -190,11 +190,14 @@ def test_digest_sees_everything_that_decides() -> None:
 
 
 def test_default_batch() -> None:
-    def made(shape) -> ModelGame:
+    def made(shape, threads=1) -> ModelGame:
         model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(2))
-        return ModelGame(model, torch.zeros(shape), players=Patches(2, 2), removal=Zeros(), behaviour=Raw())
+        given = {"players": Patches(2, 2), "removal": Zeros(), "behaviour": Raw(), "threads": threads}
+        return ModelGame(model, torch.zeros(shape), **given)
 
-    assert made((3, 224, 224)).batch == 4
+    assert made((3, 224, 224)).batch == 1
+    assert made((3, 224, 224), threads=4).batch == 4
+    assert made((3, 32, 32)).batch == 64
     assert made((1, 4, 4)).batch == 1024
     assert made((1, 1500, 1500)).batch == 1
 

@@ -86,7 +86,7 @@ def test_tokens_of_a_review(minilm: zoo.ZooModel) -> None:
     assert game.targets.tolist() == [0]
     assert game.player_names[0] == "dull"
     assert game.n_players > 4
-    assert game.batch == 16
+    assert game.batch == 32
 
 
 def test_bad_texts(minilm: zoo.ZooModel) -> None:

@@ -166,3 +166,21 @@ def test_strata_drawn_a_little_at_a_time_deal_a_few_times_and_let_old_deals_go(m
     assert all(part.base is None for draw in draws for part in (draw.stratum, draw.index))
     straight = Strata(40, 3, uniform_law(40), edges=1).draw(0, 64 * 256)
     assert np.array_equal(np.concatenate([draw.coalitions for draw in draws]), straight.coalitions)
+
+
+@pytest.mark.parametrize(("n", "stochastic"), [(5, False), (9, False), (40, False), (40, True), (3_000, False)])
+def test_draws_that_are_made_ahead_are_those_of_a_call(n: int, stochastic: bool) -> None:
+    """Small calls are served from larger pieces: the same bits in any order, at their edges and at the end of the design."""
+    ahead = Strata(n, 3, uniform_law(n), stochastic=stochastic)
+    rng = np.random.default_rng(n)
+    last = 600 if ahead.capacity is None else min(600, ahead.capacity)
+    cuts = [(0, 1), (127, 128), (127, 129), (128, 256), (last - 1, last)]
+    cuts += [(int(a), int(a) + int(b)) for a, b in zip(rng.integers(0, last, 30), rng.integers(1, 70, 30), strict=True)]
+    for start, stop in [(a, min(b, last)) for a, b in cuts if a < last]:
+        got = ahead.draw(start, stop)
+        want = Strata(n, 3, uniform_law(n), stochastic=stochastic)._drawn(start, stop)
+        for name in ("start", "coalitions", "context", "owner", "stratum", "index"):
+            np.testing.assert_array_equal(getattr(got, name), getattr(want, name))
+        # Whoever changes what it drew changes nobody else's draws.
+        got.coalitions[:] = True
+        got.context[:] = 7

@@ -160,7 +160,7 @@ def test_a_large_forest_in_blocks_of_leaves(monkeypatch):
     """As in one block, whose conditions a forest of some hundred leaves does not fill."""
     game = game_of(RandomForestRegressor(6, random_state=0).fit(X, Y).predict)
     whole = xr.explain(game, "SII", budget=100, estimator="closed_form").values
-    monkeypatch.setattr("xai_ray.closed_forms.forest._HELD", 1 << 12)
+    monkeypatch.setattr("xai_ray.closed_forms.forest.HELD", 1 << 12)
     parts = xr.explain(game, "SII", budget=100, estimator="closed_form").values
     np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12)
     np.testing.assert_allclose(xr.explain(game, "SII", budget="exact").values, whole, rtol=0, atol=1e-9)

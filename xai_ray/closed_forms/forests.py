@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from xai_ray.closed_forms.behind import Behind
-from xai_ray.closed_forms.forest import Forest, Tree
+from xai_ray.closed_forms.forest import Forest
+from xai_ray.closed_forms.lightgbm_trees import CATEGORIES, lightgbm_forest
+from xai_ray.closed_forms.nodes import Tree, in_columns, joined, one_tree
 from xai_ray.errors import SpecError
-from xai_ray.types import Floats
-
-_CATEGORIES = "trees that split on categories have no closed form here; encode them as numbers"
+from xai_ray.types import Floats, Ints
 
 
 def forest_of(found: Behind) -> Forest | None:
@@ -25,7 +25,7 @@ def forest_of(found: Behind) -> Forest | None:
     if name in ("Booster", "LGBMRegressor", "LGBMClassifier") and type(owner).__module__.startswith("lightgbm"):
         raw = found.arguments.get("raw_score", False) or name == "LGBMRegressor"
         scores = name == "LGBMClassifier" and found.method == "predict_proba"
-        return _lightgbm(owner) if (found.method == "predict" or scores) and raw else None
+        return lightgbm_forest(owner) if (found.method == "predict" or scores) and raw else None
     if name in ("XGBRegressor", "XGBClassifier"):
         raw = found.arguments.get("output_margin", False) or name == "XGBRegressor"
         return _xgboost(owner) if found.method == "predict" and raw else None
@@ -50,74 +50,48 @@ def _raw_method(owner: Any) -> str:
 def _averaged(estimators: list[Any], owner: Any) -> Forest | None:
     if owner.n_outputs_ != 1:
         return None
-    trees = [_sklearn_tree(one.tree_, 1.0 / len(estimators), hasattr(owner, "classes_")) for one in estimators]
-    return Forest.of(trees, np.float32, np.zeros(trees[0].value.shape[1]))
-
-
-def _sklearn_tree(tree: Any, weight: float, shares: bool) -> Tree:
-    if np.isnan(tree.threshold[tree.children_left >= 0]).any():
-        raise SpecError("closed_form: a tree splits on missing values alone; fill them in before training")
-    value = np.asarray(tree.value[:, 0, :], dtype=np.float64)
-    if shares:
+    trees = [one.tree_ for one in estimators]
+    value = np.concatenate([tree.value[:, 0, :] for tree in trees]).astype(np.float64)
+    if hasattr(owner, "classes_"):
         # Older releases keep counts, newer ones shares.
         value = value / value.sum(axis=1, keepdims=True)
-    return Tree(tree.children_left, tree.children_right, tree.feature, tree.threshold, weight * value)
+    return Forest.of(_sklearn(trees, value / len(trees)), np.float32, np.zeros(value.shape[1]))
+
+
+def _sklearn(trees: list[Any], value: Floats) -> Tree:
+    found = joined(
+        [tree.children_left for tree in trees],
+        [tree.children_right for tree in trees],
+        [tree.feature for tree in trees],
+        [tree.threshold for tree in trees],
+        value,
+    )
+    if np.isnan(found.threshold[found.left >= 0]).any():
+        raise SpecError("closed_form: a tree splits on missing values alone; fill them in before training")
+    return found
 
 
 def _boosted(owner: Any) -> Forest:
     stages = owner.estimators_
-    m, trees = stages.shape[1], list[Tree]()
-    for stage in stages:
-        for column, one in enumerate(stage):
-            plain = _sklearn_tree(one.tree_, owner.learning_rate, False)
-            trees.append(_in_column(plain, column, m))
-    return Forest.of(trees, np.float32, np.zeros(m))
+    m, trees = stages.shape[1], [one.tree_ for stage in stages for one in stage]
+    value = owner.learning_rate * np.concatenate([tree.value[:, 0, 0] for tree in trees])
+    return Forest.of(_sklearn(trees, in_columns(value, _nodes(trees), m)), np.float32, np.zeros(m))
+
+
+def _nodes(trees: list[Any]) -> Ints:
+    return np.array([tree.node_count for tree in trees], dtype=np.int64)
 
 
 def _histogram(owner: Any) -> Forest:
-    m, trees = len(owner._predictors[0]), list[Tree]()
-    for stage in owner._predictors:
-        for column, one in enumerate(stage):
-            nodes = one.nodes
-            if nodes["is_categorical"].any():
-                raise SpecError(f"closed_form: {_CATEGORIES}")
-            leaf = nodes["is_leaf"].astype(bool)
-            left, right = (np.where(leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
-            plain = Tree(
-                left, right, nodes["feature_idx"].astype(np.int64), nodes["num_threshold"], nodes["value"][:, None]
-            )
-            trees.append(_in_column(plain, column, m))
-    return Forest.of(trees, np.float64, np.zeros(m))
-
-
-def _lightgbm(owner: Any) -> Forest:
-    booster = getattr(owner, "booster_", owner)
-    best = getattr(owner, "best_iteration_", None) or getattr(booster, "best_iteration", None)
-    model = booster.dump_model(num_iteration=best if best and best > 0 else None)
-    m = int(model["num_tree_per_iteration"])
-    # A random forest of LightGBM ("rf") is the mean of its trees.
-    share = m / max(1, len(model["tree_info"])) if model.get("average_output") else 1.0
-    trees = [
-        _in_column(_lightgbm_tree(t["tree_structure"], share), at % m, m) for at, t in enumerate(model["tree_info"])
-    ]
-    return Forest.of(trees, np.float64, np.zeros(m))
-
-
-def _lightgbm_tree(root: dict[str, Any], share: float) -> Tree:
-    queue, children = [root], list[int]()
-    for node in queue:
-        inner = "split_feature" in node
-        if inner and node["decision_type"] != "<=":
-            raise SpecError(f"closed_form: {_CATEGORIES}")
-        if inner and node["missing_type"] == "Zero":
-            raise SpecError("closed_form: trees that read zeros as missing have no closed form here (zero_as_missing)")
-        children.append(len(queue) if inner else -1)
-        queue += [node["left_child"], node["right_child"]] if inner else []
-    left = np.array(children, dtype=np.int64)
-    feature = np.array([node.get("split_feature", -1) for node in queue], dtype=np.int64)
-    threshold = np.array([float(node.get("threshold", 0.0)) for node in queue])
-    value = np.array([0.0 if "split_feature" in node else float(node["leaf_value"]) for node in queue])
-    return Tree(left, np.where(left < 0, -1, left + 1), feature, threshold, share * value[:, None])
+    m, each = len(owner._predictors[0]), [one.nodes for stage in owner._predictors for one in stage]
+    sizes, nodes = np.array([len(one) for one in each], dtype=np.int64), np.concatenate(each)
+    if nodes["is_categorical"].any():
+        raise SpecError(f"closed_form: {CATEGORIES}")
+    leaf, roots = nodes["is_leaf"].astype(bool), np.cumsum(sizes) - sizes
+    shift = np.repeat(roots, sizes)
+    left, right = (np.where(leaf, -1, nodes[side].astype(np.int64) + shift) for side in ("left", "right"))
+    feature, value = nodes["feature_idx"].astype(np.int64), in_columns(nodes["value"], sizes, m)
+    return Forest.of(Tree(left, right, feature, nodes["num_threshold"], value, roots), np.float64, np.zeros(m))
 
 
 def _xgboost(owner: Any) -> Forest:
@@ -135,8 +109,19 @@ def _xgboost(owner: Any) -> Forest:
     texts, m = booster.get_dump(dump_format="json"), max(1, int(learner["num_class"]), int(learner["num_target"]))
     names = {name: at for at, name in enumerate(booster.feature_names or [])}
     each = owner.get_params().get("num_parallel_tree") or 1
-    trees = [_in_column(_xgboost_tree(json.loads(text), names), at // each % m, m) for at, text in enumerate(texts)]
-    return Forest.of(trees, np.float32, np.zeros(m))
+    trees = [_xgboost_tree(json.loads(text), names) for text in texts]
+    sizes = np.array([len(tree.value) for tree in trees], dtype=np.int64)
+    # The trees of one output and round stand together.
+    together = np.add.reduceat(sizes, np.arange(0, len(sizes), each)) if each > 1 else sizes
+    value = in_columns(np.concatenate([tree.value[:, 0] for tree in trees]), together, m)
+    nodes = joined(
+        [t.left for t in trees],
+        [t.right for t in trees],
+        [t.feature for t in trees],
+        [t.threshold for t in trees],
+        value,
+    )
+    return Forest.of(nodes, np.float32, np.zeros(m))
 
 
 def _xgboost_tree(root: dict[str, Any], names: dict[str, int]) -> Tree:
@@ -153,15 +138,9 @@ def _xgboost_tree(root: dict[str, Any], names: dict[str, int]) -> Tree:
             value[at] = node["leaf"]
             continue
         if not isinstance(node["split_condition"], (int, float)):
-            raise SpecError(f"closed_form: {_CATEGORIES}")
+            raise SpecError(f"closed_form: {CATEGORIES}")
         left[at], right[at] = node["yes"], node["no"]
         feature[at] = names[node["split"]] if names else int(node["split"][1:])
         # Left is strictly below the cut, in single precision.
         threshold[at] = np.nextafter(np.float32(node["split_condition"]), np.float32(-np.inf))
-    return Tree(left, right, feature, threshold, value)
-
-
-def _in_column(tree: Tree, column: int, m: int) -> Tree:
-    value: Floats = np.zeros((len(tree.left), m))
-    value[:, column] = tree.value[:, 0]
-    return Tree(tree.left, tree.right, tree.feature, tree.threshold, value)
+    return one_tree(left, right, feature, threshold, value)

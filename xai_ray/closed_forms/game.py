@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,14 @@ class ClosedFormGame:
     digest: str
     stochastic: bool = False
     block: int = 1
+
+    @cached_property
+    def closed(self) -> ClosedGame:
+        """The closed form, read from the model once a process. Raises SpecError where the game has none."""
+        return closed_game(self.game)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: part for name, part in self.__dict__.items() if name != "closed"}
 
     @property
     def n_players(self) -> int:
@@ -75,13 +84,13 @@ class ClosedFormGame:
             "players": f"{self.n_players} ({', '.join(self.player_names[:4])}{', ...' if self.n_players > 4 else ''})",
             "outputs": f"{self.n_outputs} ({', '.join(self.output_names[:4])}{', ...' if self.n_outputs > 4 else ''})",
             "asks": [f"{question.index} by {CLOSED_FORM}" for question in self.questions],
-            "closed form": closed_game(self.game).what,
+            "closed form": self.closed.what,
             "evaluations": 0,
         }
 
     def piece_sums(self, start: int, stop: int, between: Callable[[], None]) -> tuple[Floats, dict[str, Any]]:
         """Values of the sets of all questions, one after the other, with standard errors 0: shape (sets, 2, k)."""
-        closed = closed_game(self.game)
+        closed = self.closed
         values = np.concatenate([answered(closed, question, self.n_players) for question in self.questions])
         return np.stack([values, np.zeros_like(values)], axis=1), {"ends": closed.ends.tolist()}
 
@@ -110,10 +119,12 @@ def closed_form_game(game: Game, asks: Sequence[Ask]) -> ClosedFormGame:
         if question.index not in READ_OUT:
             raise SpecError(f"{CLOSED_FORM} does not answer {question.index}; it answers {', '.join(READ_OUT)}")
         check_workload(CLOSED_FORM, question, n, outputs=game.n_outputs)
-    closed_game(game)
     sets = sum(rows_of(question, n) for question in questions)
     design = Pieces(n, game.n_outputs, "answer", 1, 1, sets=sets)
-    return ClosedFormGame(game, questions, design, fingerprint([CLOSED_FORM, game.digest]))
+    made = ClosedFormGame(game, questions, design, fingerprint([CLOSED_FORM, game.digest]))
+    # Read now, so that what has none is refused before a job begins.
+    _ = made.closed
+    return made
 
 
 def answer_plan(game: ClosedFormGame, stop: Stop, where: str = "") -> Plan:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from xai_ray.closed_forms.forest import Forest, Mask
+from xai_ray.closed_forms.forest import Forest
 from xai_ray.estimators.leaves import Leaves, linear_leaves
-from xai_ray.types import Floats, Ints
+from xai_ray.types import Floats, Ints, Mask
 
 
 def affine_leaves(slopes: Floats, row: Floats, fillings: Floats, labels: Ints, n: int) -> list[Leaves]:

@@ -1,9 +1,4 @@
-"""Closed forms of many rows at once.
-
-A leaf of a forest sees of a row only which of its players' conditions the row meets: a few bits. Rows and background rows are counted by
-these bits, so the work of a leaf is (rows + background) comparisons and a small table over pairs of bit patterns, not one step a pair of
-rows. Exact as `Lundberg et al. (Nature Machine Intelligence 2, 2020)`, algorithm 3, whose cost is rows x background.
-"""
+"""Closed forms of many rows at once: of linear models, and of tree ensembles (`forest_rows`)."""
 
 from __future__ import annotations
 
@@ -13,9 +8,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.special import betaln
 
-from xai_ray.closed_forms.forest import Forest, Mask, by_player
+from xai_ray.closed_forms.forest_rows import forest_values
 from xai_ray.closed_forms.form import Form, form_of
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games import Columns
@@ -83,7 +77,7 @@ def closed_form_values(
         )
     else:
         assert form.forest is not None
-        values = _forest(form.forest, rows, fillings, labels, n, law, size)
+        values = forest_values(form.forest, rows, fillings, labels, n, law, size)
     grand = form.predict(rows)
     gained = values.sum(axis=1) if index == "SV" else _sums(form, rows, fillings, labels, n)
     return ClosedForm(values, sets, np.stack([grand - gained, grand], axis=1), layout.names, form.what)
@@ -94,7 +88,7 @@ def _sums(form: Form, rows: Floats, fillings: Floats, labels: Ints, n: int) -> F
     if form.affine is not None:
         return _affine(form, rows, fillings, labels, n).sum(axis=1)
     assert form.forest is not None
-    return _forest(form.forest, rows, fillings, labels, n, KeepRate(), 1).sum(axis=1)
+    return forest_values(form.forest, rows, fillings, labels, n, KeepRate(), 1).sum(axis=1)
 
 
 def _affine(form: Form, rows: Floats, fillings: Floats, labels: Ints, n: int) -> Floats:
@@ -104,78 +98,6 @@ def _affine(form: Form, rows: Floats, fillings: Floats, labels: Ints, n: int) ->
     for player in range(n):
         out[:, player] = gains[:, labels == player].sum(axis=1)
     return out
-
-
-def _forest(forest: Forest, rows: Floats, fillings: Floats, labels: Ints, n: int, law: KeepRate, size: int) -> Floats:
-    rows, fillings = forest.cast(rows), forest.cast(fillings)
-    place = {one: at for at, one in enumerate(combinations(range(n), size))}
-    out = np.zeros((len(place), len(rows), forest.value.shape[1]))
-    for leaf in range(len(forest.value)):
-        owner = labels[forest.feature[leaf][forest.feature[leaf] >= 0]]
-        mine, theirs = forest.inside(rows, leaf), forest.inside(fillings, leaf)
-        kept = mine[:, owner < 0].all(axis=1)
-        players = np.unique(owner[owner >= 0])
-        if len(players) < size or not kept.any():
-            continue
-        mine, theirs = (by_player(part, owner, players) for part in (mine, theirs))
-        patterns, at = _patterns(mine)
-        codes, where = _patterns(theirs)
-        counts = np.bincount(where, minlength=len(codes)) / len(fillings)
-        reached = _reached(patterns, codes)
-        for chosen in combinations(range(len(players)), size):
-            shares = _shares(reached, counts, law, chosen, len(patterns))
-            if shares.any():
-                column = place[tuple(int(players[c]) for c in chosen)]
-                out[column] += (shares[at] * kept)[:, None] * forest.value[leaf]
-    return out.transpose(1, 0, 2)
-
-
-@dataclass(frozen=True)
-class _Reached:
-    """The pairs of a pattern and a code from which a leaf can be reached at all, usually few."""
-
-    pattern: Ints
-    """Shape (a,)."""
-    code: Ints
-    must_in: Mask
-    """Shape (a, q): players that must be in."""
-    must_out: Mask
-
-
-def _reached(patterns: Mask, codes: Mask) -> _Reached:
-    pattern, code = np.nonzero((patterns[:, None, :] | codes[None]).all(axis=2))
-    mine, theirs = patterns[pattern], codes[code]
-    return _Reached(pattern, code, mine & ~theirs, theirs & ~mine)
-
-
-def _shares(reached: _Reached, counts: Floats, law: KeepRate, chosen: tuple[int, ...], patterns: int) -> Floats:
-    """What a leaf of value 1 gives the chosen of its players, for each pattern (p,), averaged over the background's codes."""
-    columns = list(chosen)
-    touched = np.flatnonzero((reached.must_in | reached.must_out)[:, columns].all(axis=1))
-    must_in, must_out = reached.must_in[touched], reached.must_out[touched]
-    sign = 1.0 - 2.0 * (must_out[:, columns].sum(axis=1) % 2)
-    inside = must_in.sum(axis=1) - must_in[:, columns].sum(axis=1)
-    outside = must_out.sum(axis=1) - must_out[:, columns].sum(axis=1)
-    weights = sign * _mean(law, inside, outside) * counts[reached.code[touched]]
-    return np.bincount(reached.pattern[touched], weights=weights, minlength=patterns).astype(np.float64)
-
-
-def _mean(law: KeepRate, inside: Ints, outside: Ints) -> Floats:
-    """E p^a (1 - p)^r of the keep-rate p."""
-    if law.point is not None:
-        return law.point**inside * (1.0 - law.point) ** outside
-    return np.exp(betaln(law.alpha + inside, law.beta + outside) - betaln(law.alpha, law.beta))
-
-
-def _patterns(met: Mask) -> tuple[Mask, Ints]:
-    """The patterns that occur (p, q), and which one each row has (r,)."""
-    q = met.shape[1]
-    if q > 62:
-        unique, inverse = np.unique(met, axis=0, return_inverse=True)
-        return unique, inverse.reshape(-1)
-    codes = met @ (np.int64(1) << np.arange(q, dtype=np.int64))
-    unique, inverse = np.unique(codes, return_inverse=True)
-    return (unique[:, None] >> np.arange(q) & 1).astype(np.bool_), inverse
 
 
 def _law(question: Question, n: int) -> tuple[KeepRate, int]:

@@ -20,6 +20,9 @@ from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.coalitions.subsets import COUNTABLE, draw_subsets, draw_subsets_of_sizes
 from xai_ray.types import Coalitions, Floats, Ints
 
+_AHEAD, _AHEAD_CELLS = 128, 1 << 20
+"""Draws that are made at once for whoever asks for fewer, and the entries of their coalitions: a draw costs little, a call much."""
+
 
 def uniform_law(n: int) -> tuple[float, ...]:
     """Equal weight for every size 1..n-1, as weights of the pair strata 1..n//2 (the middle size of an even n has one, not two)."""
@@ -41,6 +44,8 @@ class Strata:
     _dealt: list[tuple[Ints, Ints]] = field(
         default_factory=list[tuple[Ints, Ints]], init=False, repr=False, compare=False
     )
+
+    _ahead: list[Draw] = field(default_factory=list[Draw], init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.law) != self.n_players // 2 or any(not w > 0 for w in self.law):
@@ -73,6 +78,16 @@ class Strata:
 
     def draw(self, start: int, stop: int) -> Draw:
         """Draws [start, stop). Row 2t is the coalition of draw t, row 2t + 1 its complement; both share one context."""
+        ahead = min(_AHEAD, _AHEAD_CELLS // self.n_players)
+        first = start // max(1, ahead) * ahead
+        last = first + ahead if self.capacity is None else min(first + ahead, self.capacity)
+        if stop > last or stop - start == last - first:
+            return self._drawn(start, stop)
+        if not self._ahead or self._ahead[0].start != first:
+            self._ahead[:] = [self._drawn(first, last)]
+        return _part(self._ahead[0], start, stop)
+
+    def _drawn(self, start: int, stop: int) -> Draw:
         stratum, index = (a[start:stop].copy() for a in self._sequence(stop))
         half = self._members(stratum, index)
         rows = np.stack([half, ~half], axis=1).reshape(-1, self.n_players)
@@ -140,6 +155,20 @@ class Strata:
             "edges": self.edges,
             "stochastic": self.stochastic,
         }
+
+
+def _part(draw: Draw, start: int, stop: int) -> Draw:
+    """Some of the draws of a piece, as arrays of their own."""
+    draws = slice(start - draw.start, stop - draw.start)
+    rows = slice(2 * draws.start, 2 * draws.stop)
+    return Draw(
+        start,
+        draw.coalitions[rows].copy(),
+        draw.context[rows].copy(),
+        draw.owner[rows] - draws.start,
+        draw.stratum[draws].copy(),
+        draw.index[draws].copy(),
+    )
 
 
 def _counts_below(weights: Floats, caps: Ints, draws: int) -> Ints:

@@ -34,10 +34,14 @@ from xai_ray.types import Coalitions, Floats, Ints, Values
 if TYPE_CHECKING:
     from xai_ray.games.passes.folded_masking import FoldedMasker
 
-# Where a forward pass of a convolutional net on one CPU thread is fastest a row (cache); accelerators want more to chew on.
+# Accelerators want more to chew on than a core, whose cache a batch of pictures soon fills.
 _ELEMENTS = 1 << 20
 _ELEMENTS_ON_ACCELERATOR = 1 << 24
+_PICTURE_ELEMENTS = 1 << 18
+"""Of pictures, for each thread: what a convolutional net makes of them takes many times their room."""
 _TEXT_BATCH = 16
+_TEXT_TOKENS, _TEXT_BATCHES = 1024, (8, 32)
+"""Tokens of a pass of texts on a core, and the least and the most rows: more would cost small budgets more copies than they save."""
 _RUNNING = dict.fromkeys(("_masker", "_folded_masker", "_running_backend", "_plain_backend"))
 """What a copy for another process leaves behind."""
 
@@ -54,9 +58,9 @@ class ModelGame:
     `outputs`  what the model returns: "logits", "probabilities" or "raw"; None takes "raw" for the behaviour `Raw`,
     else "logits".
     `order`    over several fillings: "mean_then_behaviour" (Covert et al. 2021, the default) or "behaviour_then_mean".
-    `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (2^24 on an
-    accelerator), at most 1,024 (texts: 16; folded with K fillings: 64 K, at most 8,192); "auto" measures which is
-    quickest here.
+    `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (pictures: 2^18 a
+    thread; an accelerator: 2^24), at most 1,024 (texts: within 1,024 tokens, 8 to 32, on an accelerator 16; folded with
+    K fillings: 64 K, at most 8,192); "auto" measures which is quickest here.
     `numerics` folding, half precision, memory layout and compilation of torch modules; see `Numerics`.
 
     Values depend on `batch`, `threads`, `numerics` and `device` in their last bits, so these belong to a job's plan;
@@ -101,7 +105,9 @@ class ModelGame:
         """How a pass is computed; part of a job's identity."""
         self.numerics.check(is_module(model))
         if batch is None or batch == "auto":
-            self._take_batch(self._rounded(_default_batch(self._arguments, pick_device(device), self._folds())))
+            self._take_batch(
+                self._rounded(_default_batch(self._arguments, pick_device(device), self._folds(), threads))
+            )
         else:
             self._take_batch(self._rounded(_positive(batch, "batch")))
         self._model = _resting(model)
@@ -316,11 +322,15 @@ def _moved(model: Any, device: str) -> Any:
     return copy.deepcopy(model).to(device)
 
 
-def _default_batch(arguments: Arguments, device: str, folded: int) -> int:
-    if any(i.layout.kind == "text" for i in arguments.inputs):
-        return _TEXT_BATCH
+def _default_batch(arguments: Arguments, device: str, folded: int, threads: int) -> int:
+    texts = [i.array.size for i in arguments.inputs if i.layout.kind == "text"]
+    if texts:
+        fewest, most = _TEXT_BATCHES if device == "cpu" else (_TEXT_BATCH, _TEXT_BATCH)
+        return min(max(1 << ((_TEXT_TOKENS // max(texts)) | 1).bit_length() - 1, fewest), most)
     elements = sum(prod(i.array.shape) for i in arguments.inputs)
     room = _ELEMENTS if device == "cpu" else _ELEMENTS_ON_ACCELERATOR
+    if device == "cpu" and any(i.array.ndim > 2 for i in arguments.inputs):
+        room = min(room, _PICTURE_ELEMENTS * threads)
     # Behind a folded layer there is less to do for a row; 64 coalitions of a large background fill a pass.
     most = min(max(10, (64 * folded).bit_length() - 1), 13)
     return 1 << min(max((room // elements).bit_length() - 1, 0), most)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -28,11 +29,15 @@ class View:
 
     def document(self) -> dict[str, Any]:
         """As a JSON object; images as base64 PNG."""
-        out: dict[str, Any] = {"kind": self.kind, "labels": list(self.labels)}
-        if self.image is not None and self.regions is not None:
-            out["image"] = _png(Image.fromarray(self.image))
-            out["regions"] = _png(Image.fromarray((self.regions + 1).astype(np.uint16)))
-        return out
+        return {"kind": self.kind, "labels": list(self.labels), **self._images}
+
+    @cached_property
+    def _images(self) -> dict[str, str]:
+        # Of a photograph they take as long as a forward pass or two.
+        if self.image is None or self.regions is None:
+            return {}
+        regions = (self.regions + 1).astype(np.uint16)
+        return {"image": _png(Image.fromarray(self.image)), "regions": _png(Image.fromarray(regions))}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> View:
