@@ -83,9 +83,11 @@ class Strata:
         last = first + ahead if self.capacity is None else min(first + ahead, self.capacity)
         if stop > last or stop - start == last - first:
             return self._drawn(start, stop)
-        if not self._ahead or self._ahead[0].start != first:
-            self._ahead[:] = [self._drawn(first, last)]
-        return _part(self._ahead[0], start, stop)
+        piece = next(iter(self._ahead), None)
+        if piece is None or piece.start != first:
+            piece = self._drawn(first, last)
+            self._ahead[:] = [piece]
+        return _part(piece, start, stop)
 
     def _drawn(self, start: int, stop: int) -> Draw:
         stratum, index = (a[start:stop].copy() for a in self._sequence(stop))
