@@ -24,6 +24,7 @@ class Precise:
     top: int | None = None
     ranking: float | None = None
     bottom: int | None = None
+    signs: float | None = None
 
 
 def explain_each(
@@ -67,6 +68,7 @@ def explain_each(
                 top=rules.top,
                 ranking=rules.ranking,
                 bottom=rules.bottom,
+                signs=rules.signs,
                 engine=engine,
                 store=place(),
                 name=f"{name}-{row:06d}",
