@@ -29,12 +29,12 @@ class Case:
     evaluations: int
     """At least so many a round."""
     fillings: int
-    make: Callable[..., xr.ModelGame]
+    make: Callable[..., xr.ModelGame | xr.LossGame]
     bare: Callable[[int], Callable[[], object]]
     """Batch -> a call of the model on inputs made in advance."""
     bare_batches: tuple[int, ...]
 
-    def game(self, **more: Any) -> xr.ModelGame:
+    def game(self, **more: Any) -> xr.ModelGame | xr.LossGame:
         return self.make(**more)
 
 
@@ -115,8 +115,19 @@ def forest() -> Case:
     return Case("forest of 100 trees, 100 background rows", 40, _FILLINGS, make, bare, (1024, 4096, 8192))
 
 
+def dataset() -> Case:
+    rng, model, labelled = np.random.default_rng(0), perceptron(20, 64, 64, 2), 100
+    rows, background = rng.normal(size=(labelled, 20)), rng.normal(size=(_FILLINGS, 20))
+    made = {"removal": xr.Marginal(background), "loss": "cross_entropy"}
+    labels = rng.integers(0, 2, labelled)
+    bare = lambda batch: in_inference(model, torch.randn(batch, 20))  # noqa: E731
+    make = lambda **more: xr.LossGame(model, rows, labels, **made | more)  # noqa: E731
+    name = f"loss of MLP 20-64-64-2 over {labelled} rows, {_FILLINGS} background rows"
+    return Case(name, 40, labelled * _FILLINGS, make, bare, (1024, 4096, 16384))
+
+
 CASES: dict[str, Callable[[], Case]] = {
-    "mlp": mlp, "hidden": hidden, "groups": groups, "patches": patches, "words": words, "forest": forest,
+    "mlp": mlp, "hidden": hidden, "groups": groups, "patches": patches, "words": words, "forest": forest, "loss": dataset,
 }  # fmt: skip
 
 
@@ -145,7 +156,7 @@ class Trick:
     off: Callable[[], AbstractContextManager[Any]] = nullcontext
     on: Callable[[], AbstractContextManager[Any]] = nullcontext
 
-    def game(self, case: Case) -> xr.ModelGame:
+    def game(self, case: Case) -> xr.ModelGame | xr.LossGame:
         return case.game(**self.more)
 
 
@@ -189,8 +200,9 @@ def packed() -> Iterator[None]:
 
 _PERCEPTRONS = ("mlp", "hidden", "groups")
 TRICKS = (
+    Trick("none", ("loss",), {}),
     Trick("folded + means on the host", _PERCEPTRONS, {"numerics": Numerics(fold=True)}, on=host_means),
-    Trick("folded", _PERCEPTRONS, {"numerics": Numerics(fold=True)}),
+    Trick("folded", (*_PERCEPTRONS, "loss"), {"numerics": Numerics(fold=True)}),
     Trick("measured batch", ("mlp", "patches", "words", "forest"), {"batch": "auto"}),
     Trick("folded + measured batch", _PERCEPTRONS, {"numerics": Numerics(fold=True), "batch": "auto"}),
     Trick("duplicates once (orders of 8)", ("groups",), {}, prefixes, off=every_row),

@@ -48,6 +48,7 @@ def explain(
     ranking: float | None = None,
     seconds: float | None = None,
     bottom: int | None = None,
+    signs: float | None = None,
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "explain",
@@ -64,7 +65,8 @@ def explain(
     `std_error`, the largest standard error, in units of v; `relative_error`, the same as a share of the spread (largest minus
     smallest value); `top`, the number of largest values (of pairs and larger sets: largest absolute values) that are told from the
     rest with 95 % confidence; `bottom`, the same of the smallest; `ranking`, True or the share of neighbours in that ranking that are
-    told apart. `seconds` ends it in any case at the last boundary before the time is over, or at the first that has an estimate.
+    told apart; `signs`, True for every value told from 0, or the share of their range at which a standard error will do instead.
+    `seconds` ends it in any case at the last boundary before the time is over, or at the first that has an estimate.
     `provenance["stop"]` says why it ended.
 
     With a `store` the run survives anything: the same call goes on where it ended, to the same bits;
@@ -87,7 +89,7 @@ def explain(
             split=split,
         )
         asks = [Ask(question, estimator)]
-    stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
+    stop = Stop(std_error, relative_error, top, ranking, seconds, bottom, signs)
     if any(ask.estimator == CLOSED_FORM for ask in asks):
         game = closed_form_game(game, asks)
         planned = answer_plan(game, stop)

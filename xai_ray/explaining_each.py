@@ -56,6 +56,7 @@ def explain_each(
                 ranking=rules.ranking,
                 seconds=rules.seconds,
                 bottom=rules.bottom,
+                signs=rules.signs,
                 engine=engine,
                 store=place(),
                 name=f"{name}-{row:06d}",

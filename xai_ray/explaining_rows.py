@@ -39,6 +39,7 @@ def explain_rows(
     ranking: float | None = None,
     seconds: float | None = None,
     bottom: int | None = None,
+    signs: float | None = None,
     engine: Engine | Literal["inline", "ray"] = "inline",
     store: Store | str | None = None,
     name: str = "rows",
@@ -48,9 +49,9 @@ def explain_rows(
 ) -> RowsResult:
     """Estimate an index for every row of a dataset, with standard errors.
 
-    `budget` counts evaluations of v for each row ("exact": all 2^n). The precisions `std_error`, `relative_error`, `top`, `bottom` and
-    `ranking` hold for each row: a row that is precise enough takes no further evaluations. `seconds` ends the whole job after the rows
-    that were finished by then. All other arguments are those of `xai_ray.explain`.
+    `budget` counts evaluations of v for each row ("exact": all 2^n). The precisions `std_error`, `relative_error`, `top`, `bottom`,
+    `ranking` and `signs` hold for each row: a row that is precise enough takes no further evaluations. `seconds` ends the whole job after
+    the rows that were finished by then. All other arguments are those of `xai_ray.explain`.
 
     `unit_rows` is the number of rows in a unit of work (left out: about a second's, at most 256); it is part of the job.
 
@@ -74,7 +75,7 @@ def explain_rows(
             split=split,
         )
         asks = [Ask(question, estimator)]
-    stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
+    stop = Stop(std_error, relative_error, top, ranking, seconds, bottom, signs)
     task, planned = planned_rows(game, asks, None if budget == "exact" else budget, seed, stop, unit_rows)
     document = {"budget": {"evaluations": budget, **stop.document()}, "seed": seed, **dataset_of(task)}
     manifest = manifest_of(name, task, planned, document)

@@ -310,6 +310,8 @@ class LabelledRows(Frozen):
     sklearn: str | None = None
     label: str | None = None
     """Column of a table that holds the labels; bundled data sets bring their own."""
+    weights: str | None = None
+    """Column of a table that holds sample weights of the rows; all alike if left out."""
     rows: str | None = Field(default=None, pattern=r"^\d*:\d*(:\d+)?$")
     drop: tuple[str, ...] = ()
 

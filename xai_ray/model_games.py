@@ -99,15 +99,6 @@ def numerics_of(compute: Compute) -> games.Numerics:
     return games.Numerics(bool(compute.fold), compute.precision, compute.channels_last, compute.compile)
 
 
-def plain_batch(compute: Compute, what: str) -> int | None:
-    """The batch of jobs whose passes are computed as they are. Raises SpecError for settings of jobs on one input."""
-    asked = [k for k in ("fold", "precision", "channels_last", "compile") if getattr(compute, k)]
-    if asked or compute.batch == "auto":
-        key = asked[0] if asked else 'batch = "auto"'
-        raise SpecError(f"compute.{key} is for jobs that explain inputs, not for {what}: leave it out")
-    return compute.batch
-
-
 def _class_names(made: ZooModel, behaviour: s.Behaviour) -> tuple[str, ...] | None:
     names = dict(enumerate(made.class_names)) | {int(i): n for i, n in behaviour.names.items()}
     return tuple(names.get(i, f"class {i}") for i in range(max(names) + 1)) if names else None

@@ -66,6 +66,10 @@ def _share(given: Any) -> Any:
     return {True: 1.0, False: None}[given] if isinstance(given, bool) else given
 
 
+def _small(given: Any) -> Any:
+    return {True: 0.0, False: None}[given] if isinstance(given, bool) else given
+
+
 class Budget(Frozen):
     """How much to spend; not part of the job's identity, so it can be extended."""
 
@@ -83,6 +87,11 @@ class Budget(Frozen):
         Annotated[float, Field(gt=0, le=1)] | None, BeforeValidator(_share, json_schema_input_type=bool | float | None)
     ] = None
     """Stop when the whole ranking (true), or this share of its neighbours, is settled with 95 % confidence."""
+    signs: Annotated[
+        Annotated[float, Field(ge=0, lt=1)] | None, BeforeValidator(_small, json_schema_input_type=bool | float | None)
+    ] = None
+    """Stop when every value is told from 0 with 95 % confidence (true), or is that, or has a standard error of at most this share of their
+    range."""
     seconds: PositiveFloat | None = None
     """Stop at the last boundary before a run has taken this long, whatever the precision."""
 

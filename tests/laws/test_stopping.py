@@ -10,11 +10,13 @@ from xai_ray.coalitions import Strata
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import NotEnoughSamples, SpecError
 from xai_ray.estimators import Ask, Estimate, Pool, Stop, boundaries, plan
+from xai_ray.estimators.bands import half_widths
 from xai_ray.estimators.stop_rules import (
     ERROR,
     BottomSettled,
     RankingSettled,
     RelativeErrorBelow,
+    SignsSettled,
     StdErrorBelow,
     TopSettled,
     level,
@@ -49,7 +51,15 @@ def test_the_levels_of_all_looks_spend_the_error_once():
 
 
 @pytest.mark.parametrize(
-    "rule", [StdErrorBelow(1e9), RelativeErrorBelow(0.99), TopSettled(1), BottomSettled(1), RankingSettled(1.0)]
+    "rule",
+    [
+        StdErrorBelow(1e9),
+        RelativeErrorBelow(0.99),
+        TopSettled(1),
+        BottomSettled(1),
+        RankingSettled(1.0),
+        SignsSettled(0.5),
+    ],
 )
 def test_what_is_missing_is_never_precise(rule):
     assert rule.judge(given([3.0, 2.0, 1.0], 1e-9), 1).met
@@ -108,6 +118,39 @@ def test_ranking_counts_the_neighbours_that_are_told_apart():
     assert RankingSettled(0.75).judge(found, 1).met
     assert not RankingSettled(0.76).judge(found, 1).met
     assert RankingSettled(1.0).judge(given([2.0, 2.0, 1.0], 0.0), 1).met
+
+
+def test_signs_leave_out_zero_or_are_small():
+    assert SignsSettled(0.0).judge(given([1.0, -1.0, 0.5], 0.1), 1).met
+    verdict = SignsSettled(0.0).judge(given([1.0, -1.0, 0.2, 0.0], 0.1), 1)
+    assert (verdict.met, verdict.found) == (False, 0.5)
+    # 0.1 is 5 % of the range from -1 to 1; of values on one side the range begins at 0.
+    assert SignsSettled(0.05).judge(given([1.0, -1.0, 0.2, 0.0], 0.1), 1).met
+    assert not SignsSettled(0.049).judge(given([1.0, -1.0, 0.2, 0.0], 0.1), 1).met
+    assert SignsSettled(0.05).judge(given([2.0, 1.9, 0.0], 0.1), 1).met
+    assert not SignsSettled(0.0).judge(given([1.0, 0.35], 0.1), 40).met  # later looks ask for more
+    assert SignsSettled(0.0).judge(given([1.0, 0.35], 0.1), 1).met
+    assert SignsSettled(0.0).judge(given([0.0, 1.0], 0.0), 1).met  # an exact 0 is known
+    assert Stop(signs=True).rules == (SignsSettled(0.0),)
+    assert Stop(signs=False).rules == ()
+
+
+def test_signs_are_wrong_as_seldom_as_they_claim():
+    """Of normal estimates that are looked at again and again, sharper each time; two of five values are 0 and have no sign."""
+    rng, wrong, claimed = np.random.default_rng(0), 0, 0
+    truth = np.array([0.5, -0.4, 0.3, 0.0, 0.0])
+    for _ in range(400):
+        draws = rng.normal(truth, 1.0, size=(4096, 5)).cumsum(axis=0)
+        for look, count in enumerate((64, 128, 256, 512, 1024, 2048, 4096), 1):
+            found = given(draws[count - 1] / count, count**-0.5)
+            if SignsSettled(0.04).judge(found, look).met:
+                width = half_widths(found.std_errors, found.degrees_of_freedom, level(look), sides=2)
+                told = np.abs(found.values) > width
+                wrong += bool((told & (np.sign(found.values) != np.sign(truth[:, None]))).any())
+                claimed += 1
+                break
+    assert claimed == 400
+    assert wrong / claimed <= ERROR + 0.01
 
 
 def test_the_empty_set_is_not_ranked():

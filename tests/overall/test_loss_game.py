@@ -213,7 +213,7 @@ def test_units_may_be_cut_anywhere(rows):
     """The same bits of a network in single precision, whatever units its job is cut into."""
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(4, 33), torch.nn.Tanh(), torch.nn.Linear(33, 3))
-    game = LossGame(net, X, LABELS, removal=Marginal(BACKGROUND), loss="cross_entropy", rows=rows, batch=32)
+    game = LossGame(net, X, LABELS, removal=Marginal(BACKGROUND), loss="cross_entropy", rows=rows, batch=128)
     assert game.block > 1
     design = plan([Ask(Question("SV"), "leverage")], 4, 100 if rows else 16, 0, game.stochastic).design
     design = Permutations(4, 0, game.stochastic) if not rows else design

@@ -96,6 +96,35 @@ def test_settings_of_a_loss_game(folder):
         prepare(parse(loss_spec(**other, loss="squared_error", removal={"kind": "zeros"})), folder)
 
 
+def test_weights_of_rows_and_settings_of_passes(folder):
+    lines = (folder / "rows.csv").read_text().splitlines()
+    weighed = [f"{line},{'weight' if at == 0 else at % 3}" for at, line in enumerate(lines)]
+    (folder / "weighed.csv").write_text("\n".join(weighed) + "\n")
+    (folder / "again.csv").write_text(
+        "\n".join([lines[0], *(x for at, x in enumerate(lines) for _ in range(at % 3))]) + "\n"
+    )
+    dataset = {"table": "weighed.csv", "label": "label", "weights": "weight"}
+    every = np.array([[False] * 3, [True, False, True], [True] * 3]), np.zeros(3, dtype=np.int64)
+    found = prepare(parse(loss_spec(dataset=dataset)), folder).game
+    repeated = prepare(parse(loss_spec(dataset={"table": "again.csv", "label": "label"})), folder).game
+    assert found.player_names == ("a", "b", "c")
+    np.testing.assert_allclose(found.values(*every), repeated.values(*every), atol=1e-12)
+    part = prepare(parse(loss_spec(dataset={**dataset, "rows": "0:9"}, against="output")), folder).game
+    assert part.n_rows == 9
+    measured = prepare(parse({**loss_spec(), "compute": {"batch": "auto"}}), folder)
+    assert isinstance(measured.game.batch, int)
+    with pytest.raises(SpecError, match="only torch modules"):
+        prepare(parse({**loss_spec(), "compute": {"fold": True}}), folder)
+    for error, match, dataset in (
+        (InputError, "weights of column 'label' are numbers, got 'no'|weights of column 'label' are numbers, got 'yes'",
+         {"table": "weighed.csv", "label": "label", "weights": "label"}),
+        (InputError, "no column 'heft'", {"table": "rows.csv", "label": "label", "weights": "heft"}),
+        (SpecError, "dataset.weights is for tables", {"sklearn": "iris", "weights": "w"}),
+    ):  # fmt: skip
+        with pytest.raises(error, match=match):
+            prepare(parse(loss_spec(dataset=dataset)), folder)
+
+
 def test_mistakes(folder):
     for error, match, changes in (
         (SpecError, "did you mean 'squared_error'", {"loss": "square_error"}),

@@ -138,6 +138,9 @@ def extend(
     top: Annotated[int | None, typer.Option(help="Stop once so many largest values are told from the rest.")] = None,
     bottom: Annotated[int | None, typer.Option(help="The same of so many smallest values.")] = None,
     ranking: Annotated[float | None, typer.Option(help="Stop once this share of the ranking is settled.")] = None,
+    signs: Annotated[
+        float | None, typer.Option(help="Stop once every value is told from 0, or known to this share.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so much time.")] = None,
     store: StoreUrl = "runs",
     engine: EngineName = "ray",
@@ -152,7 +155,7 @@ def extend(
     from xai_ray.estimators import Stop
 
     try:
-        stop = Stop(std_error, relative_error, top, ranking, seconds, bottom)
+        stop = Stop(std_error, relative_error, top, ranking, seconds, bottom, signs)
     except SpecError as error:
         raise SpecError(f"--{str(error).replace('_', '-')}") from None
     if address is not None and is_dashboard(address):

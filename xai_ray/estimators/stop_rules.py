@@ -1,6 +1,6 @@
 """The precisions that a job can be asked for. A rule judges one estimate at one look; NaN is never precise enough.
 
-`top`, `bottom` and `ranking` state something about the game, so they are spread over the looks: look l (1, 2, ...) speaks at level
+`top`, `bottom`, `ranking` and `signs` state something about the game, so they are spread over the looks: look l (1, 2, ...) speaks at level
 1 - 0.05 x 6 / (pi l)^2, which sums to 0.05 over endless looks. Whatever look the job stops at, the statement is wrong with
 probability at most 0.05, per rule, question and output.
 """
@@ -160,6 +160,34 @@ class RankingSettled:
         """What is asked."""
         part = "all" if self.share == 1 else f"{self.share:.0%} of the"
         return f"{part} neighbours in the ranking are told apart ({_CONFIDENCE})"
+
+
+@dataclass(frozen=True, slots=True)
+class SignsSettled:
+    """Every value is told from 0, or known to be small: its band leaves out 0, or its standard error is at most `share` of the range from
+    the smallest to the largest value, 0 included; per question, context and output.
+
+    The rule of the sign estimator of Covert, Lundberg, Lee (2020), with bands that hold for all values and looks at once where theirs
+    speaks of one value at one look. A value of exactly 0 has no sign to be told, so with share 0 its noise has to vanish.
+    """
+
+    share: float
+
+    def judge(self, estimate: Estimate, look: int) -> Verdict:
+        """`found` is the smallest share of settled values over contexts and outputs."""
+        values, errors = _of_sets(estimate)
+        width = half_widths(errors, estimate.degrees_of_freedom, level(look), sides=2)
+        values, errors, width = (part.reshape(len(values), -1) for part in (values, errors, width))
+        spread = np.maximum(values.max(axis=0), 0.0) - np.minimum(values.min(axis=0), 0.0)
+        settled = (np.abs(values) > width) | (errors <= self.share * spread)
+        found = float(settled.mean(axis=0).min())
+        return Verdict("signs", found >= 1, found, f"{found:.0%} of the signs of {estimate.question.index} settled")
+
+    @property
+    def words(self) -> str:
+        """What is asked."""
+        small = f", or its standard error is at most {self.share:g} of their range" if self.share else ""
+        return f"every value is told from 0 ({_CONFIDENCE}){small}"
 
 
 def level(look: int) -> float:

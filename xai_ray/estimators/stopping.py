@@ -17,6 +17,7 @@ from xai_ray.estimators.stop_rules import (
     RankingSettled,
     RelativeErrorBelow,
     Rule,
+    SignsSettled,
     StdErrorBelow,
     TopSettled,
     Verdict,
@@ -45,10 +46,14 @@ class Stop:
     """Wall-clock time of one run."""
     bottom: int | None = None
     """How many of the smallest values must be told from the rest."""
+    signs: float | None = None
+    """Values must be told from 0, or have a standard error of at most this share of their range; True is 0: all must be told."""
 
     def __post_init__(self) -> None:
         if isinstance(self.ranking, bool):
             object.__setattr__(self, "ranking", 1.0 if self.ranking else None)
+        if isinstance(self.signs, bool):
+            object.__setattr__(self, "signs", 0.0 if self.signs else None)
         for name, allowed, fits in _RANGES:
             given = getattr(self, name)
             if given is not None and not (isinstance(given, (int, float)) and isfinite(given) and fits(given)):
@@ -68,6 +73,8 @@ class Stop:
             made.append(BottomSettled(self.bottom))
         if self.ranking is not None:
             made.append(RankingSettled(self.ranking))
+        if self.signs is not None:
+            made.append(SignsSettled(self.signs))
         return tuple(made)
 
     def judge(self, estimate: Estimate, look: int) -> list[Verdict]:
@@ -80,11 +87,11 @@ class Stop:
         """
         for question, estimator in ((ask.question, ask.estimator) for ask in asks):
             row = table.ESTIMATORS.get(estimator)
-            ranks = [name for name in ("top", "bottom", "ranking") if getattr(self, name) is not None]
+            ranks = [name for name in ("top", "bottom", "ranking", "signs") if getattr(self, name) is not None]
             if row is not None and row.sparse and ranks:
                 raise SpecError(
                     f"{where}{ranks[0]}: {estimator} lists the sets that it finds, so it cannot settle "
-                    "a rank among all; use std_error, or another estimator"
+                    "ranks or signs of all; use std_error, or another estimator"
                 )
             sets = count_sets(question, n)
             said = f"{question.index} of {n} player{'s' * (n > 1)} has {sets} value{'s' * (sets > 1)}"
@@ -124,6 +131,11 @@ _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("top", _COUNT, _counts),
     ("bottom", _COUNT, _counts),
     ("ranking", "true, or the share of the ranking to settle, above 0 and at most 1", lambda x: 0 < x <= 1),
+    (
+        "signs",
+        "true, or the share of the range of values that is small enough, at least 0 and below 1",
+        lambda x: 0 <= x < 1,
+    ),
     ("seconds", "a positive number of seconds", lambda x: x > 0),
 )
 

@@ -90,7 +90,7 @@ def permutation_importance(
     n, R = game.n_players, game.n_rows
     dealt = _drawn(repeats, n, R, seed) if permutations is None else _checked(permutations, n, R)
     every = np.arange(R)
-    whole = game.cell_losses(np.ones((1, n), dtype=np.bool_), np.zeros(R, dtype=np.int64), every, every)
+    whole = game.filled_losses(np.ones((R, n), dtype=np.bool_), every, every)
     without = ~np.eye(n, dtype=np.bool_)
     values, errors, each = np.empty((n, game.n_outputs)), np.empty((n, game.n_outputs)), []
     for player in range(n):
@@ -114,7 +114,8 @@ def _losses(game: LossGame, coalition: npt.NDArray[np.bool_], dealt: Ints) -> Fl
     for start in range(0, T, step):
         partners = dealt[start : start + step].reshape(-1)
         rows = np.tile(np.arange(R), len(partners) // R)
-        parts.append(game.cell_losses(coalition[None], np.zeros(len(rows), dtype=np.int64), rows, partners))
+        everywhere = np.broadcast_to(coalition, (len(rows), len(coalition)))
+        parts.append(game.filled_losses(everywhere, rows, partners))
     return np.concatenate(parts).reshape(T, R, -1)
 
 

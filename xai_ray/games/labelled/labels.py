@@ -87,6 +87,20 @@ def number_labels(y: Any, rows: int, m: int) -> Floats:
     return table
 
 
+def row_weights(weights: Any, rows: int) -> Floats:
+    """Sample weights (rows,) as shares of their sum."""
+    found = np.asarray(weights)
+    if found.shape != (rows,) or found.dtype.kind not in "iubf":
+        raise InputError(f"weights are numbers, one a row: shape ({rows},), got {found.dtype} of shape {found.shape}")
+    table = found.astype(np.float64)
+    bad = np.flatnonzero(~(np.isfinite(table) & (table >= 0)))
+    if len(bad):
+        raise InputError(f"the weight of row {bad[0]} is {table[bad[0]]:g}; weights are finite and not below 0")
+    if not table.any():
+        raise InputError("all weights are 0; give at least one row a weight above 0")
+    return table / table.sum()
+
+
 def _length(y: Any, rows: int) -> Array:
     labels = np.asarray(y.detach().cpu().numpy() if hasattr(y, "detach") else y)
     if labels.ndim == 0 or len(labels) != rows:

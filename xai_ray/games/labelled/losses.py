@@ -125,7 +125,7 @@ class RowLoss:
 
     def _cross_entropy(self, outputs: Floats, truth: Truth) -> Floats:
         if self.convention == "logits":
-            logs = log_softmax(outputs, axis=1)
+            logs = _log_shares(outputs)
             if self.clip is not None:
                 logs = np.maximum(logs, np.log(self.clip))
         else:
@@ -137,7 +137,7 @@ class RowLoss:
 
     def _scores(self, outputs: Floats) -> Floats:
         """What errors are squared of: probabilities of classes, raw outputs."""
-        return np.exp(log_softmax(outputs, axis=1)) if self.convention == "logits" else outputs
+        return np.exp(_log_shares(outputs)) if self.convention == "logits" else outputs
 
     def _target(self, truth: Truth, m: int) -> Floats:
         if self.soft:
@@ -163,10 +163,18 @@ class RowLoss:
         return found.astype(np.float64)
 
 
+def _log_shares(logits: Floats) -> Floats:
+    """Logits (r, m) -> logarithms of probabilities (r, m)."""
+    # Classes first: a maximum and a sum over two or three neighbours are slow.
+    columns = np.ascontiguousarray(logits.T)
+    columns = columns - columns.max(axis=0)
+    return (columns - np.log(np.exp(columns).sum(axis=0))).T
+
+
 def mean_outputs(outputs: Floats, convention: Outputs) -> Floats:
     """Outputs (r, K, m) averaged over K fillings, shape (r, m); of logits the logits of the mean probabilities."""
     if convention != "logits":
-        return outputs.mean(axis=1)
+        return np.ascontiguousarray(outputs.transpose(0, 2, 1)).mean(axis=2)
     # Classes first: sums over two or three neighbours are slow.
     r, K, m = outputs.shape
     flat = np.ascontiguousarray(outputs.reshape(r * K, m).T)

@@ -25,15 +25,19 @@ from xai_ray.games.arguments import arrange
 from xai_ray.games.digest import described_model, fingerprint
 from xai_ray.games.labelled.labels import data_rows
 from xai_ray.games.named_columns import check_column_order
-from xai_ray.games.passes.backends import pick_device
+from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
 from xai_ray.games.passes.resting import moved, resting
+from xai_ray.games.passes.slots import laid
 from xai_ray.games.players.arrays import Columns, Players
-from xai_ray.games.rows.cells import RowCells, default_batch, whole_block
+from xai_ray.games.rows.batches import RowGrid, default_batch
+from xai_ray.games.rows.masking import read_together
 from xai_ray.games.view import View
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
 EXPECTED = 4096
 """Pairs of scrambled Sobol' points that stand for the whole distribution."""
+_NUMBERS = 1 << 20
+"""Numbers of inputs at a time."""
 _LARGEST = 10_600
 """Players up to which Sobol' points are there, two dimensions each."""
 
@@ -47,7 +51,8 @@ class VarianceGame:
                4,096 Sobol' pairs for all coalitions: a deterministic game, near the truth by quasi Monte Carlo.
 
     The expectation (context -1) is that over the Sobol' pairs; `permutation` reads no expectation and is unbiased. v(empty) is 0.
-    A value costs four model rows a pair. Raises SpecError, InputError, ModelOutputError, NonFiniteValue.
+    A value costs four model rows a pair; of the Sobol' pairs two, the others are the same for all
+    coalitions. Raises SpecError, InputError, ModelOutputError, NonFiniteValue.
     """
 
     def __init__(
@@ -85,59 +90,95 @@ class VarianceGame:
         if 2 * self.n_players > 2 * _LARGEST:
             raise SpecError(f"Sobol' points are there for {_LARGEST:,} players, not for {self.n_players:,}")
         self._samples, self._seed, self.threads, self.device = samples or EXPECTED, seed, threads, device
-        self.batch = default_batch(example[None], pick_device(device)) if batch is None else batch
+        self.batch = default_batch(example[None], device, is_module(model)) if batch is None else batch
         if self.batch < 1:
             raise SpecError(f"batch must be at least 1, got {batch}")
-        self.block = whole_block(4 * self._samples, self.batch)
+        self._grid = RowGrid.within((4 if self.stochastic else 2) * self._samples, self.batch)
+        self.block = self._grid.block
         self._model: Any = resting(model)
-        self._cells: RowCells | None = None
+        self._running: ArrayBackend | TorchBackend | None = None
         self._fixed = self._split(qmc.Sobol(2 * self.n_players, scramble=True, seed=0).random(EXPECTED))  # pyright: ignore[reportCallIssue]
-        probe = self._full(self._fixed[0][:256])
+        alone = RowGrid.within(EXPECTED, self.batch)
+        ends = [self._outputs(part[None], alone)[0] for part in self._fixed]
+        for outputs, inputs in zip(ends, self._fixed, strict=True):
+            _check_finite(outputs, inputs)
+        probe = ends[0][:256]
         self._centre = probe.mean(axis=0)
+        self._ends = tuple(part - self._centre for part in ends)
+        """Outputs of the Sobol' pairs, (pairs, k) each."""
         self.n_outputs = probe.shape[1]
         self.output_names = tuple(output_names or (f"variance of output {at}" for at in range(self.n_outputs)))
         if len(self.output_names) != self.n_outputs:
             raise InputError(f"{len(self.output_names)} output names for {self.n_outputs} outputs")
         self.view = View("plain", self.player_names)
-        parts = ["variance game", str(samples), str(seed), self._fixed[0], self._fixed[1], labels]
+        parts: list[Any] = [
+            "variance game 2",
+            str(samples),
+            str(seed),
+            str(self._grid.each),
+            self._fixed[0],
+            self._fixed[1],
+            labels,
+        ]
         self.digest = fingerprint([*described_model(self._model, probe[:2]), *parts])
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """Values (c, k), in forward passes of one shape."""
-        out = np.empty((len(coalitions), self.n_outputs))
-        for start in range(0, len(coalitions), self.block):
-            part = slice(start, min(start + self.block, len(coalitions)))
-            out[part] = self._block_values(coalitions[part], context[part])
-        return out
+        if len(coalitions) == 0:
+            return np.empty((0, self.n_outputs))
+        at, places = laid(coalitions, np.asarray(context, dtype=np.int64), self.block, self.stochastic)
+        step = max(1, _NUMBERS // (self._grid.padded * len(self._labels) * self.block)) * self.block
+        parts = [at[start : start + step] for start in range(0, len(at), step)]
+        return np.concatenate([self._block_values(coalitions[some], context[some]) for some in parts])[places]
 
     def _block_values(self, coalitions: Coalitions, context: Ints) -> Floats:
+        """Values of whole blocks."""
         if not self.stochastic:
-            return self._expected(coalitions)
+            return self._expected(coalitions, self._grid)
         drawn = context >= 0
         out = np.empty((len(coalitions), self.n_outputs))
         if drawn.any():
             # Expectations ride along with context 0, so that every value keeps its place in the batches.
-            out[:] = self._frozen(coalitions, *self._pairs(np.where(drawn, context, 0)))
-        for row in np.flatnonzero(~drawn):
-            out[row] = self._expected(coalitions[row : row + 1])[0]
+            out[:] = self._drawn(coalitions, *self._pairs(np.where(drawn, context, 0)))
+        if not drawn.all():
+            once, of = np.unique(coalitions[~drawn], axis=0, return_inverse=True)
+            grid = RowGrid.within(2 * EXPECTED, self.batch).alone
+            out[~drawn] = np.concatenate([self._expected(row[None], grid) for row in once])[of.ravel()]
         return out
 
-    def _expected(self, coalitions: Coalitions) -> Floats:
-        """Over the Sobol' pairs, a coalition at a time."""
-        one, other = (part[None] for part in self._fixed)
-        return np.concatenate([self._frozen(row[None], one, other) for row in coalitions])
+    def _expected(self, coalitions: Coalitions, grid: RowGrid) -> Floats:
+        """Over the Sobol' pairs."""
+        mixed = self._outputs(self._frozen(coalitions, *(part[None] for part in self._fixed)), grid)
+        mixed, exchanged = mixed.reshape(len(coalitions), 2, EXPECTED, -1).transpose(1, 0, 2, 3) - self._centre
+        return _products(self._ends[0][None], self._ends[1][None], mixed, exchanged)
+
+    def _drawn(self, coalitions: Coalitions, one: Floats, other: Floats) -> Floats:
+        """Over pairs of inputs of their own, each (c, q, d)."""
+        c, q = one.shape[:2]
+        found = self._outputs(np.concatenate([one, other, self._frozen(coalitions, one, other)], axis=1), self._grid)
+        own, others, mixed, exchanged = found.reshape(c, 4, q, -1).transpose(1, 0, 2, 3) - self._centre
+        return _products(own, others, mixed, exchanged)
 
     def _frozen(self, coalitions: Coalitions, one: Floats, other: Floats) -> Floats:
-        """Mean over pairs of inputs, each (c, q, d), of the product above, with x and x' in both parts."""
-        c, q, d = one.shape
-        flat = [part.reshape(c * q, d) for part in (one, other)]
-        present = np.concatenate([coalitions, np.ones((1, self.n_players), dtype=np.bool_)])
-        which = np.repeat(np.arange(c), q)
-        every = np.full(c * q, c)
-        rows, rest = np.concatenate([flat[0], flat[1], *flat]), np.concatenate([flat[1], flat[0], *flat[::-1]])
-        passed = self._running().outputs(present, np.concatenate([every, every, which, which]), rows, rest)
-        own, others, mixed, exchanged = passed.reshape(4, c, q, -1) - self._centre
-        return (own * (mixed - others) + others * (exchanged - own)).mean(axis=1) / 2
+        """Inputs (c, 2 q, d) from pairs (c or 1, q, d): the players of each coalition from one of them, the others from the other."""
+        kept = coalitions[:, None, self._labels]
+        return np.concatenate([np.where(kept, one, other), np.where(kept, other, one)], axis=1)
+
+    def _outputs(self, inputs: Floats, grid: RowGrid) -> Floats:
+        """Outputs (c, q, m) of inputs (c, q, d), whole blocks of the grid, in passes of one shape."""
+        set_threads(self.threads)
+        c, q, d = inputs.shape
+        flat = (
+            inputs[:, np.minimum(np.arange(grid.padded), q - 1)].reshape(-1, d)
+            if grid.padded > q
+            else inputs.reshape(-1, d)
+        )
+        backend: Any = self._backend()
+        with backend.scope():
+            cuts = range(0, len(flat), grid.pairs)
+            passes = (backend.raw([backend.put_input(0, flat[at : at + grid.pairs])]) for at in cuts)
+            found = read_together(backend, passes, len(flat), lambda outputs: outputs)
+        return found.reshape(c, grid.padded, -1)[:, :q]
 
     def _pairs(self, context: Ints) -> tuple[Floats, Floats]:
         """Inputs x and x' of contexts, each (c, samples, d)."""
@@ -153,25 +194,27 @@ class VarianceGame:
         one, other = (self._marginals.columns(half[:, self._labels]) for half in halves)
         return one, other
 
-    def _full(self, rows: Floats) -> Floats:
-        nobody = np.zeros(len(rows), dtype=np.int64)
-        found = self._running().outputs(np.ones((1, self.n_players), dtype=np.bool_), nobody, rows, rows)
-        if not np.isfinite(found).all():
-            raise NonFiniteValue(
-                f"the model's output on an input is not finite: {rows[np.argwhere(~np.isfinite(found))[0][0]]}"
-            )
-        return found
-
-    def _running(self) -> RowCells:
-        if self._cells is None:
-            nothing = np.zeros((1, len(self._labels)))
-            self._cells = RowCells(
-                self._model, self._arguments, nothing, nothing, self.batch, self.threads, self.device
-            )
-        return self._cells
+    def _backend(self) -> ArrayBackend | TorchBackend:
+        if self._running is None:
+            self._running = ArrayBackend(self._model, self._arguments)
+            if is_module(self._model) or self._arguments.tensors:
+                on = pick_device(self.device)
+                self._running = TorchBackend(moved(self._model, on), self._arguments, on)
+        return self._running
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cells": None, "_model": moved(self._model, "cpu")}
+        return {**self.__dict__, "_running": None, "_model": moved(self._model, "cpu")}
+
+
+def _products(own: Floats, others: Floats, mixed: Floats, exchanged: Floats) -> Floats:
+    """Means over pairs of the product above, with x and x' in both parts: outputs (c, q, k) -> (c, k)."""
+    return np.ascontiguousarray(own * (mixed - others) + others * (exchanged - own)).mean(axis=1) / 2
+
+
+def _check_finite(found: Floats, inputs: Floats) -> None:
+    bad = np.argwhere(~np.isfinite(found))
+    if len(bad):
+        raise NonFiniteValue(f"the model's output on an input is not finite: {inputs[bad[0][0]]}")
 
 
 class _Rows:

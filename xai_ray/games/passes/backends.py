@@ -13,6 +13,7 @@ import numpy as np
 from xai_ray.errors import ModelOutputError, XaiRayError
 from xai_ray.games.arguments import Arguments
 from xai_ray.games.passes.backend import Array
+from xai_ray.games.passes.heap import keep_heap
 from xai_ray.games.passes.model_outputs import outputs_of, shaped
 from xai_ray.games.passes.numerics import DTYPES, Numerics
 from xai_ray.types import Coalitions, Floats
@@ -100,6 +101,7 @@ class TorchBackend:
         self._torch, self._arguments = torch, arguments
         self.numerics = numerics or Numerics()
         self.device = torch.device(device)
+        keep_heap()
         self.model = model
         """The module itself, not compiled."""
         if self.numerics.channels_last and isinstance(model, torch.nn.Module):

@@ -9,12 +9,31 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol, Self
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from xai_ray.games.model import ModelGame
+from xai_ray.types import Coalitions, Ints, Values
+
+
+class Timed(Protocol):
+    """What is timed: so many evaluations a pass."""
+
+    n_players: int
+
+    @property
+    def block(self) -> int:
+        """Evaluations of a pass."""
+        ...
+
+    def with_batch(self, batch: int) -> Self:
+        """The same with `batch` model rows a pass."""
+        ...
+
+    def trial(self, coalitions: Coalitions, context: Ints) -> Values:
+        """Evaluates coalitions (c, n)."""
+        ...
+
 
 MOST = 1 << 16
 """Model rows of a pass."""
@@ -28,7 +47,7 @@ _ENOUGH = 1.03
 """A larger batch has to be quicker by 3 %, or noise decides."""
 
 
-def quickest_batch(game: ModelGame, most: int = MOST, memory: int = MEMORY) -> int:
+def quickest_batch(game: Timed, most: int = MOST, memory: int = MEMORY) -> int:
     """Model rows per pass: the smallest power of two that is not beaten by a larger one."""
     best, least, worse = 1, np.inf, 0
     batch = 1
@@ -47,7 +66,7 @@ def quickest_batch(game: ModelGame, most: int = MOST, memory: int = MEMORY) -> i
     return best
 
 
-def _seconds_per_evaluation(game: ModelGame) -> float | None:
+def _seconds_per_evaluation(game: Timed) -> float | None:
     """Of one coalition, the best of several blocks after one that warms up; None when the device has no room for it."""
     rng = np.random.default_rng(0)
     context = np.zeros(game.block, dtype=np.int64)

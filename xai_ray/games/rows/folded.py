@@ -79,29 +79,33 @@ class FoldedRows:
         if not units <= TOLERANCE:
             raise not_foldable(f"outputs behind the folded layer differ from the model's by {units:.3g} roundings")
 
-    def outputs(self, rows: Ints, coalitions: Coalitions, block: int) -> Floats:
-        """See `RowMasker.outputs`."""
-        return self._blocks(rows, coalitions, block, lambda outputs: outputs)
+    def outputs(self, rows: Ints, coalitions: Coalitions, block: int, each: int = 1) -> Floats:
+        """See `RowMasker.outputs`. Of rows (c * each,), `each` in turn have the same one of coalitions (c, n), whose fillings then go
+        through the layer once; `block` pairs are whole coalitions.
+        """
+        return self._blocks(rows, coalitions, block, each, lambda outputs: outputs)
 
-    def means(self, rows: Ints, coalitions: Coalitions, block: int, averaging: Averaging) -> Floats:
-        """See `RowMasker.means`."""
-        return self._blocks(rows, coalitions, block, lambda outputs: self._backend.means(outputs, averaging))
+    def means(self, rows: Ints, coalitions: Coalitions, block: int, averaging: Averaging, each: int = 1) -> Floats:
+        """See `RowMasker.means` and `outputs`."""
+        return self._blocks(rows, coalitions, block, each, lambda outputs: self._backend.means(outputs, averaging))
 
     def _blocks(
-        self, rows: Ints, coalitions: Coalitions, block: int, read: Callable[[torch.Tensor], torch.Tensor]
+        self, rows: Ints, coalitions: Coalitions, block: int, each: int, read: Callable[[torch.Tensor], torch.Tensor]
     ) -> Floats:
         with self._backend.scope():
             present = self._backend.present(coalitions)
             absent = (~present[:, :-1]).to(self._folding.dtype)
-            own = self._own(rows, present)
-            blocks = zip(absent.split(block), own.split(block), strict=True)
+            own = self._own(rows, present, each)
+            blocks = zip(absent.split(block // each), own.split(block), strict=True)
             return read_together(self._backend, (self._outputs(*one) for one in blocks), len(rows), read)
 
-    def _own(self, rows: Ints, present: torch.Tensor) -> torch.Tensor:
-        """What the present players of each pair's row add, with the bias: (c, h). `present` (c, n + 1)."""
+    def _own(self, rows: Ints, present: torch.Tensor, each: int) -> torch.Tensor:
+        """What the present players of each pair's row add, with the bias: (c each, h). `present` (c, n + 1)."""
         if self._few:
-            kept = self._rows.take(rows).flatten(1).to(self._folding.dtype)
-            return torch.addmm(self._bias, torch.where(present[:, self._labels], kept, 0.0), self._weight)
+            kept = self._rows.take(rows).to(self._folding.dtype).reshape(len(present), each, -1)
+            chosen = torch.where(present[:, None, self._labels], kept, 0.0)
+            return torch.addmm(self._bias, chosen.flatten(0, 1), self._weight)
+        present = present.repeat_interleave(each, dim=0)
         distinct, which = np.unique(rows, return_inverse=True)
         parts = self._folding.settled_rows(self._folding.rows(self._rows.take(distinct)))
         step = max(1, _TOGETHER // parts.players[0].numel())
@@ -115,6 +119,8 @@ class FoldedRows:
 
     def _pass(self, absent: torch.Tensor, own: torch.Tensor, count: int, part: torch.Tensor) -> torch.Tensor:
         c, h = own.shape
-        preactivations = (absent @ part).view(c, -1, h).add_(own[:, None]).view(-1, h)
+        filled = (absent @ part).view(len(absent), 1, -1, h)
+        whole = own.view(len(absent), -1, 1, h)
+        preactivations = (filled.add_(whole) if len(absent) == c else filled + whole).view(-1, h)
         flat = self._backend.run(self._finish, preactivations)
         return flat.view(c, -1, flat.shape[-1] if flat.ndim == 2 else 1)[:, :count]

@@ -13,12 +13,13 @@ from xai_ray.games.digest import fingerprint
 from xai_ray.games.model import ModelGame
 from xai_ray.games.named_columns import named_inputs
 from xai_ray.games.passes.averaging import Order
-from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
+from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, set_threads
 from xai_ray.games.passes.batch_size import quickest_batch
 from xai_ray.games.passes.numerics import Numerics
 from xai_ray.games.players.arrays import Players
 from xai_ray.games.removals import Constant, Marginal, Mean, Uniform, Zeros
 from xai_ray.games.removals.filling import Array, PlacedInput, Removal
+from xai_ray.games.rows.batches import batch_of_rows
 from xai_ray.games.rows.checked import checked_ids, checked_rows
 from xai_ray.games.rows.masking import RowMasker
 from xai_ray.games.rows.parted import by_part, check_parts, part_of
@@ -30,11 +31,6 @@ if TYPE_CHECKING:
 
 PREDICTED = "predicted class"
 """The output where every row explains the class that its own full input is predicted as."""
-_NUMBERS = 1 << 20
-"""Numbers in a batch of short rows: what stays in the cache of one core."""
-_LARGEST_BATCH = 1 << 12
-_BATCH_OF_CALLABLES = 1 << 14
-"""A callable on arrays has more to do around a batch than a torch module."""
 _TOGETHER = 1 << 19
 """Numbers held at a time of passes that are masked together and wait for each other."""
 _PREDICTED_AT_ONCE = 256
@@ -81,7 +77,7 @@ class RowsGame(ModelGame):
         """Parts of the background, each of which a row's answer meets on its own; see `parted`."""
         rows, players, removal = named_inputs(model, rows, players, removal)
         held, array = checked_rows(rows)
-        usual = _batch_of_rows(array, device, is_module(model)) if batch is None or batch == "auto" else None
+        usual = batch_of_rows(array, device, is_module(model)) if batch is None or batch == "auto" else None
         super().__init__(
             model,
             held[0],
@@ -303,12 +299,3 @@ def _first(columns: Floats, targets: Ints) -> Floats:
     moved, at = columns.copy(), np.arange(len(columns))
     moved[:, 0], moved[at, targets] = columns[at, targets], columns[:, 0]
     return moved
-
-
-def _batch_of_rows(array: Array, device: str, module: bool) -> int | None:
-    """Model rows of a forward pass for short rows; None leaves it to `ModelGame`."""
-    elements = array[0].size
-    if pick_device(device) != "cpu" or elements > 1024:
-        return None
-    most = _LARGEST_BATCH if module else _BATCH_OF_CALLABLES
-    return 1 << min(max((_NUMBERS // elements).bit_length() - 1, 0), most.bit_length() - 1)

@@ -12,6 +12,7 @@ import numpy as np
 from xai_ray.games.arguments import Arguments
 from xai_ray.games.passes.averaging import Averaging
 from xai_ray.games.passes.backend import Array, Backend
+from xai_ray.games.rows.batches import RowGrid
 from xai_ray.games.rows.held import HeldRows
 from xai_ray.types import Coalitions, Floats, Ints
 
@@ -55,6 +56,34 @@ class RowMasker:
         """Means over fillings (c, m') of `outputs`, formed where the outputs are; only they come home, after the last pass."""
         return self._blocks(rows, coalitions, block, fillings, lambda outputs: self._backend.means(outputs, averaging))
 
+    def grid(self, coalitions: Coalitions, rows: Ints, grid: RowGrid, averaging: Averaging | None) -> Floats:
+        """Outputs (c * r, K, m) of coalitions (c, n), whole blocks of the grid, each with the same rows (r,), in whole passes; their means
+        over fillings (c * r, m') where an averaging is given.
+        """
+        backend, shared = self._backend, self._shared
+        if shared is None:
+            raise ValueError("these rows share no fillings; give each pair its own")
+        with backend.scope():
+            masks = backend.present(coalitions)[:, self._labels]
+            held = self._rows.take(rows)
+            cuts = (
+                (slice(at, at + grid.block), slice(start, start + grid.each))
+                for at in range(0, len(coalitions), grid.block)
+                for start in range(0, len(rows), grid.each)
+            )
+            passes = (
+                self._cell(masks[block, None], held[None, part], shared[None], grid.pairs) for block, part in cuts
+            )
+            read = (lambda outputs: outputs) if averaging is None else lambda out: backend.means(out, averaging)
+            return read_together(backend, passes, len(coalitions) * len(rows), read)
+
+    def _cell(self, mask: Any, whole: Any, filled: Any, pairs: int) -> Any:
+        """Outputs (pairs, K, m) of some coalitions, mask (g, 1, *), each with the same rows (1, e, *)."""
+        choose = self._backend.where
+        if self._short:
+            choose, (mask, whole) = self._backend.blend, self._backend.parted(mask, whole)
+        return self._pass(mask[:, :, None], whole[:, :, None], filled, choose, pairs, 2)
+
     def _blocks(
         self, rows: Ints, coalitions: Coalitions, block: int, fillings: Array | None, read: Callable[[Any], Any]
     ) -> Floats:
@@ -69,26 +98,30 @@ class RowMasker:
                 choose, (masks, whole) = self._backend.blend, self._backend.parted(masks, whole)
             cuts = (slice(start, start + block) for start in range(0, len(rows), block))
             passes = (
-                self._pass(masks[cut, None], whole[cut, None], filled if len(filled) == 1 else filled[cut], choose)
+                self._pass(
+                    masks[cut, None], whole[cut, None], filled if len(filled) == 1 else filled[cut], choose, block, 1
+                )
                 for cut in cuts
             )
             return read_together(self._backend, passes, len(rows), read)
 
-    def _pass(self, mask: Any, whole: Any, filled: Any, choose: Choice) -> Any:
-        size = int(filled.shape[1])
-        if len(whole) * size <= self._batch or size == 1:
-            return self._forward(mask, whole, filled, choose)
+    def _pass(self, mask: Any, whole: Any, filled: Any, choose: Choice, pairs: int, axis: int) -> Any:
+        """Outputs (pairs, K, m) of what broadcasts to (*pairs, K, *input), K at `axis`."""
+        size = int(filled.shape[axis])
+        if pairs * size <= self._batch or size == 1:
+            return self._forward(mask, whole, filled, choose, pairs, axis)
         chunks: list[Any] = []
         for start in range(0, size, self._batch):
             # The last chunk is filled up with the last filling, so that every forward pass has the same shape.
             at = self._backend.put(np.minimum(np.arange(start, start + self._batch), size - 1))
-            chunks.append(self._forward(mask, whole, filled[:, at], choose)[:, : size - start])
+            some = filled[(slice(None),) * axis + (at,)]
+            chunks.append(self._forward(mask, whole, some, choose, pairs, axis)[:, : size - start])
         return self._backend.joined(chunks, 1)
 
-    def _forward(self, mask: Any, whole: Any, filled: Any, choose: Choice) -> Any:
-        c, size = len(whole), int(filled.shape[1])
-        masked = choose(mask, whole, filled).reshape((c * size, *whole.shape[2:]))
-        return self._backend.raw([masked]).reshape(c, size, -1)
+    def _forward(self, mask: Any, whole: Any, filled: Any, choose: Choice, pairs: int, axis: int) -> Any:
+        size = int(filled.shape[axis])
+        masked = choose(mask, whole, filled).reshape((pairs * size, *whole.shape[axis + 1 :]))
+        return self._backend.raw([masked]).reshape(pairs, size, -1)
 
 
 def read_together(backend: Backend, passes: Iterable[Any], pairs: int, read: Callable[[Any], Any]) -> Floats:
