@@ -10,8 +10,8 @@ from xai_ray.coalitions import Strata
 from xai_ray.estimators.adjusted import Adjusted, minimum
 from xai_ray.estimators.boosted import Boosted, BoostedTrees
 from xai_ray.estimators.cell_sums import LARGEST_SET
-from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.fold_fits import FoldFits
+from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.readouts import exhausted_strata, read_strata, strata_law
 from xai_ray.estimators.remembered import LastFit
 from xai_ray.estimators.sized import SizedRows
