@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+from functools import cache
 from typing import Any
 
 from xai_ray.engine.chains import chained
@@ -55,6 +56,12 @@ def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> 
 
 def versions() -> dict[str, str]:
     """Versions that may move the last bits of a value."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    # Reading the files of installed packages takes milliseconds, and a process keeps what it imported.
     out = {"python": platform.python_version(), "machine": platform.machine()}
     for library in _LIBRARIES:
         try:

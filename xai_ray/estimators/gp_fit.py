@@ -26,6 +26,8 @@ _TILT_BOUND = 12.0
 _PRECISION = (1.0, 0.3, 0.1, 0.05)
 """Of the priors: log theta towards its mean over players, log linear part towards 0, log nugget, tilt towards 0; felt at few rows."""
 _ALIKE_OUTPUTS, _ALIKE_STEPS = 64, 30
+_SETTLED = 1e-6
+"""A step that raises the logarithm of the density by less than this share of it is the last: far below what rows can tell."""
 _LOG_NUGGET = float(np.log(1e-3))
 
 
@@ -42,7 +44,9 @@ def fit(members: Tensor, data: Tensor) -> Hyper:
         rows = _spread(len(members), most).to(members.device)
         seen = data[rows]
         objective = _Posterior(members[rows], seen / seen.square().mean(0).sqrt().clamp_min(1e-300))
-        found = minimize(objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
+        found = minimize(
+            objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps, "ftol": _SETTLED}
+        )
         at = np.asarray(found.x, dtype=np.float64)
         if len(members) <= most:
             break
@@ -63,7 +67,9 @@ def fit_alike(members: Tensor, data: Tensor) -> Hyper:
 
     at = np.r_[np.log(_START[0] / n), np.log(_START[1:]), 0.0]
     bounds = [*np.log(_BOUNDS), (-_TILT_BOUND, _TILT_BOUND)]
-    found = minimize(objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ALIKE_STEPS})
+    found = minimize(
+        objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ALIKE_STEPS, "ftol": _SETTLED}
+    )
     at = np.asarray(found.x, dtype=np.float64)
     return _hyper(np.r_[np.full(n, at[0]), at[1:]], members)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from xai_ray.coalitions import Design, Draw, Permutations
 from xai_ray.errors import NotEnoughSamples
@@ -13,6 +12,7 @@ from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.exact import LARGEST_EXACT
 from xai_ray.indices import Question, resolve
+from xai_ray.library_threads import library_threads
 from xai_ray.types import Values
 
 FOLD_DRAWS = 1_024
@@ -59,7 +59,7 @@ class Pool:
         name = estimator if estimator != "auto" else self._choose(question, kind)
         table.check(name, question, self.design.n_players)
         # How BLAS splits a product over threads moves last bits, so an answer is computed on one.
-        with threadpool_limits(limits=1):
+        with library_threads(1):
             return self._answer(question, name)
 
     def _answer(self, question: Question, name: str) -> Estimate:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xai_ray.coalitions import Pieces
 from xai_ray.errors import SpecError
 from xai_ray.indices import Question
+from xai_ray.library_threads import library_threads
 from xai_ray.types import Coalitions, Floats, Ints, Values
-from xai_ray.valuation.threads import library_threads
 
 if TYPE_CHECKING:
     from xai_ray.valuation.asked import Asked

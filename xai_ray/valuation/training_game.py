@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from xai_ray.errors import InputError, NonFiniteValue, SpecError, XaiRayError
 from xai_ray.games.digest import described, fingerprint, printed
+from xai_ray.library_threads import library_threads
 from xai_ray.types import Coalitions, Floats, Ints, Values
 from xai_ray.valuation.choose import choose_engine, engine_need, refit_engine
 from xai_ray.valuation.data import LabelledData, NumericData, labelled, numeric, sorted_labels
@@ -23,7 +24,6 @@ from xai_ray.valuation.known_scores import known_scores
 from xai_ray.valuation.memory import free_memory, planned_batch
 from xai_ray.valuation.network import Network
 from xai_ray.valuation.own_score import OwnScore
-from xai_ray.valuation.threads import library_threads
 
 _ROWS = 512
 _TOLERANCE, _TESTS, _ROUNDING = 0.02, 2.5, 1e-9

@@ -1,4 +1,4 @@
-"""Threads of the libraries that train: how a product is split over them moves last bits, so a game says how many it takes."""
+"""Threads of linear algebra: how a product is split over them moves last bits, so answers take one, and a training game says how many."""
 
 from __future__ import annotations
 
