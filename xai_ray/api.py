@@ -9,12 +9,10 @@ from typing import Any, Literal
 from xai_ray.closed_forms import answer_plan, closed_form_game
 from xai_ray.engine import Engine, InlineEngine
 from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, manifest_of, read_pool
-from xai_ray.engine.reading import half_of
 from xai_ray.engine.row_reading import asks_of
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
 from xai_ray.estimators import Ask, PiecePool, Plan, RowPool, Stop, plan
-from xai_ray.estimators.agreement import rank_agreement
 from xai_ray.estimators.closed_sets import CLOSED_FORM
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
@@ -169,8 +167,6 @@ def result_of(finished: Finished, game: Game | None = None, **facts: Any) -> Res
     """What a person reads, from what a run of the game ended with. `facts` go into the provenance."""
     document = finished.manifest.document
     pool = finished.pool
-    first = finished.estimates[0]
-    agreement = rank_agreement(first, half_of(finished.convergence, first))
     provenance = {
         "spec": document.get("spec"),
         "identity": document["identity"],
@@ -180,7 +176,6 @@ def result_of(finished: Finished, game: Game | None = None, **facts: Any) -> Res
         "precise": finished.precise,
         "stop": finished.ending,
         **({"notes": list(finished.notes)} if finished.notes else {}),
-        **({"rank_agreement": round(agreement, 3)} if agreement is not None else {}),
         **({"self_check": finished.self_check} if finished.self_check else {}),
         **facts,
     }

@@ -185,7 +185,7 @@ def _conclude(finished: Finished, found: Result, where: Where) -> None:
 
     print_result(found, "table")
     if not where.quiet:
-        agrees = agreement_words(found.provenance.get("rank_agreement"))
+        agrees = agreement_words(found.rank_agreement)
         new = f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new"
         if found.rows is not None:
             new = f"job {found.job}: {found.rows.n_rows} rows, {found.evaluations} evaluations"

@@ -25,8 +25,9 @@ def _controller() -> ThreadpoolController:
     import scipy.linalg  # noqa: F401
 
     modules = len(sys.modules)
-    if modules not in _found:
+    found = _found.get(modules)
+    if found is None:
         found = ThreadpoolController()
         _found.clear()
         _found[modules] = found
-    return _found[modules]
+    return found

@@ -18,7 +18,7 @@ from xai_ray.api import explain
 from xai_ray.coalitions import Permutations
 from xai_ray.commands.jobs import _line
 from xai_ray.engine import looked
-from xai_ray.estimators import Estimate, Verdict, boundaries
+from xai_ray.estimators import Estimate, Pool, Verdict, boundaries
 from xai_ray.estimators.agreement import NOISE, agreement_words, rank_agreement
 from xai_ray.following import Look, looks
 from xai_ray.indices import Question
@@ -85,6 +85,28 @@ def test_a_short_run_ranks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ranked == []
 
 
+def test_a_run_that_nobody_watches_answers_once_and_ranks_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, answer = list[int](), Pool.answer
+
+    def counted(pool: Pool, question: Question, estimator: str = "auto") -> Estimate:
+        answered.append(pool.evaluations)
+        return answer(pool, question, estimator)
+
+    monkeypatch.setattr(Pool, "answer", counted)
+    found = explain(Counting(10), budget=300, estimator="leverage")
+    assert answered == [found.evaluations]
+    agreement = found.rank_agreement
+    assert agreement is not None
+    assert len(answered) == 2
+    assert (
+        agreement
+        == found.rank_agreement
+        == pytest.approx(rank_agreement(found.estimates[0], found.convergence), abs=1e-3)
+    )
+    assert len(answered) == len(found.convergence)
+    assert found.ask("BV").rank_agreement is None
+
+
 def test_a_long_run_notes_its_estimates_and_a_short_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     store, watcher = MemoryStore(), Marked()
     short = explain(Counting(10), budget=900, store=store, estimator="permutation")
@@ -96,9 +118,7 @@ def test_a_long_run_notes_its_estimates_and_a_short_one_does_not(monkeypatch: py
     want = [rank_agreement(e, watcher.seen[:i]) for i, e in enumerate(watcher.seen)]
     assert [n["agreement"] for n in notes] == want
     assert want[-1] is not None
-    assert found.provenance["rank_agreement"] == pytest.approx(
-        rank_agreement(found.estimates[0], found.convergence), abs=1e-3
-    )
+    assert found.rank_agreement == pytest.approx(rank_agreement(found.estimates[0], found.convergence), abs=1e-3)
 
 
 def running(store: MemoryStore, job: str) -> None:

@@ -1,5 +1,6 @@
 """The tree surrogate: leaves are what LightGBM predicts, and every closed form is the index of the enumerated predictions."""
 
+import lightgbm
 import numpy as np
 import pytest
 
@@ -8,7 +9,7 @@ from xai_ray.coalitions.exhaustive import unpack
 from xai_ray.estimators.boosted import BoostedTrees
 from xai_ray.estimators.leaves import Leaves, joined, linear_leaves, size_leaves
 from xai_ray.estimators.tree_reads import read
-from xai_ray.estimators.trees import Growth, features, grow, leaves_of
+from xai_ray.estimators.trees import Growth, Trees, features, grow, leaves_of
 from xai_ray.indices import Question, readouts, resolve
 from xai_ray.testing.surrogates import check_surrogate
 
@@ -32,6 +33,16 @@ def test_leaves_predict_what_lightgbm_predicts(by_size, shape):
     np.testing.assert_allclose(leaves.predict(everything), expected, atol=1e-9)
     assert (leaves.players[:, 0] >= 0).all() or by_size
     assert bool((leaves.low > leaves.inside).any()) == by_size
+
+
+def test_trees_as_they_were_grown_are_the_trees_that_lightgbm_writes_out():
+    coalitions, rows = half(N)
+    trees = Trees.grown(coalitions, smooth_table(N, seed=2)[rows, 0], Growth(trees=50))
+    again = lightgbm.Booster(model_str=trees.booster.model_to_string())
+    everything = unpack(np.arange(1 << N), N)
+    expected = np.asarray(again.predict(features(everything, by_size=False), num_threads=1))
+    assert trees.predict(everything).tobytes() == expected.tobytes()
+    assert trees.leaves.value.tobytes() == leaves_of(again, N).value.tobytes()
 
 
 def test_a_constant_target_is_a_leaf_without_conditions():

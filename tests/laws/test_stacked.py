@@ -9,9 +9,10 @@ from tests.games import smooth_table
 from tests.laws.sampled import drawn
 from xai_ray.estimators import Ask, adjusted, plan, stacked
 from xai_ray.estimators.correction import cross_fit
+from xai_ray.estimators.fold_fits import FoldFits, outdone
 from xai_ray.estimators.observed import Observed
 from xai_ray.estimators.remembered import LastFit
-from xai_ray.estimators.sized import SizedRows
+from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.table import choose
 from xai_ray.indices import Question, exact, resolve
 
@@ -50,7 +51,59 @@ def test_trees_join_where_they_predict_left_out_values_better():
     assert error(joined, truth) < error(process, truth)
 
 
+def sized_rows(values, budget):
+    pool = drawn(values, Question("SV"), "stacked", budget, 0)
+    return SizedRows.of(Observed({0: (pool.design.draw(0, pool.draws), pool.values)}).rows(), pool.design)
+
+
+class Off:
+    """A surrogate that is wrong by as much everywhere."""
+
+    def __init__(self, rows, by):
+        self.values, self.by = {row.tobytes(): v for row, v in zip(rows.coalitions, rows.values, strict=True)}, by
+
+    def predict(self, coalitions):
+        return np.array([self.values[row.tobytes()] for row in coalitions]) + self.by
+
+    def read(self, readout, sets):
+        raise AssertionError("only predictions are asked for")
+
+
+def test_folds_are_fitted_until_it_is_settled_that_another_predicts_better():
+    rows, asked = sized_rows(smooth_table(N, outputs=2, seed=1), 202), []
+    inner = int((rows.fold >= 0).sum())
+
+    def fits():
+        asked.clear()
+        return FoldFits(lambda f: asked.append(f) or Off(rows, np.array([1.0, 0.5])))
+
+    assert inner == 200  # of which a fold holds a fifth
+    assert outdone(fits(), rows, np.array([100.0, 25.0]))
+    assert asked == [0, 1, 2]  # 1.0 and 0.25 a row
+    assert outdone(fits(), rows, np.zeros(2))
+    assert asked == [0]
+    assert not outdone(fits(), rows, np.array([201.0, 1.0]))  # one output is enough
+    assert asked == list(range(FOLDS))
+    both = fits()
+    outdone(both, rows, np.zeros(2))
+    assert len(both[:]) == FOLDS
+    assert asked == list(range(FOLDS))
+
+
+@pytest.mark.parametrize("budget", [70, 560])
+@pytest.mark.parametrize("game", ["smooth", "accuracies"])
+def test_what_is_settled_early_is_what_all_folds_say(game, budget, monkeypatch):
+    table = smooth_table(N, outputs=2, seed=1) if game == "smooth" else accuracies()
+    pool = drawn(table, Question("SII"), "stacked", budget, 0)
+    early = pool.answer(Question("SII"), "stacked")
+    monkeypatch.setattr(stacked, "outdone", lambda *_: False)
+    late = pool.answer(Question("SII"), "stacked")
+    assert early.values.tobytes() == late.values.tobytes()
+    assert early.std_errors.tobytes() == late.std_errors.tobytes()
+
+
 def test_every_output_has_its_own_weight(monkeypatch):
+    monkeypatch.setattr(stacked, "outdone", lambda *_: False)
     monkeypatch.setattr(stacked, "weights", lambda process, trees: np.array([1.0, 0.25]))
     table, question = smooth_table(N, outputs=2, seed=1), Question("SII")
     pool = drawn(table, question, "stacked", 300, 0)

@@ -61,7 +61,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    # Read from files, and the same as long as the process lives.
+    # Reading the files of installed packages takes milliseconds, and a process keeps what it imported.
     out = {"python": platform.python_version(), "machine": platform.machine()}
     for library in _LIBRARIES:
         try:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from xai_ray.errors import SpecError
 from xai_ray.estimators.gp_device import chosen, one_thread
-from xai_ray.estimators.gp_kernel import Hyper, fit, kernel
+from xai_ray.estimators.gp_fit import fit
+from xai_ray.estimators.gp_kernel import Hyper, kernel
 from xai_ray.estimators.gp_large import Large
 from xai_ray.estimators.gp_means import pair_means
 from xai_ray.estimators.gp_reads import BLOCK, cross, known, own_variance, prior_variance

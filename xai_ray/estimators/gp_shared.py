@@ -44,7 +44,7 @@ class Shared:
         """Fits and conditions."""
         from xai_ray.estimators.gp_calibration import roughness_by_size
         from xai_ray.estimators.gp_device import chosen
-        from xai_ray.estimators.gp_kernel import fit_alike
+        from xai_ray.estimators.gp_fit import fit_alike
         from xai_ray.estimators.gp_process import Process
 
         def fit() -> Shared:

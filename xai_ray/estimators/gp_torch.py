@@ -29,9 +29,9 @@ def cholesky(of: Tensor) -> Tensor:
 
 
 def factored(of: Tensor) -> Tensor | None:
-    """Lower factor, or None where there is none."""
+    """Lower factor, or None where there is none, of this matrix or one of these."""
     factor, failed = torch.linalg.cholesky_ex(of)
-    return None if int(failed) else factor
+    return None if bool(failed.any()) else factor
 
 
 def solve_lower(factor: Tensor, right: Tensor) -> Tensor:

@@ -10,10 +10,14 @@ from xai_ray.coalitions import Strata
 from xai_ray.estimators.adjusted import Adjusted, minimum
 from xai_ray.estimators.boosted import Boosted, BoostedTrees
 from xai_ray.estimators.cell_sums import LARGEST_SET
+from xai_ray.estimators.fold_fits import FoldFits
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.readouts import exhausted_strata, read_strata, strata_law
-from xai_ray.estimators.sized import FOLDS, SizedRows
+from xai_ray.estimators.remembered import LastFit
+from xai_ray.estimators.sized import SizedRows
 from xai_ray.indices import READ_OUT, Question
+
+_LAST: LastFit[FoldFits] = LastFit()
 
 
 def make(question: Question, design: Strata) -> Adjusted:
@@ -21,10 +25,14 @@ def make(question: Question, design: Strata) -> Adjusted:
     return Adjusted(question, design, "proxy", trees)
 
 
-def trees(rows: SizedRows) -> tuple[Boosted, ...]:
-    """Boosted trees a fold."""
+def trees(rows: SizedRows) -> FoldFits:
+    """Boosted trees a fold, each grown when it is first asked for."""
     table = BoostedTrees(rows.coalitions, rows.values)
-    return tuple(table.fit(rows.fold != f) for f in range(FOLDS))
+
+    def fold(f: int) -> Boosted:
+        return table.fit(rows.fold != f)
+
+    return _LAST.of(rows.coalitions, rows.values, rows.fold.tobytes(), lambda: FoldFits(fold))
 
 
 INFO = EstimatorInfo(

@@ -1,9 +1,9 @@
 """`stacked`: the Gaussian process, joined by boosted trees where they predict left-out values better.
 
 Both read the same values. The leave-one-out residuals of `gp` and the cross-fitted residuals of `proxy` decide, output by output: while the
-process predicts better it answers alone; else the two answers are averaged with the weight that minimises the squared left-out error of
-their average (stacking: Wolpert 1992; Breiman 1996). The trees' answer is the corrected one. Errors of the two are added up as if they were
-fully correlated, so the intervals err on the wide side.
+process predicts better it answers alone, and no more folds are grown than it takes to know that; else the two answers are averaged with
+the weight that minimises the squared left-out error of their average (stacking: Wolpert 1992; Breiman 1996). The trees' answer is the
+corrected one. Errors of the two are added up as if they were fully correlated, so the intervals err on the wide side.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from xai_ray.estimators import gp, proxy
 from xai_ray.estimators.adjusted import corrected
 from xai_ray.estimators.correction import Corrected
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.fold_fits import outdone
 from xai_ray.estimators.gp import Conditioned, enough
 from xai_ray.estimators.info import EstimatorInfo
 from xai_ray.estimators.observed import KeepsRows, Observed
@@ -38,14 +39,16 @@ class Stacked(KeepsRows):
     name: str = "stacked"
 
     def finish(self, partial: Observed) -> Estimate:
-        """Fits both, weighs them, reads out. Raises NotEnoughSamples below the minimum of `gp`."""
+        """Fits both as far as it takes to weigh them, reads out. Raises NotEnoughSamples below the minimum of `gp`."""
         rows = enough(partial, self.design.n_players, self.name)
         process = Conditioned.on(rows, self.design.stochastic)
         sized = SizedRows.of(rows, self.design)
         trees, weight = None, np.ones(rows.values.shape[1])
         if rows.values.shape[1] <= LARGEST_OUTPUTS and len(sized.pairs.stratum) >= FOLDS:
-            trees = corrected(proxy.INFO.name, rows, sized, self.design.stochastic, proxy.trees)
-            weight = weights(process.process.left_out()[2:], _as_drawn(trees.held_out)[2:])
+            left = process.process.left_out()[2:]
+            if not outdone(proxy.trees(sized), sized, (left**2).sum(axis=0)):
+                trees = corrected(proxy.INFO.name, rows, sized, self.design.stochastic, proxy.trees)
+                weight = weights(left, _as_drawn(trees.held_out)[2:])
 
         def read(readout: Readout, sets: Ints) -> tuple[Floats, Floats]:
             value, error = process.read(readout, sets)

@@ -8,6 +8,7 @@ the same rows give the same bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import lightgbm
@@ -65,22 +66,27 @@ def grow(coalitions: Coalitions, target: Floats, growth: Growth) -> lightgbm.Boo
     """Trees for one output: coalitions (r, n), target (r,)."""
     parameters = growth.parameters()
     data = lightgbm.Dataset(features(coalitions, growth.by_size), target, params=parameters, free_raw_data=True)
-    return lightgbm.train(parameters, data, num_boost_round=growth.trees)
+    # What LightGBM does otherwise, writing the model out as text and reading it again, takes as long as growing it from few rows.
+    return lightgbm.train(parameters, data, num_boost_round=growth.trees, keep_training_booster=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trees:
     """Grown trees of one output: LightGBM's own form, which predicts fast, and their leaves, which have closed forms."""
 
     booster: lightgbm.Booster
-    leaves: Leaves
+    n_players: int
     by_size: bool
 
     @classmethod
     def grown(cls, coalitions: Coalitions, target: Floats, growth: Growth) -> Trees:
         """Trees for coalitions (r, n) with target (r,)."""
-        booster = grow(coalitions, target, growth)
-        return cls(booster, leaves_of(booster, coalitions.shape[1]), growth.by_size)
+        return cls(grow(coalitions, target, growth), coalitions.shape[1], growth.by_size)
+
+    @cached_property
+    def leaves(self) -> Leaves:
+        """Read from the model when first asked for: trees that only predict need none."""
+        return leaves_of(self.booster, self.n_players)
 
     def predict(self, coalitions: Coalitions) -> Floats:
         """Values of coalitions (r, n), shape (r,)."""

@@ -244,6 +244,8 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         out.append(("end", "; ".join(ended)))
     checked = [line.partition(": ") for line in check_words(result.provenance.get("self_check") or {})]
     out += [(name, said) for name, _, said in checked]
+    if (agreement := result.rank_agreement) is not None:
+        out.append(("rank_agreement", f"{agreement:.3g}"))
     shares = result.estimates[0].question.shares_score
     for k, name in enumerate(result.outputs[:5] if shares else ()):
         none, everyone = (f"{float(v):.6g}" for v in result.ends[:, k])

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,18 @@ class Result:
     def std_errors(self) -> Floats:
         """Standard errors of the first estimate, shaped as `values`, in units of v."""
         return self._squeezed(self.estimates[0].std_errors)
+
+    @cached_property
+    def rank_agreement(self) -> float | None:
+        """Of the first estimate with the one from about half of its evaluations, which is computed when this is first asked for and was
+        not seen during the run; see `xai_ray.estimators.agreement`. None where there is no such estimate.
+        """
+        from xai_ray.engine.reading import half_of
+        from xai_ray.estimators.agreement import rank_agreement
+
+        first = self.estimates[0]
+        found = rank_agreement(first, half_of(self.convergence, first))
+        return None if found is None else round(found, 3)
 
     def ask(
         self,
