@@ -340,3 +340,12 @@ def test_a_spec_says_what_an_input_is(cli: Cli, folder: Path) -> None:
     assert words.code == 2
     assert "all sets of a size" in words.err
     json.dumps(ended.err)
+
+
+@pytest.mark.parametrize("given", ["5", "a:b", "-3:4", "1..4"])
+def test_a_slice_that_is_none_is_said_in_words(cli: Cli, folder: Path, given: str) -> None:
+    ended = cli("check", spec(folder, {"dataset": "rows.parquet", "rows": given}))
+    assert ended.code == 2
+    words = 'game.input.rows: a slice of rows as rows = "0:1000" (row 0 up to row 999; either number may be left out)'
+    assert f"{words}, got {given!r}" in ended.err
+    assert "pattern" not in ended.err
