@@ -286,8 +286,8 @@ def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, 
     if document["identity"]["design"]["kind"] == "rows":
         had = (document.get("spec") or document)["budget"]["evaluations"]
         raise SpecError(
-            f"job {job} explains rows of a dataset, and its {had} evaluations a row are part of the job: run the spec with "
-            f"evaluations = {evaluations} under [budget] as a new job; xai-ray resume {job} finishes this one"
+            f"job {job} explains rows of a dataset, and its {had} evaluations a row size its units: run the spec "
+            f"with evaluations = {evaluations} under [budget] as a new job; xai-ray resume {job} finishes this one"
         )
     exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
     had = last_budget(store, job)["evaluations"]
