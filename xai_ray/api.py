@@ -12,12 +12,13 @@ from xai_ray.engine.job import Finished, Run, committed_prefix, convergence, man
 from xai_ray.engine.row_reading import asks_of
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import NotEnoughSamples, SpecError, StoreError
-from xai_ray.estimators import Ask, PiecePool, Plan, RowPool, Stop, plan
+from xai_ray.estimators import Ask, EachPool, PiecePool, Plan, RowPool, Stop, plan
 from xai_ray.estimators.closed_sets import CLOSED_FORM
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
 from xai_ray.indices import Question
 from xai_ray.reports import Result
+from xai_ray.reports.each_result import EachResult
 from xai_ray.reports.rows_result import RowsResult
 from xai_ray.stores import Manifest, MemoryStore, Store, open_store
 from xai_ray.valuation.shown import shown_by
@@ -193,6 +194,7 @@ def result_of(finished: Finished, game: Game | None = None, **facts: Any) -> Res
         # A model would be kept alive for nothing; training points are shown in reports.
         game=game if shown_by(game) is not None else None,
         asker=pool.answer,
+        texts=EachResult.of(finished.manifest, pool, provenance) if isinstance(pool, EachPool) else None,
         rows=RowsResult.of(finished.manifest, pool, provenance, game) if isinstance(pool, RowPool) else None,
     )
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from xai_ray import spec as s
+from xai_ray.asks import ask_of
 from xai_ray.closed_forms import answer_plan, closed_form_game
+from xai_ray.each_jobs import check_settings, planned_each, texts_of
 from xai_ray.engine.job import manifest_of
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop, plan
 from xai_ray.estimators.closed_sets import CLOSED_FORM
-from xai_ray.game_spec import KnownGameSpec, LossGameSpec, TableGameSpec
+from xai_ray.game_spec import KnownGameSpec, LossGameSpec, ModelGameSpec, TableGameSpec
 from xai_ray.games import Game, RowsGame, TableGame, known_game
-from xai_ray.games.view import View
 from xai_ray.indices import INDICES, Question
 from xai_ray.row_jobs import dataset_of, planned_rows
 from xai_ray.stores import Manifest
+from xai_ray.text_games import TextGames, holds_texts
 from xai_ray.training_spec import TrainingGameSpec
 from xai_ray.valuation.methods import CLOSED_FORMS, pieces_of
 from xai_ray.valuation.pieces import ValuationGame
@@ -41,9 +40,11 @@ def prepare(spec: s.Spec, base: Path, game: Game | None = None) -> Prepared:
     _check_indices(spec)
     game = game_of(spec, base) if game is None else game
     spec = measured(spec, game)
+    if isinstance(game, TextGames):
+        return _prepared_texts(spec, base, game)
     if isinstance(game, ValuationGame):
         return Prepared(spec, base, game, _closed_plan(spec, game))
-    asks = [_ask(a, i, game) for i, a in enumerate(spec.ask)]
+    asks = [ask_of(a, i, game) for i, a in enumerate(spec.ask)]
     if any(ask.estimator == CLOSED_FORM for ask in asks):
         closed = closed_form_game(game, asks)
         return Prepared(spec, base, closed, answer_plan(closed, stop_of(spec), "budget."))
@@ -54,6 +55,12 @@ def prepare(spec: s.Spec, base: Path, game: Game | None = None) -> Prepared:
     planned = plan(asks, game.n_players, evaluations, spec.seed, game.stochastic)
     stop_of(spec).check(planned.asks, game.n_players, "budget.")
     return Prepared(spec, base, game, planned)
+
+
+def _prepared_texts(spec: s.Spec, base: Path, games: TextGames) -> Prepared:
+    check_settings(spec.compute.unit_rows)
+    budget = {"evaluations": spec.budget.evaluations, **stop_of(spec).document()}
+    return Prepared(spec, base, *planned_each(games, budget, spec.seed))
 
 
 def measured(spec: s.Spec, game: Game) -> s.Spec:
@@ -93,13 +100,15 @@ def stop_of(spec: s.Spec) -> Stop:
 def manifest_for(prepared: Prepared) -> Manifest:
     """The manifest of a job from a spec."""
     document = {"spec": s.canonical(prepared.spec), "base": str(prepared.base), "seed": prepared.spec.seed}
-    document |= dataset_of(prepared.game)
+    document |= dataset_of(prepared.game) | texts_of(prepared.game)
     return manifest_of(prepared.spec.name, prepared.game, prepared.plan, document)
 
 
 def game_of(spec: s.Spec, base: Path) -> Game:
     """The game of a spec."""
     game = spec.game
+    if holds_texts(spec) and isinstance(game, ModelGameSpec):
+        return TextGames.read(game, spec.ask, spec.compute, spec.seed, base)
     if isinstance(game, TableGameSpec):
         return TableGame.load(base / game.path)
     if isinstance(game, KnownGameSpec):
@@ -154,62 +163,3 @@ def _check_indices(spec: s.Spec) -> None:
             raise UnknownName("index", ask.index, INDICES, f"ask[{i}].index")
         if ask.estimator not in ("auto", CLOSED_FORM):
             info(ask.estimator, f"ask[{i}].estimator")
-
-
-def _ask(ask: s.AskSpec, at: int, game: Game) -> Ask:
-    n = game.n_players
-    contexts = None
-    if ask.orders is not None:
-        largest = n - 1 if ask.index == "PHIM" else n - 2
-        contexts = tuple(dict.fromkeys(_context(o, largest, at) for o in ask.orders))
-    question = Question(
-        index=ask.index,
-        order=ask.order,
-        contexts=contexts,
-        pairs=_pairs(ask.pairs, game, at),
-        p=ask.p,
-        alpha=ask.alpha,
-        beta=ask.beta,
-        weights=ask.weights,
-        groups=ask.groups,
-        split=ask.split,
-    )
-    return Ask(question, ask.estimator)
-
-
-def _context(order: int | float, largest: int, at: int) -> int:
-    """A context size: whole numbers as they are, fractions of the largest size rounded to the nearest."""
-    if isinstance(order, int):
-        return order
-    if not 0.0 <= order <= 1.0:
-        raise SpecError(
-            f"ask[{at}].orders: {order} is a fraction outside 0..1; whole numbers are context sizes 0..{largest}"
-        )
-    return round(order * largest)
-
-
-def _pairs(pairs: Any, game: Game, at: int) -> tuple[tuple[int, int], ...] | None:
-    if pairs == "all":
-        return None
-    if pairs == "local":
-        view = getattr(game, "view", None)
-        found = neighbours(view) if isinstance(view, View) else ()
-        if not found:
-            raise SpecError(
-                f'ask[{at}].pairs = "local" needs players with neighbours (patches, regions or words); give a list of pairs'
-            )
-        return found
-    return tuple((int(i), int(j)) for i, j in pairs)
-
-
-def neighbours(view: View) -> tuple[tuple[int, int], ...]:
-    """Pairs of players that touch: regions that share a border or a corner, words that follow each other."""
-    if view.kind == "text":
-        return tuple((i, i + 1) for i in range(len(view.labels) - 1))
-    if view.regions is None:
-        return ()
-    r = view.regions
-    touching = [(r[:, :-1], r[:, 1:]), (r[:-1], r[1:]), (r[:-1, :-1], r[1:, 1:]), (r[:-1, 1:], r[1:, :-1])]
-    pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in touching])
-    pairs = np.sort(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs >= 0).all(axis=1)], axis=1)
-    return tuple((int(i), int(j)) for i, j in np.unique(pairs, axis=0))

@@ -13,6 +13,7 @@ from xai_ray.errors import InputError
 from xai_ray.game_spec import Dataset
 from xai_ray.games.named_columns import column_order
 from xai_ray.inputs import PICTURES, TABLES, Array, bundled, read_npy, read_picture
+from xai_ray.npz_pieces import read_npz
 from xai_ray.row_spans import span_of
 from xai_ray.row_spool import PIECE, Spool, respooled
 from xai_ray.table_pieces import read_pieces
@@ -47,7 +48,7 @@ def read_dataset(
     elif path.is_dir():
         return _pictures(path, source, where, preprocess)
     elif path.suffix.lower() in (".npy", ".npz"):
-        rows = read_npy(path, mapped=True)
+        rows = read_npz(path) if path.suffix.lower() == ".npz" else read_npy(path, mapped=True)
         found = ReadRows(rows, None, None)
         if rows.ndim == 2:
             found = _dropped(rows, tuple(f"column {i}" for i in range(rows.shape[1])), source, where)

@@ -11,7 +11,9 @@ import numpy as np
 from xai_ray.build import Prepared, manifest_for, stop_of
 from xai_ray.closed_forms import ClosedFormGame
 from xai_ray.coalitions import Design, Strata
+from xai_ray.each_jobs import describe_each
 from xai_ray.engine.chains import chained, free_rows
+from xai_ray.engine.each_units import EachTask
 from xai_ray.engine.job import unit_draws
 from xai_ray.engine.row_units import RowTask
 from xai_ray.games import Game
@@ -31,6 +33,8 @@ def describe_plan(prepared: Prepared) -> dict[str, Any]:
         return _describe_pieces(prepared, game)
     if isinstance(game, RowTask):
         return _described(prepared) | describe_rows(game, planned)
+    if isinstance(game, EachTask):
+        return _described(prepared) | describe_each(game)
     if isinstance(game, ClosedFormGame):
         return {"job": manifest_for(prepared).job, **game.described()}
     seconds = _seconds_per_evaluation(game, planned.design)

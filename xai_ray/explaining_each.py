@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
-from xai_ray.api import explain
+from xai_ray.api import engine_of, explain
 from xai_ray.engine import Engine
 from xai_ray.errors import SpecError, XaiRayError
 from xai_ray.estimators import Ask, Stop
@@ -39,27 +40,29 @@ def explain_each(
     """
     if not callable(make):
         raise SpecError(f"make is a function from an input to its game, got {type(make).__name__}")
-    place, rules = MemoryStore if store is None else (lambda: store), stop or Stop()
-    for row, one in enumerate(inputs):
-        try:
-            yield explain(
-                make(one),
-                index,
-                budget=budget,
-                order=order,
-                estimator=estimator,
-                asks=asks,
-                seed=seed,
-                std_error=rules.std_error,
-                relative_error=rules.relative_error,
-                top=rules.top,
-                ranking=rules.ranking,
-                seconds=rules.seconds,
-                bottom=rules.bottom,
-                signs=rules.signs,
-                engine=engine,
-                store=place(),
-                name=f"{name}-{row:06d}",
-            )
-        except XaiRayError as error:
-            raise type(error)(f"input {row}: {error}") from error
+    place, rules, works = MemoryStore if store is None else (lambda: store), stop or Stop(), engine_of(engine)
+    # Ray is started once for all inputs, or joined.
+    with getattr(works, "held", nullcontext)():
+        for row, one in enumerate(inputs):
+            try:
+                yield explain(
+                    make(one),
+                    index,
+                    budget=budget,
+                    order=order,
+                    estimator=estimator,
+                    asks=asks,
+                    seed=seed,
+                    std_error=rules.std_error,
+                    relative_error=rules.relative_error,
+                    top=rules.top,
+                    ranking=rules.ranking,
+                    seconds=rules.seconds,
+                    bottom=rules.bottom,
+                    signs=rules.signs,
+                    engine=works,
+                    store=place(),
+                    name=f"{name}-{row:06d}",
+                )
+            except XaiRayError as error:
+                raise type(error)(f"input {row}: {error}") from error

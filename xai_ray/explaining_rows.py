@@ -88,5 +88,5 @@ def open_rows(job: str, store: Store | str, *, partial: bool = False) -> RowsRes
     """The rows of a stored dataset job; with `partial`, those that are finished. Raises StoreError, SpecError for another kind of job."""
     found = open_result(job, store, partial=partial).rows
     if found is None:
-        raise SpecError(f"job {job} explains one input, not rows of a dataset; open_result has it")
+        raise SpecError(f"job {job} explains no rows that share their players; open_result has it")
     return found

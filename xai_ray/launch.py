@@ -56,11 +56,12 @@ def execute(
     from xai_ray.describing import memory_text
     from xai_ray.progress import Bar
     from xai_ray.reports.row_parts import parts_of
+    from xai_ray.text_games import holds_texts
 
     place = open_store(where.store)
     if not where.quiet:
         warn_of(place)
-    bar = Bar(quiet=where.quiet)
+    bar = Bar(where.quiet, "texts" if holds_texts(spec) else "evaluations")
 
     def workers() -> Engine:
         return engine or engine_of(where.engine, where.actors, where.address, where.priority)
@@ -104,14 +105,19 @@ def new_run(
 ) -> Run:
     """A run of a spec that is planned here, with its game where that is made already."""
     from xai_ray.build import manifest_for, prepare, stop_of
+    from xai_ray.each_jobs import staged
+    from xai_ray.engine.each_units import EachTask
     from xai_ray.engine.job import Run
 
     prepared = prepare(spec, base, game)
+    manifest, own, draws = manifest_for(prepared), prepared.game, prepared.plan.draws
+    if isinstance(own, EachTask):
+        own, draws = staged(place.open(manifest), own, spec.budget.model_dump(), place)
     return Run(
-        manifest=manifest_for(prepared),
-        game=prepared.game,
+        manifest=manifest,
+        game=own,
         asks=prepared.plan.asks,
-        draws=prepared.plan.draws,
+        draws=draws,
         store=place,
         engine=engine(),
         stop=stop_of(spec),
@@ -147,18 +153,24 @@ def continued(
     """A run of a stored job with this game. Raises DigestMismatch if it is another one than the job began with."""
     from xai_ray.api import asks_of
     from xai_ray.coalitions import RowBlocks
+    from xai_ray.each_jobs import checked_each, staged, task_of
+    from xai_ray.engine.each_units import EachTask
     from xai_ray.engine.job import Run, design_of, versions
     from xai_ray.estimators import Stop
     from xai_ray.row_jobs import job_game
+    from xai_ray.text_games import TextGames
 
     stop = Stop.of(budget)
-    game = job_game(manifest, game, stop)
+    game = job_game(manifest, game, stop) if not isinstance(game, TextGames) else task_of(manifest, game, place)
     check_same_game(manifest, game)
     if manifest.document["versions"] != versions() and note:
         say(f"note: the job began with {manifest.document['versions']}, here is {versions()}; last bits may differ")
     asks, design = asks_of(manifest), design_of(manifest)
-    stop.check(asks, game.n_players, "budget.")
-    count = 1 << design.n_players if budget["evaluations"] == "exact" else budget["evaluations"]
+    if isinstance(game, EachTask):
+        game, count = staged(manifest, checked_each(game, budget, place, manifest), budget, place)
+    else:
+        stop.check(asks, game.n_players, "budget.")
+        count = 1 << design.n_players if budget["evaluations"] == "exact" else budget["evaluations"]
     if isinstance(design, RowBlocks):
         count = design.evaluations(design.rows)
     return Run(
@@ -187,8 +199,8 @@ def _conclude(finished: Finished, found: Result, where: Where) -> None:
     if not where.quiet:
         agrees = agreement_words(found.rank_agreement)
         new = f"job {found.job}: {found.evaluations} evaluations, {finished.new_evaluations} of them new"
-        if found.rows is not None:
-            new = f"job {found.job}: {found.rows.n_rows} rows, {found.evaluations} evaluations"
+        if (count := found.inputs_told) is not None:
+            new = f"job {found.job}: {count}, {found.evaluations} evaluations"
         say(f"{new}; {agrees}" if agrees else new)
     for warning in check_words(finished.self_check or {})[1:]:
         say(warning)
@@ -236,9 +248,11 @@ def spec_of(manifest: Manifest) -> tuple[Spec, Path]:
 
 def check_same_game(stored: Manifest, game: Game) -> None:
     """Raise DigestMismatch when the spec of a job no longer builds the game that the job began with."""
+    from xai_ray.each_jobs import check_same_texts
     from xai_ray.row_jobs import check_same_rows
 
     check_same_rows(stored, game)
+    check_same_texts(stored, game)
     if stored.document["identity"]["game"] != game.digest:
         raise DigestMismatch(
             f"job {stored.job}: its spec now builds another game (the input, the model's weights or the code that makes them changed "
@@ -248,14 +262,18 @@ def check_same_game(stored: Manifest, game: Game) -> None:
 
 def last_budget(store: Store, job: str) -> dict[str, Any]:
     """The budget of the newest run or submission of a job."""
+    from xai_ray.engine.stages import stages
     from xai_ray.estimators import Stop
 
     document = store.manifest(job).document
-    first = dict((document.get("spec") or document)["budget"])
+    first, design = dict((document.get("spec") or document)["budget"]), document["identity"]["design"]
     # Of rows it is what each row takes, which is part of the job; a run notes what all of them may take.
-    each_row = {"evaluations": first["evaluations"]} if document["identity"]["design"]["kind"] == "rows" else {}
+    each_row = {"evaluations": first["evaluations"]} if design["kind"] == "rows" else {}
     for event in reversed(store.events(job)):
         if event.get("event") == "started":
+            if design["kind"] == "each":
+                stage = (event["draws"] - 1) // design["inputs"]
+                each_row = {"evaluations": stages(store, job)[stage]["evaluations"]}
             return {"evaluations": event["evaluations"], **Stop.of(event).document(), **each_row}
         if event.get("event") == "submitted":
             return dict(event["wanted"]["budget"])
@@ -268,8 +286,8 @@ def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, 
     if document["identity"]["design"]["kind"] == "rows":
         had = (document.get("spec") or document)["budget"]["evaluations"]
         raise SpecError(
-            f"job {job} explains rows of a dataset, and its {had} evaluations a row are part of the job: run the spec with "
-            f"evaluations = {evaluations} under [budget] as a new job; xai-ray resume {job} finishes this one"
+            f"job {job} explains rows of a dataset, and its {had} evaluations a row size its units: run the spec "
+            f"with evaluations = {evaluations} under [budget] as a new job; xai-ray resume {job} finishes this one"
         )
     exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
     had = last_budget(store, job)["evaluations"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,17 @@ from xai_ray.zoo.model import ZooModel
 
 
 def model_game(
-    game: s.ModelGameSpec, compute: Compute, seed: int, base: Path, made: ZooModel | None = None
+    game: s.ModelGameSpec,
+    compute: Compute,
+    seed: int,
+    base: Path,
+    made: ZooModel | None = None,
+    digest: str | None = None,
 ) -> games.ModelGame | games.RowsGame:
-    """Build the game, with a model that was made already if there is one. Raises InputError and SpecError that name the key."""
+    """Build the game, with a model that was made already if there is one, and its `digest` where that is known.
+
+    Raises InputError and SpecError that name the key.
+    """
     if compute.memory is not None:
         raise SpecError("compute.memory is for training games; a model has compute.batch")
     zoo = made_model(game.model, base) if made is None else made
@@ -48,6 +56,7 @@ def model_game(
         numerics=numerics_of(compute),
         output_names=zoo.class_names or None,
         picture=picture,
+        digest=digest,
     )
     if game.behaviour.names:
         usual = zip(built.targets.tolist(), built.output_names, strict=True)
@@ -67,8 +76,8 @@ def _rows_game(
     if texts or source.column is not None:
         key = f"input.column = {source.column!r}" if source.column is not None else f"players: {game.players.kind}"
         raise SpecError(
-            f"game.{key}: each text has its own words, so each is a job of its own: `xai-ray run` explains them one after the other from "
-            'game.input = { dataset = "FILE", column = "NAME" }; on a cluster, submit a job a text'
+            f"game.{key}: texts are a column of a table, and each has its own words: "
+            'game.input = { dataset = "FILE", column = "NAME" } with players words, tokens, sentences or segments'
         )
     found = read_dataset(source, base, columns_of(made), made.preprocess)
     if made.columns and found.rows.ndim == 2 and len(made.columns) != found.rows.shape[1]:
@@ -92,6 +101,20 @@ def _rows_game(
         row_ids=found.ids,
         background_parts=source.background_parts,
     )
+
+
+class Parts(NamedTuple):
+    """What a game of a text is made of beside the model."""
+
+    players: Any
+    removal: Any
+    behaviour: Any
+
+
+def parts_of(game: s.ModelGameSpec, zoo: ZooModel) -> Parts:
+    """Players, removal and behaviour of texts. Raises SpecError."""
+    players = _players(game.players, ReadInput(text=""), zoo, None, Path())
+    return Parts(players, removal_of(game.removal, zoo, 0, Path()), _behaviour(game.behaviour))
 
 
 def numerics_of(compute: Compute) -> games.Numerics:

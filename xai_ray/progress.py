@@ -16,8 +16,9 @@ from xai_ray.estimators.agreement import agreement_words, rank_agreement
 class Bar:
     """A watcher that draws. Without a terminal it prints a line at each estimate instead."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, counts: str = "evaluations") -> None:
         console = Console(stderr=True)
+        self._counts = counts
         self._quiet, self._plain = quiet, not console.is_terminal
         self._console = console
         self._bar = Progress(
@@ -52,7 +53,7 @@ class Bar:
         self._task = self._bar.add_task("", total=evaluations, completed=done, **fields)
         if self._plain and not self._quiet:
             found = f", {done} already in the store" if done else ""
-            self._console.print(f"job {job}: {evaluations} evaluations{found}", highlight=False, soft_wrap=True)
+            self._console.print(f"job {job}: {evaluations} {self._counts}{found}", highlight=False, soft_wrap=True)
 
     def advanced(self, done: int) -> None:
         """Moves the bar."""
@@ -68,6 +69,8 @@ class Bar:
     def estimated(self, estimates: Sequence[Estimate]) -> None:
         """Shows the largest standard error of the first question, and how far its ranking moves."""
         first = estimates[0]
+        if not first.coalitions:
+            return
         error = f"largest s.e. of {first.question.index} {first.largest_std_error:.3g}"
         if agrees := agreement_words(rank_agreement(first, self._seen)):
             error += f", {agrees}"

@@ -50,8 +50,17 @@ def _explain(path: str, error: dict[str, Any], document: dict[str, Any], places:
     if kind == "literal_error":
         options = [o.strip(" '") for o in str(context.get("expected", "")).replace(" or ", ", ").split(",")]
         return f"{path}: {given!r} is not allowed{_nearest(str(given), options)}"
+    if kind == "string_pattern_mismatch" and (form := _FORMS.get(path.rsplit(".", 1)[-1])):
+        return f"{path}: {form}, got {given!r}"
     return f"{path}: {error['msg'][0].lower() + error['msg'][1:]}, got {given!r}"
 
+
+_FORMS = {
+    "rows": 'a slice of rows as rows = "0:1000" (row 0 up to row 999; either number may be left out)',
+    "factory": 'a function as factory = "package.module:function"',
+    "name": "a name of small letters, digits and hyphens, 41 at most, which begins with a letter or a digit",
+}
+"""What a text of a fixed form is, by the key it stands at."""
 
 _WANTED = {
     "model": 'a model is { factory = "package.module:function" } or { file = "model.pt", trust = true }',

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from xai_ray.coalitions import EachInput
 from xai_ray.engine.job import design_of
 from xai_ray.engine.looked import LOOKED
 from xai_ray.errors import StoreError
@@ -41,6 +42,10 @@ def job_status(store: Store, job: str) -> dict[str, Any]:
     events = store.events(job)
     last = _last(events)
     budget = design.evaluations(segments[-1].stop) if segments else 0
+    texts = isinstance(design, EachInput)
+    if texts and segments:
+        begun = design.first(segments[-1].stop)
+        done, budget = sum(u.start >= begun for u in committed), design.inputs
     stop = "; ".join(stop_words(last.get("stop", {})))
     return (
         {
@@ -49,7 +54,7 @@ def job_status(store: Store, job: str) -> dict[str, Any]:
             "evaluations": done,
             "budget": budget,
             "units": len(committed),
-            "players": len(manifest.document["players"]),
+            **({"texts": f"{done} of {budget}"} if texts else {"players": len(manifest.document["players"])}),
             "asks": [a["question"]["index"] for a in manifest.document["identity"]["asks"]],
         }
         | ({"reason": last["reason"]} if "reason" in last else {})

@@ -107,13 +107,17 @@ def is_finished(store: Store, job: str, wish: w.Wanted) -> bool:
 
 
 def _same_budget(budget: dict[str, Any], started: dict[str, Any], store: Store, job: str) -> bool:
-    from xai_ray.coalitions import RowBlocks
+    from xai_ray.coalitions import EachInput, RowBlocks
     from xai_ray.engine.job import design_of
+    from xai_ray.engine.stages import draws_of
     from xai_ray.estimators import Stop
 
     design = design_of(store.manifest(job))
     asked = budget["evaluations"]
     count = 1 << design.n_players if asked == "exact" else int(asked)
+    if isinstance(design, EachInput):
+        ends = draws_of(store, job, design, budget)
+        return ends is not None and started.get("draws") == ends and Stop.of(started) == Stop.of(budget)
     draws = design.rows if isinstance(design, RowBlocks) else design.affordable(count)
     return started.get("draws") == draws and Stop.of(started) == Stop.of(budget)
 

@@ -17,6 +17,7 @@ from xai_ray.errors import XaiRayError
 
 if TYPE_CHECKING:
     from xai_ray.reports import Result
+    from xai_ray.reports.each_result import EachResult
     from xai_ray.reports.rows_result import RowsResult
 
 
@@ -29,6 +30,8 @@ def print_result(found: Result, output_format: str, bands: bool = False) -> None
 
     if output_format == "json":
         print_json(found.to_document(bands))
+    elif found.texts is not None:
+        _print_texts(found.texts, output_format)
     elif found.rows is not None and output_format == "csv":
         write_rows_csv(found.rows, sys.stdout)
     elif found.rows is not None and output_format == "arrow":
@@ -39,6 +42,23 @@ def print_result(found: Result, output_format: str, bands: bool = False) -> None
         sys.stdout.buffer.write(arrow_bytes(found))
     else:
         Console().print(result_tables(found))
+
+
+def _print_texts(found: EachResult, output_format: str) -> None:
+    from pyarrow import ipc
+
+    from xai_ray.reports.each_arrow import SCHEMA, each_batches
+    from xai_ray.reports.each_text import each_lines, write_each_csv
+
+    if output_format == "csv":
+        write_each_csv(found, sys.stdout)
+    elif output_format == "arrow":
+        with ipc.new_file(sys.stdout.buffer, SCHEMA) as writer:
+            for batch in each_batches(found.results(), found.row_ids):
+                writer.write_batch(batch)
+    else:
+        for line in each_lines(found):
+            typer.echo(line)
 
 
 def print_overall(found: RowsResult, output_format: str) -> None:

@@ -99,3 +99,17 @@ def test_texts_by_words() -> None:
     for text, words in (("", "input 1: "), ("word " * 2000, "tokens, the model takes")):
         with pytest.raises(InputError, match=words):
             list(xr.explain_each(game, ["A text.", text], budget=100))
+
+
+@pytest.mark.ray
+def test_ray_is_started_once_for_all_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    starts: list[str] = []
+    inner = ray.init
+    monkeypatch.setattr(ray, "init", lambda **given: [starts.append("init"), inner(**given)][1])
+    found = list(xr.explain_each(made, rows()[:2], budget=60, seed=3, engine=xr.RayEngine(actors=1)))
+    assert starts == ["init"]
+    assert not ray.is_initialized()
+    for one, alone in zip(found, xr.explain_each(made, rows()[:2], budget=60, seed=3), strict=True):
+        assert one.values.tobytes() == alone.values.tobytes()

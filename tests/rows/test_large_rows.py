@@ -17,7 +17,7 @@ from tests.cli.conftest import cli
 from tests.cli.runs import Cli
 from tests.rows.models import Net, table
 from tests.rows.test_row_doors import NAMES, SOURCES, folder, spec
-from xai_ray import dataset_rows, inputs, row_spool, table_pieces
+from xai_ray import dataset_rows, inputs, npz_pieces, row_spool, table_pieces
 from xai_ray.dataset_rows import read_dataset
 from xai_ray.errors import InputError
 from xai_ray.game_spec import Dataset
@@ -38,7 +38,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_large_is_read_as_small(folder: Path, small: None, kind: str) -> None:
     expected = np.load(folder / "rows.npy")[2:11]
     found = read_dataset(Dataset(**SOURCES[kind], rows="2:11"), folder)
-    assert isinstance(found.rows, np.memmap) == (kind != "npz")
+    assert isinstance(found.rows, np.memmap)
     np.testing.assert_array_equal(np.asarray(found.rows), expected)
     turned = [3, 1, 0, 2, 5, 4]
     names = found.columns or NAMES
@@ -70,15 +70,19 @@ def test_a_module_takes_mapped_rows(tmp_path: Path) -> None:
     assert found[0].values.tobytes() == found[1].values.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "arrow"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "arrow", "npz", "npz by columns"])
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     count, bytes_kept = 400_000, 1 << 20
     monkeypatch.setattr(row_spool, "LARGE", bytes_kept)
     for module in (row_spool, table_pieces, dataset_rows):
         monkeypatch.setattr(module, "PIECE", 4_000)
     source, whole = pa.table({name: np.arange(count) + 0.5 for name in "abcdef"}), 6 * 8 * count
-    path = tmp_path / f"rows.{kind}"
+    path = tmp_path / f"rows.{kind[:7].split()[0]}"
+    monkeypatch.setattr(npz_pieces, "_PIECE_BYTES", 6 * 8 * 4_000)
+    rows = np.repeat(np.arange(count)[:, None] + 0.5, 6, axis=1)
     write = {
+        "npz": lambda: np.savez_compressed(path, rows),
+        "npz by columns": lambda: np.savez(path, np.asfortranarray(rows)),
         "parquet": lambda: parquet.write_table(source, path, row_group_size=4_000),
         "csv": lambda: csv_files.write_csv(source, path),
         "arrow": lambda: feather.write_feather(source, str(path)),
@@ -125,3 +129,41 @@ def test_a_full_disk_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_spool.tempfile, "TemporaryFile", full)
     with pytest.raises(InputError, match="No space left on device; set TMPDIR"):
         row_spool.Spool().add(np.zeros((4, 4)))
+
+
+def damaged(path: Path, kind: str) -> str:
+    rows = table(50, 6)
+    match kind:
+        case "objects":
+            np.savez(path, np.array([[i, str(i) * 9] for i in range(50)], dtype=object))
+            return "Python objects"
+        case "cut":
+            np.savez(path, rows)
+            path.write_bytes(path.read_bytes()[:400])
+            return "is the file whole"
+        case "bits":
+            np.savez(path, rows)
+            whole = bytearray(path.read_bytes())
+            whole[900] ^= 1
+            path.write_bytes(whole)
+            return "Bad CRC-32"
+        case _:
+            np.savez(path, rows, rows)
+            return "needs exactly one"
+
+
+@pytest.mark.parametrize("kind", ["objects", "cut", "bits", "two"])
+def test_a_large_npz_that_is_damaged_is_named(tmp_path: Path, small: None, kind: str) -> None:
+    words = damaged(tmp_path / "rows.npz", kind)
+    with pytest.raises(InputError, match=words) as raised:
+        read_dataset(Dataset(dataset="rows.npz"), tmp_path)
+    assert "rows.npz" in str(raised.value)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_pictures_of_a_large_npz(tmp_path: Path, small: None, order: str) -> None:
+    rows = np.random.default_rng(0).random((7, 3, 4, 5)).astype(np.float32)
+    np.savez_compressed(tmp_path / "rows.npz", np.asarray(rows, order=order))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    found = read_dataset(Dataset(dataset="rows.npz", rows="1:6"), tmp_path)
+    assert isinstance(found.rows, np.memmap)
+    np.testing.assert_array_equal(np.asarray(found.rows), rows[1:6])

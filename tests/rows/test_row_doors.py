@@ -358,3 +358,12 @@ def test_a_spec_takes_a_background_in_parts(cli: Cli, folder: Path) -> None:
     refused = cli("check", source(background_parts=5))
     assert refused.code == 2
     assert "5 does not divide the 12 rows of the background" in refused.err
+
+
+@pytest.mark.parametrize("given", ["5", "a:b", "-3:4", "1..4"])
+def test_a_slice_that_is_none_is_said_in_words(cli: Cli, folder: Path, given: str) -> None:
+    ended = cli("check", spec(folder, {"dataset": "rows.parquet", "rows": given}))
+    assert ended.code == 2
+    words = 'game.input.rows: a slice of rows as rows = "0:1000" (row 0 up to row 999; either number may be left out)'
+    assert f"{words}, got {given!r}" in ended.err
+    assert "pattern" not in ended.err

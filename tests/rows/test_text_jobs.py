@@ -1,16 +1,25 @@
-"""A dataset of texts by command: each text a job with its own words, one table, resumed, and bad texts named."""
+"""A dataset of texts by command: one job, each text with its own words, one table, resumed, extended, and bad texts named."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from pyarrow import dataset
 
 from tests.cli.conftest import cli
-from tests.cli.runs import Cli, written
+from tests.cli.runs import Cli, environment, written
+from tests.waiting import until
+from xai_ray.coalitions import Unit
+from xai_ray.stores import open_store
 
 pytest.importorskip("transformers", reason="the extra `text` is not installed")
 
@@ -50,29 +59,181 @@ def spec(folder: Path, source: dict[str, Any], **more: Any) -> Path:
     return written(folder, document | more)
 
 
-def test_every_text_with_its_own_words(cli: Cli, folder: Path) -> None:
+def single(cli: Cli, folder: Path, at: int, **more: Any) -> dict[str, Any]:
+    """The answer of a job of one of the texts by itself."""
+    own = {"name": f"one{at}", **more}
+    assert cli("run", spec(folder, {"text": TEXTS[at]}, **own), "--store", "single", "-q").code in (0, 4)
+    job = next(
+        row["job"] for row in cli("list", "--store", "single", "--json").json if row["job"].startswith(f"one{at}-")
+    )
+    return cli("result", job, "--store", "single", "--format", "json").json
+
+
+def table_of(path: str) -> pa.Table:
+    return pa.ipc.open_file(Path(path).read_bytes()).read_all()
+
+
+def test_one_job_and_every_text_with_its_own_words(cli: Cli, folder: Path) -> None:
     source = spec(folder, {"dataset": "texts.csv", "column": "text", "id": "who"})
     facts = cli("check", source, "--json").json
-    assert facts["texts"] == "3, a job each; the plan of the first:"
-    assert facts["evaluations"] == 8
+    assert facts["texts"] == "3, a unit each"
+    assert facts["players"] == "1 to 6 a text"
+    assert facts["evaluations"] == "2 to 40 a text, 50 in all"
     ended = cli("run", source, "--store", "runs", "--out", "out")
     assert ended.code == 0, ended.err
-    lines = ended.text.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["n0", "n1", "n2"]
-    table = pa.ipc.open_file(Path("out/result.arrow").read_bytes()).read_all()
+    assert [line.split("  ")[0] for line in ended.text.splitlines()] == ["n0", "n1", "n2"]
+    assert "3 texts, 50 evaluations" in ended.err
+    table = table_of("out/result.arrow")
     assert table["id"].to_pylist() == ["n0", "n1", "n2"]
     assert table["players"].to_pylist() == [text.split() for text in TEXTS]
     assert table["evaluations"].to_pylist() == [8, 40, 2]
     for row in table.to_pylist():
         assert sum(row["values"]) == pytest.approx(row["full_value"] - row["base_value"], abs=1e-8)
-    jobs = [row["job"] for row in cli("list", "--store", "runs", "--json").json]
-    assert [job.rsplit("-", 1)[0] for job in jobs] == ["texts-000000", "texts-000001", "texts-000002"]
-    one = cli("result", jobs[1], "--store", "runs", "--format", "json").json
-    assert one["estimates"][0]["values"] == table["values"][1].as_py()
+    listed = cli("list", "--store", "runs", "--json").json
+    assert [(row["state"], row["texts"]) for row in listed] == [("done", "3 of 3")]
+    job = listed[0]["job"]
+    source = spec(folder, {"dataset": "texts.csv", "column": "text", "id": "who"})
     again = cli("run", source, "--store", "runs", "--out", "again", "-q")
     assert again.code == 0
     assert Path("again/result.arrow").read_bytes() == Path("out/result.arrow").read_bytes()
-    assert len(cli("list", "--store", "runs", "--json").json) == 3
+    assert cli("result", job, "--store", "runs", "--format", "arrow").out == Path("out/result.arrow").read_bytes()
+    assert len(cli("list", "--store", "runs", "--json").json) == 1
+    assert cli("replay", job, "--unit", 1, "--store", "runs").json["same_bits"] is True
+
+
+RULES: list[dict[str, Any]] = [{}, {"std_error": 0.02}]
+
+
+@pytest.mark.parametrize("rules", RULES, ids=["budget", "precision"])
+@pytest.mark.parametrize("evaluations", [30, 48])
+def test_a_text_has_the_bits_of_a_job_of_its_own(
+    cli: Cli, folder: Path, rules: dict[str, Any], evaluations: int
+) -> None:
+    more = {
+        "ask": [{"index": "SV"}, {"index": "SII", "pairs": "local"}],
+        "budget": {"evaluations": evaluations, **rules},
+    }
+    source = spec(folder, {"dataset": "texts.csv", "column": "text", "rows": "0:2"}, **more)
+    assert cli("run", source, "--store", "runs", "-q").code in (0, 4)
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    for at in (0, 1):
+        own = single(cli, folder, at, **more)
+        ours = cli("result", job, "--store", "runs", "--format", "json", "--row", at).json
+        assert ours["estimates"] == own["estimates"]
+        assert ours["players"] == own["players"]
+        assert ours["evaluations"] == own["evaluations"]
+
+
+def test_extended_to_the_bytes_of_one_go(cli: Cli, folder: Path) -> None:
+    source = {"dataset": "texts.csv", "column": "text"}
+    assert cli("run", spec(folder, source, budget={"evaluations": 30}), "--store", "runs", "-q").code == 0
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    extended = cli("extend", job, "--evaluations", 48, "--store", "runs", "--out", "extended")
+    assert extended.code == 0, extended.err
+    assert (
+        cli("run", spec(folder, source, budget={"evaluations": 48}), "--store", "other", "--out", "whole", "-q").code
+        == 0
+    )
+    assert Path("extended/result.arrow").read_bytes() == Path("whole/result.arrow").read_bytes()
+    assert table_of("whole/result.arrow")["evaluations"].to_pylist() == [8, 48, 2]
+    # What was there is not evaluated again: 18 evaluations of the long text, and none of those that had all.
+    store = open_store("runs")
+    spent = [record.facts["evaluations"] for record in store.records(job, [Unit(at, at + 1) for at in range(6)])]
+    assert spent == [8, 30, 2, 0, 18, 0]
+    assert [row["job"] for row in cli("list", "--store", "runs", "--json").json] == [job]
+    refused = cli("extend", job, "--evaluations", 48, "--store", "runs")
+    assert refused.code == 2
+    assert "has a budget of 48 evaluations already" in refused.err
+    assert cli("replay", job, "--unit", 4, "--store", "runs").json["same_bits"] is True
+    # The smaller budget again is answered as it was.
+    assert (
+        cli("run", spec(folder, source, budget={"evaluations": 30}), "--store", "runs", "--out", "small", "-q").code
+        == 0
+    )
+    assert table_of("small/result.arrow")["evaluations"].to_pylist() == [8, 30, 2]
+
+
+def test_another_question_and_one_text_of_the_result(cli: Cli, folder: Path) -> None:
+    source = spec(folder, {"dataset": "texts.csv", "column": "text"})
+    assert cli("run", source, "--store", "runs", "-q").code == 0
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    found = pa.ipc.open_file(cli("result", job, "--store", "runs", "--ask", "BV", "--format", "arrow").out).read_all()
+    assert found["index"].to_pylist() == ["BV"] * 3
+    lines = cli("result", job, "--store", "runs", "--format", "csv").text.splitlines()
+    assert len(lines) == 1 + 3 + 6 + 1
+    report = cli("report", job, "--store", "runs", "--row", 1, "--out", "one.html")
+    assert report.code == 0, report.err
+    assert "means" in Path("one.html").read_text()
+    asked = cli("report", job, "--store", "runs", "--out", "all.html")
+    assert (asked.code, asked.out) == (2, b"")
+    assert "say of which with --row" in asked.err
+    outside = cli("result", job, "--store", "runs", "--row", 3)
+    assert outside.code == 2
+    assert "has the texts 0 to 2" in outside.err
+    whole = cli("result", job, "--store", "runs", "--global")
+    assert whole.code == 2
+    assert "share no players" in whole.err
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+from xai_ray.zoo import random_language_model
+
+class Slow:
+    def __init__(self, folder):
+        self.path = Path(folder) / "seconds"
+
+    def __call__(self, module, given):
+        time.sleep(float(self.path.read_text()))
+
+def make(folder):
+    made = random_language_model(layers=1, width=16, heads=2)
+    made.model.register_forward_pre_hook(Slow(folder))
+    return made
+"""
+
+
+def test_killed_in_the_middle_the_texts_are_there_and_the_end_is_the_same(cli: Cli, folder: Path) -> None:
+    (folder / "slow_texts.py").write_text(SLOW)
+    (folder / "seconds").write_text("0")
+    (folder / "many.txt").write_text(
+        "\n".join(f"This is {w} text." for w in ["a", "the", "my", "our", "your", "no", "one", "each"])
+    )
+    document = json.loads(spec(folder, {"dataset": "many.txt"}).read_text())
+    document["game"]["model"] = {"factory": "slow_texts:make", "arguments": {"folder": str(folder)}}
+    source = written(folder, document)
+    assert cli("run", source, "--store", "undisturbed", "--out", "whole", "-q").code == 0
+    whole = Path("whole/result.arrow").read_bytes()
+    job = cli("list", "--store", "undisturbed", "--json").json[0]["job"]
+    (folder / "seconds").write_text("0.1")
+    command = [sys.executable, "-m", "xai_ray.cli", "run", str(source), "--store", "runs", "--engine", "inline"]
+    child = subprocess.Popen([*command, "-q", "--out", "out"], cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
+    parts = folder / "out" / f"{job}.rows"
+    try:
+        until(lambda: len(list(parts.glob("part-*.arrow"))) >= 2 or child.poll() is not None, "two parts")
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    expected = pa.ipc.open_file(whole).read_all()
+    files = sorted(map(str, parts.glob("part-*.arrow")))
+    some = dataset.dataset(files, format="arrow").to_table()
+    assert 2 <= some.num_rows < 8
+    assert some.equals(expected.slice(0, some.num_rows))
+    partial = cli("result", job, "--store", "runs", "--partial", "--format", "arrow")
+    assert partial.code == 0, partial.err
+    there = pa.ipc.open_file(partial.out).read_all()
+    assert there.equals(expected.slice(0, there.num_rows))
+    (folder / "seconds").write_text("0")
+    resumed = cli("resume", job, "--store", "runs", "--out", "out", "-q")
+    assert resumed.code == 0, resumed.err
+    assert Path("out/result.arrow").read_bytes() == whole
+    assert not parts.exists()
+    (folder / "many.txt").write_text("Other texts.\n")
+    changed = cli("resume", job, "--store", "runs", "-q")
+    assert changed.code != 0
+    assert "shrank from 8 to 1 texts" in changed.err
 
 
 @pytest.mark.parametrize("name", ["texts.parquet", "texts.txt"])
@@ -80,7 +241,7 @@ def test_some_rows_of_other_files(cli: Cli, folder: Path, name: str) -> None:
     column = {} if name.endswith("txt") else {"column": "text"}
     ended = cli("run", spec(folder, {"dataset": name, "rows": "2:3", **column}), "--store", "memory://")
     assert ended.code == 0, ended.err
-    assert ended.text.startswith("2  texts-000002-")
+    assert ended.text.startswith("2  ")
     assert "1 players  2 evaluations  Never." in ended.text
 
 
@@ -136,8 +297,15 @@ def test_texts_that_are_not_precise_enough(cli: Cli, folder: Path) -> None:
     assert Path("out/result.arrow").exists()
 
 
-def test_a_cluster_takes_a_job_a_text(cli: Cli, folder: Path) -> None:
+def test_a_driver_elsewhere_brings_it_to_its_end(cli: Cli, folder: Path) -> None:
     source = spec(folder, {"dataset": "texts.csv", "column": "text"})
     ended = cli("submit", source, "--store-only", "--store", "runs")
-    assert (ended.code, ended.out) == (2, b"")
-    assert "each is a job of its own" in ended.err
+    assert ended.code == 0, ended.err
+    job = ended.text.strip()
+    assert cli("status", job, "--store", "runs", "--json").json["state"] == "submitted"
+    assert cli("run", source, "--store", "runs", "-q").code == 0
+    assert "finished already" in cli("submit", source, "--store-only", "--store", "runs").err
+    more = spec(folder, {"dataset": "texts.csv", "column": "text"}, budget={"evaluations": 50})
+    assert "stored" in cli("submit", more, "--store-only", "--store", "runs").err
+    watched = cli("cancel", job, "--store", "runs")
+    assert watched.code == 0

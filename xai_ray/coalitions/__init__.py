@@ -3,6 +3,7 @@
 from xai_ray.coalitions.cubes import Cubes
 from xai_ray.coalitions.describe import from_description
 from xai_ray.coalitions.design import Design, Draw, Unit
+from xai_ray.coalitions.each_input import EachInput
 from xai_ray.coalitions.exhaustive import Exhaustive
 from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
@@ -15,6 +16,7 @@ __all__ = [
     "Cubes",
     "Design",
     "Draw",
+    "EachInput",
     "Exhaustive",
     "PairedContexts",
     "Permutations",

@@ -6,6 +6,7 @@ from typing import Any
 
 from xai_ray.coalitions.cubes import Cubes
 from xai_ray.coalitions.design import Design
+from xai_ray.coalitions.each_input import EachInput
 from xai_ray.coalitions.exhaustive import Exhaustive
 from xai_ray.coalitions.owen_orders import OwenOrders
 from xai_ray.coalitions.paired_contexts import PairedContexts
@@ -22,6 +23,8 @@ def from_description(description: dict[str, Any]) -> Design:
     """Rebuild a design from its JSON object."""
     arguments: dict[str, Any] = {key: value for key, value in description.items() if key != "kind"}
     match description.get("kind"):
+        case "each":
+            return EachInput(**arguments)
         case "exhaustive":
             return Exhaustive(**arguments)
         case "permutations":
@@ -52,6 +55,7 @@ def from_description(description: dict[str, Any]) -> Design:
 
 KINDS = (
     "cubes",
+    "each",
     "exhaustive",
     "owen_orders",
     "paired",

@@ -126,9 +126,9 @@ def _status(place: Store, job: str, address: str | None) -> Callable[[], dict[st
 
 
 def _line(facts: dict[str, Any], look: Look) -> str:
-    done = f"{facts['evaluations']} / {facts['budget']} evaluations"
-    said = [done]
-    if look.result is not None:
+    texts = "texts" in facts
+    said = [f"{facts['evaluations']} / {facts['budget']} {'texts' if texts else 'evaluations'}"]
+    if look.result is not None and not texts:
         said += [
             f"largest standard error {look.result.estimates[0].largest_std_error:.4g}",
             agreement_words(look.agreement),

@@ -45,6 +45,7 @@ def result(
         bool,
         typer.Option("--global", help="Of a dataset job: mean |value| and mean value over all rows, with error bars."),
     ] = False,
+    row: Annotated[int | None, typer.Option(min=0, help="Of a job of texts: one of them, from 0.")] = None,
     bands: Annotated[
         bool, typer.Option("--bands", help="With --format json: half widths of simultaneous 95 % bands as well.")
     ] = False,
@@ -58,11 +59,14 @@ def result(
     if ask is None and asked.given():
         raise SpecError(f"{asked.given()[0]} belongs to a question: give --ask INDEX too")
     found = _opened(job, store, address, partial)
+    if row is not None:
+        found = _row_of(found, row)
     if ask is not None:
         found = answered(found, ask, asked)
     if overall:
         if found.rows is None:
-            raise SpecError(f"--global is of rows of a dataset, and job {job} explains one input; leave it out")
+            other = "one input" if found.texts is None else "texts, which share no players"
+            raise SpecError(f"--global is of rows of a dataset, and job {job} explains {other}; leave it out")
         print_overall(found.rows, output_format)
         return
     print_result(found, output_format, bands)
@@ -82,6 +86,7 @@ def report(
             help="Of training points: remove and add them by value and in this many random orders. Trains models; 0: none.",
         ),
     ] = 0,
+    row: Annotated[int | None, typer.Option(min=0, help="Of a job of texts: which of them, from 0.")] = None,
     no_data: Annotated[
         bool,
         typer.Option("--no-data", help="Of training points: from the store alone, without reading the data again."),
@@ -91,6 +96,12 @@ def report(
     if curves and no_data:
         raise SpecError("--curves trains models on the data, which --no-data leaves out; give one of them")
     found = _opened(job, store, address, partial)
+    if row is not None:
+        found = _row_of(found, row)
+    elif found.texts is not None:
+        raise SpecError(
+            f"job {job} explains {found.texts.n_inputs} texts: say of which with --row, from 0; `result` has all"
+        )
     if not no_data:
         found = with_points(found, open_store(store))
     say(f"wrote {write_report(found, out, curves)}")
@@ -131,12 +142,20 @@ def _opened(job: str, store: str, address: str | None, partial: bool) -> Result:
     return open_result(job, place, partial=partial)
 
 
+def _row_of(found: Result, row: int) -> Result:
+    if found.texts is None:
+        raise SpecError(f"--row is of jobs of texts, and job {found.job} is none; leave it out")
+    return found.texts.result(row)
+
+
 def _replay_unit(job: str, unit: int, store: str) -> None:
     from xai_ray.build import game_of
+    from xai_ray.each_jobs import task_of
     from xai_ray.engine import evaluate
     from xai_ray.engine.job import design_of
     from xai_ray.engine.units import Units
     from xai_ray.row_jobs import job_game
+    from xai_ray.text_games import TextGames
 
     place = open_store(store)
     manifest = place.manifest(job)
@@ -146,7 +165,8 @@ def _replay_unit(job: str, unit: int, store: str) -> None:
     # One that kills its workers has no record: it is evaluated here to see what it does.
     there = units[unit] in place.committed(job)
     stored = next(iter(place.records(job, [units[unit]]))) if there else None
-    game = job_game(manifest, game_of(*spec_of(manifest)))
+    game = game_of(*spec_of(manifest))
+    game = task_of(manifest, game, place) if isinstance(game, TextGames) else job_game(manifest, game)
     check_same_game(manifest, game)
     again = evaluate(units[unit], game, design_of(manifest))
     same = None if stored is None else again.values.tobytes() == stored.values.tobytes()

@@ -43,10 +43,9 @@ def check(
     from xai_ray.build import prepare
     from xai_ray.describing import describe_plan
     from xai_ray.spec import load
-    from xai_ray.text_jobs import describe_texts, holds_texts
 
     found, base = load(spec), spec.resolve().parent
-    facts = describe_texts(found, base) if holds_texts(found) else describe_plan(prepare(found, base))
+    facts = describe_plan(prepare(found, base))
     if as_json:
         print_json(facts)
         return
@@ -72,7 +71,6 @@ def run(
 ) -> None:
     """Run a spec to the end here. A spec that was run before goes on where it ended."""
     from xai_ray.spec import load
-    from xai_ray.text_jobs import holds_texts, run_texts
 
     if address is not None and is_dashboard(address):
         raise SpecError(
@@ -90,8 +88,7 @@ def run(
         skip_killers,
         checked(priority) or 1.0,
     )
-    found, base = load(spec), spec.resolve().parent
-    (run_texts if holds_texts(found) else execute)(found, base, where)
+    execute(load(spec), spec.resolve().parent, where)
 
 
 def resume(

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from xai_ray.coalitions import Design, Pieces, RowBlocks, Unit
+from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks, Unit
 from xai_ray.engine.cancelling import CancelFlag
 from xai_ray.engine.chains import free_rows
 from xai_ray.engine.committing import Ack, Committer, Ties
@@ -30,7 +30,7 @@ from xai_ray.engine.self_check import self_check
 from xai_ray.engine.units import Units, segments_of, unit_draws
 from xai_ray.engine.watching import Silent, Watcher
 from xai_ray.errors import Cancelled, CorruptRecord, Fenced, MissingRecord, StoreError
-from xai_ray.estimators import AnyPool, Ask, Pool, RowPool, Stop
+from xai_ray.estimators import AnyPool, Ask, EachPool, Pool, RowPool, Stop
 from xai_ray.estimators.device_setting import check_estimator_device
 from xai_ray.games.protocol import Game
 from xai_ray.stores import Manifest, Record, Store
@@ -113,7 +113,7 @@ class Run:
         self.store.append(job, {**started, **self.stop.document(), **limits, "pending": len(pending)})
         if (decided := self._decided()) is not None:
             progress.settle(decided)
-        self.watcher.started(job, design.evaluations(self.draws), done_before)
+        self.watcher.started(job, design.evaluations(self.draws) - self._began(design), done_before)
         cancel = CancelFlag(self.store, job)
         losses = 0
         try:
@@ -160,8 +160,8 @@ class Run:
     def _rounds(self, design: Design, began: float) -> Rounds:
         # Where workers commit by themselves, values pass through here at boundaries only.
         read = pools_of(self.store, self.manifest)
-        # Of a dataset job the workers keep the precisions, row by row; only the clock is looked at here.
-        stop = Stop(seconds=self.stop.seconds) if isinstance(design, RowBlocks) else self.stop
+        # Of a dataset job the workers keep the precisions, row by row or text by text; only the clock is looked at here.
+        stop = Stop(seconds=self.stop.seconds) if isinstance(design, (EachInput, RowBlocks)) else self.stop
         return Rounds(
             design, self.draws, self.asks, stop, self.watcher, lambda: self.clock() - began, read, self._awaited
         )
@@ -180,10 +180,14 @@ class Run:
             unit = unit_draws(design, free_rows(self.game, design), self.draws - have)
             for segment in segments_of(design, have, self.draws, unit):
                 segments = self.store.extend(job, segment)
-        units = Units(segments, self.draws)
+        units, began = Units(segments, self.draws), self._began(design)
+        if began:
+            # Whatever an earlier stage lacks, this one goes on without.
+            progress.done.add(Unit(0, began))
+            units = units.without(progress.done)
         committed = self.store.committed(job)
         there = [u for u in units if u in committed] if committed else []
-        if (self.store.remote or isinstance(design, (Pieces, RowBlocks))) and not self.recompute:
+        if (self.store.remote or isinstance(design, (EachInput, Pieces, RowBlocks))) and not self.recompute:
             for unit in there:
                 progress.commit(unit)
                 self.landed(unit)
@@ -192,6 +196,10 @@ class Run:
                 progress.add(record)
                 self.landed(record.unit)
         return units.without(progress.done)
+
+    def _began(self, design: Design) -> int:
+        """Draws of stages before this one."""
+        return design.first(self.draws) if isinstance(design, EachInput) else 0
 
     def _records(self, units: list[Unit]) -> list[Record]:
         if not self.recompute:
@@ -322,7 +330,7 @@ class Run:
         # Those that are missing raise what they lack.
         estimates = (*estimates, *(pool.answer(a.question, a.estimator) for a in self.asks[len(estimates) :]))
         ending = progress.ending(draws, estimates)
-        if isinstance(pool, RowPool):
+        if isinstance(pool, (EachPool, RowPool)):
             verdicts = pool.verdicts(self.stop)
             ending = Ending("rules" if verdicts and verdicts[0].met else progress.by, self.stop, verdicts)
         notes = tuple(self._notes)

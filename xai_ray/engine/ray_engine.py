@@ -7,6 +7,7 @@ the actor commits by itself; every actor fetches the game once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
 
@@ -52,6 +53,14 @@ class RayEngine:
         if not 0 < self.priority < float("inf"):
             raise EngineError(f"priority must be a positive number, got {self.priority}; 1 is the usual one")
 
+    def held(self) -> AbstractContextManager[bool]:
+        """Stay connected within the block, so that jobs one after the other do not start Ray each. Raises EngineError."""
+        return connected(self.address, max(cores(), self._wanted))
+
+    @property
+    def _wanted(self) -> int:
+        return ceil(self.cpus_per_actor * (self.actors or 1))
+
     def run(
         self,
         game: Game,
@@ -65,8 +74,7 @@ class RayEngine:
         if not units:
             return
         ties = ties or Ties()
-        wanted = ceil(self.cpus_per_actor * (self.actors or 1))
-        with connected(self.address, max(cores(), wanted)) as shared:
+        with self.held() as shared:
             nodes = alive_nodes().values()
             sizing = sizing_of(self.actors, self.cpus_per_actor, self.gpus_per_actor, nodes)
             pool = Pool(sizing, ray.put(shipped(game, design, dumps)), ties.committer)

@@ -31,7 +31,8 @@ class Metrics:
 
     def committed(self, facts: Mapping[str, Any], commit_seconds: float) -> None:
         """A unit was committed; `facts` are those of its record."""
-        self._evaluations.inc(facts["evaluations"])
+        if facts["evaluations"]:  # a text that a larger budget gives nothing new has none
+            self._evaluations.inc(facts["evaluations"])
         self._seconds.observe(max(facts["seconds"], 1e-6))
         self._commits.observe(max(commit_seconds, 1e-6))
 

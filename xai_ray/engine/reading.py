@@ -7,7 +7,8 @@ from typing import overload
 
 import numpy as np
 
-from xai_ray.coalitions import Design, Pieces, RowBlocks, from_description
+from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks, from_description
+from xai_ray.engine.each_reading import committed_inputs, each_pool
 from xai_ray.engine.pieces import PieceReader
 from xai_ray.engine.rounds import answer
 from xai_ray.engine.row_reading import RowReader
@@ -33,6 +34,8 @@ def read_pool(store: Store, manifest: Manifest, draws: int) -> AnyPool:
         return PieceReader(store, manifest, design).pool(draws)
     if isinstance(design, RowBlocks):
         return RowReader(store, manifest, design).pool(draws)
+    if isinstance(design, EachInput):
+        return each_pool(store, manifest, design, draws)
     units, committed = Units(store.segments(manifest.job), draws), store.committed(manifest.job)
     missing = sum(unit not in committed for unit in units)
     if missing or not units or units[-1].stop < draws:
@@ -51,6 +54,8 @@ def pools_of(store: Store, manifest: Manifest) -> Callable[[int], AnyPool] | Non
         return PieceReader(store, manifest, design).pool
     if isinstance(design, RowBlocks):
         return RowReader(store, manifest, design).pool
+    if isinstance(design, EachInput):
+        return lambda draws: each_pool(store, manifest, design, draws)
     if store.remote:
         return lambda draws: Pool(design, draws, values_of(store, job, draws)[: design.evaluations(draws)])
     return None
@@ -68,6 +73,9 @@ def values_of(store: Store, job: str, draws: int) -> Values:
 
 def committed_prefix(store: Store, manifest: Manifest) -> int:
     """Draws of the longest prefix whose units all have a record: what can be estimated right now."""
+    design = design_of(manifest)
+    if isinstance(design, EachInput):
+        return committed_inputs(store, manifest, design)
     committed = store.committed(manifest.job)
     stop = 0
     for unit in Units(store.segments(manifest.job)):

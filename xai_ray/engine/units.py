@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from typing import overload
 
-from xai_ray.coalitions import Design, Pieces, RowBlocks, Unit
+from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks, Unit
 from xai_ray.engine.spans import Spans
 from xai_ray.stores import Segment
 
@@ -55,6 +55,8 @@ def unit_draws(design: Design, block: int, draws: int) -> int:
     """Draws of a unit: the budget in about 128 units, between one block of the game and sixteen (16,384 rows where blocks are free)."""
     if isinstance(design, (Pieces, RowBlocks)):
         return design.block
+    if isinstance(design, EachInput):
+        return 1
     rows = design.evaluations(draws)
     largest = _LARGEST_UNIT_BLOCKS * block if block > 1 else _LARGEST_UNIT_ROWS
     smallest = block if block > 1 else _SMALLEST_FREE

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from xai_ray.coalitions import Design, Pieces, RowBlocks, Unit
+from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks, Unit
 from xai_ray.coalitions.design import FULL_EXPECTATION
 from xai_ray.engine.chains import Part, chain_parts, chained
+from xai_ray.engine.each_units import EachTask, each_values
 from xai_ray.engine.pieces import piece_values
 from xai_ray.engine.row_units import RowTask, row_block
 from xai_ray.errors import ModelOutputError, NonFiniteValue
@@ -42,7 +43,8 @@ def evaluate(unit: Unit, game: Game, design: Design, between: Callable[[], None]
 
     `between` is called before each batch; what it raises ends the unit. Facts: seconds, evaluations, host, pid.
 
-    Of a job of pieces: their sums, shape (n, width of the design). Of a dataset job: see `RowBlock.packed`.
+    Of a job of pieces: their sums, shape (n, width of the design). Of a dataset job: see `RowBlock.packed`, of texts
+    `Explained.packed`.
 
     Raises ModelOutputError if the game returns anything but float64 of shape (r, k), NonFiniteValue if a value is NaN
     or infinite.
@@ -54,6 +56,9 @@ def evaluate(unit: Unit, game: Game, design: Design, between: Callable[[], None]
     if isinstance(design, RowBlocks) and isinstance(game, RowTask):
         found, evaluated = row_block(unit, game, design, between)
         values, said = found.packed()
+        return Record(unit, values, _facts(began, evaluated) | said)
+    if isinstance(design, EachInput) and isinstance(game, EachTask):
+        values, said, evaluated = each_values(unit, game, design.inputs, between, evaluate)
         return Record(unit, values, _facts(began, evaluated) | said)
     first, end = design.evaluations(unit.start), design.evaluations(unit.stop)
     values = np.empty((end - first, game.n_outputs), dtype=np.float64)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from xai_ray.coalitions.row_blocks import RowBlocks
 from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.estimators.piece_pool import PiecePool
 from xai_ray.estimators.plan import Ask
-from xai_ray.estimators.pool import Pool
 from xai_ray.estimators.row_answers import RowAnswers, answer_rows, check_whole, family, row_ask
 from xai_ray.estimators.stop_rules import Verdict
 from xai_ray.estimators.stopping import Stop
@@ -223,7 +221,3 @@ class RowPool:
             values, errors = values[:, 0], errors[:, 0]
         sets = family(self.design.n_players, sizes)
         return Estimate(ask.question, sets, values, errors, ask.estimator, sums.evaluations)
-
-
-AnyPool: TypeAlias = Pool | PiecePool | RowPool
-"""What a job's store holds, read back."""

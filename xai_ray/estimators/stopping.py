@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from math import comb, isfinite
 from typing import Any
 
-from xai_ray.coalitions import Design, Pieces, RowBlocks
+from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks
 from xai_ray.errors import SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
@@ -165,6 +165,9 @@ def boundaries(design: Design, draws: int) -> Iterator[int]:
         if not design.undivided:
             yield from (block * design.block for block in design.boundaries() if block * design.block < draws)
         yield draws
+        return
+    if isinstance(design, EachInput):
+        yield from design.boundaries(draws)
         return
     if isinstance(design, RowBlocks):
         yield from range(design.block, draws, design.block)

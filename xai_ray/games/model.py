@@ -303,6 +303,11 @@ class ModelGame:
         return self.__dict__ | _RUNNING | {"_model": _moved(self._model, "cpu")}
 
 
+def settled(model: Any, device: str) -> Any:
+    """The model as a game on this device holds it, so that many games share one copy."""
+    return _moved(_resting(model), pick_device(device)) if is_module(model) else model
+
+
 def _resting(model: Any) -> Any:
     """The model in evaluation mode, on the CPU or where it is; a copy if it has to change."""
     if is_module(model) and any(part.training for part in model.modules()):

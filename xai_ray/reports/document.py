@@ -9,6 +9,7 @@ import numpy as np
 
 from xai_ray.estimators.bands import half_widths
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.reports.each_text import each_document
 from xai_ray.reports.rows import context_sizes, is_first_order
 from xai_ray.reports.wording import parameters
 from xai_ray.types import Floats
@@ -26,6 +27,8 @@ def result_document(result: Result, bands: bool = False) -> dict[str, Any]:
     every estimate has `half_widths`, shaped as its values: `value - half_width .. value + half_width` holds for all its entries of one
     output at once, with 95 % confidence.
     """
+    if result.texts is not None:
+        return each_document(result, result.texts)
     first = result.estimates[0]
     stop, check = result.provenance.get("stop"), result.provenance.get("self_check")
     return {

@@ -54,20 +54,24 @@ def each_table(results: Iterable[Result], ids: Sequence[str] | None = None) -> p
     return pa.Table.from_batches(each_batches(results, ids), SCHEMA)
 
 
-def write_each(results: Iterable[Result], path: str | Path, ids: Sequence[str] | None = None) -> Path:
-    """Write the table as an Arrow IPC file while the results come; the file is there when it is whole. Memory: one batch."""
+def write_each(results: Iterable[Result], path: str | Path, ids: Sequence[str] | None = None, start: int = 0) -> Path:
+    """Write the table as an Arrow IPC file while the results come; the file is there when it is whole. Memory: one batch.
+    The first of these inputs is number `start`.
+    """
 
     def write(sink: BinaryIO) -> None:
         with pa.ipc.new_file(sink, SCHEMA) as writer:
-            for batch in each_batches(results, ids):
+            for batch in each_batches(results, ids, start):
                 writer.write_batch(batch)
 
     return placed(Path(path), write, "choose another folder")
 
 
-def each_batches(results: Iterable[Result], ids: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The table, some inputs at a time."""
-    numbered = enumerate(results)
+def each_batches(
+    results: Iterable[Result], ids: Sequence[str] | None = None, start: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """The table, some inputs at a time; the first of these is number `start`."""
+    numbered = enumerate(results, start)
     while lines := [line for row, found in islice(numbered, AT_ONCE) for line in _lines(row, found, ids)]:
         yield pa.RecordBatch.from_pylist(lines, SCHEMA)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import shap
     import shapiq
 
+    from xai_ray.reports.each_result import EachResult
     from xai_ray.reports.rows_result import RowsResult
 
 
@@ -54,6 +55,8 @@ class Result:
     """The game that valued training points, where it is at hand; a report shows its points and may train more models."""
     rows: RowsResult | None = field(default=None, compare=False, repr=False)
     """Of a dataset job: the rows; the estimates are means over them, `evaluations` those of all rows together."""
+    texts: EachResult | None = field(default=None, compare=False, repr=False)
+    """Of a job of texts: their results; the estimates here are of no sets, since texts share no players."""
     asker: Callable[[Question, str], Estimate] | None = field(default=None, compare=False, repr=False)
     """Computes another (question, estimator name) from the stored values."""
 
@@ -90,6 +93,13 @@ class Result:
         first = self.estimates[0]
         found = rank_agreement(first, half_of(self.convergence, first))
         return None if found is None else round(found, 3)
+
+    @property
+    def inputs_told(self) -> str | None:
+        """Of a dataset job, how many rows or texts it explains; else None."""
+        if self.texts is not None:
+            return f"{self.texts.n_inputs} texts"
+        return None if self.rows is None else f"{self.rows.n_rows} rows"
 
     def ask(
         self,
@@ -130,6 +140,8 @@ class Result:
             groups=None if groups is None else tuple(tuple(group) for group in groups),
             split=split,
         )
+        if self.texts is not None:
+            return replace(self, texts=self.texts.asked(question, estimator))
         if self.rows is not None:
             asked = self.rows.asked(question, estimator)
             return replace(self, estimates=asked.means, convergence=(), rows=asked)
@@ -146,6 +158,8 @@ class Result:
         from xai_ray.reports.rows_arrow import write_rows
 
         home = Path(directory)
+        if self.texts is not None:
+            return self._save_texts(self.texts, home)
         try:
             home.mkdir(parents=True, exist_ok=True)
             document = json.dumps(self.to_document(), allow_nan=False, ensure_ascii=False) + "\n"
@@ -192,6 +206,13 @@ class Result:
         from xai_ray.reports.html import render_fragment
 
         return render_fragment(self)
+
+    def _save_texts(self, texts: EachResult, home: Path) -> list[Path]:
+        from xai_ray.reports.each_arrow import write_each
+
+        table = write_each(texts.results(), home / "result.arrow", texts.row_ids)
+        document = json.dumps(self.to_document(), allow_nan=False, ensure_ascii=False) + "\n"
+        return [_write(home / "result.json", document.encode()), table]
 
     def _squeezed(self, array: Floats) -> Floats:
         return array[..., 0] if len(self.outputs) == 1 else array

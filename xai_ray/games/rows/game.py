@@ -291,7 +291,17 @@ class RowsGame(ModelGame):
         self._folder_of(exact).check(self._masker_of(exact), self.n_rows, self.n_players)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_row_maskers": {}, "_row_folders": {}}
+        # A plain array travels beside the pickle, without a copy; a `numpy.memmap` would be written into it.
+        mapped = isinstance(self.rows, np.memmap)
+        rows = {"rows": np.asarray(self.rows), "_mapped": mapped}
+        return {**super().__getstate__(), "_row_maskers": {}, "_row_folders": {}, **rows}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Where rows were mapped they lie in the node's object store here: all of its workers read that one copy, in pieces as of a file.
+        mapped = state.pop("_mapped")
+        self.__dict__.update(state)
+        if mapped:
+            self.rows = self.rows.view(np.memmap)
 
 
 def _first(columns: Floats, targets: Ints) -> Floats:

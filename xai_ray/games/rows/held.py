@@ -10,8 +10,8 @@ import numpy as np
 from xai_ray.games.passes.backend import Array, Backend
 from xai_ray.types import Ints
 
-_PIECE = 1 << 16
-"""Mapped rows that are looked at together."""
+_PIECE = 1 << 20
+"""Numbers of mapped rows that are looked at together."""
 
 
 class HeldRows:
@@ -38,8 +38,9 @@ class HeldRows:
         if self._there is not None:
             return self._all_finite(self._there)
         assert self._mapped is not None
-        starts = range(0, len(self._mapped), _PIECE)
-        return all(self._all_finite(self._placed(self._mapped[at : at + _PIECE])) for at in starts)
+        step = max(1, _PIECE // max(1, self._mapped[0].size))
+        starts = range(0, len(self._mapped), step)
+        return all(self._all_finite(self._placed(self._mapped[at : at + step])) for at in starts)
 
     def _placed(self, rows: Array) -> Any:
         # A copy: a device that is the host would share the caller's memory.

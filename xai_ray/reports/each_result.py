@@ -1,0 +1,93 @@
+"""What a job of inputs with players of their own answers: a result for each input, read from the store one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from xai_ray.engine.reading import Curve
+from xai_ray.errors import SpecError
+from xai_ray.estimators import Ask, EachPool, Explained
+from xai_ray.games.view import View
+from xai_ray.indices import Question
+from xai_ray.reports.result import Result
+from xai_ray.stores import Manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class EachResult:
+    """Values of R inputs for k outputs, with standard errors."""
+
+    job: str
+    digest: str
+    pool: EachPool = field(repr=False)
+    row_ids: tuple[str, ...] | None = field(default=None, repr=False)
+    first: int = 0
+    """Number of the first input in its file."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    question: Ask | None = None
+    """Another one than the job's, answered from the same values."""
+
+    @classmethod
+    def of(cls, manifest: Manifest, pool: EachPool, provenance: dict[str, Any]) -> EachResult:
+        """From a job's manifest and its inputs."""
+        said = manifest.document["dataset"]
+        ids = None if said["ids"] is None else tuple(said["ids"])
+        return cls(manifest.job, manifest.digest, pool, ids, said["first"], provenance)
+
+    @property
+    def n_inputs(self) -> int:
+        """R: of a partial result, those that are finished without a gap."""
+        return self.pool.count
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of v that all inputs took together."""
+        return self.pool.evaluations
+
+    def results(self) -> Iterator[Result]:
+        """The result of each input, in order, one in memory at a time."""
+        return (self.result_of(one) for one in self.pool.inputs())
+
+    def result(self, row: int) -> Result:
+        """That of one input, number `row` from 0. Raises SpecError."""
+        if not 0 <= row < self.n_inputs:
+            raise SpecError(f"row {row}: job {self.job} has the texts 0 to {self.n_inputs - 1}")
+        return self.result_of(next(islice(self.pool.inputs(), row, None)))
+
+    def asked(self, question: Question, estimator: str = "auto") -> EachResult:
+        """Another index of every input, from the values already evaluated."""
+        return replace(self, question=Ask(question, estimator))
+
+    def table(self) -> pa.Table:
+        """The whole table; see `xai_ray.reports.each_arrow`."""
+        from xai_ray.reports.each_arrow import each_table
+
+        return each_table(self.results(), self.row_ids)
+
+    def name(self, row: int) -> str:
+        """How people call an input."""
+        return str(self.first + row) if self.row_ids is None else self.row_ids[row]
+
+    def result_of(self, one: Explained) -> Result:
+        """What a person reads of an input."""
+        found = one if self.question is None else one.asked(self.question)
+        first = Ask(found.estimates[0].question, found.estimates[0].estimator)
+        return Result(
+            job=self.job,
+            digest=self.digest,
+            players=one.players,
+            outputs=one.outputs,
+            evaluations=one.evaluations,
+            estimates=found.estimates,
+            ends=one.pool.ends(),
+            view=None if one.view is None else View.from_document(one.view),
+            convergence=Curve(one.pool, first, {one.pool.draws: found.estimates[0]}),
+            provenance=self.provenance | {"row": one.at, "evaluations": one.evaluations},
+            asker=one.pool.answer,
+        )
