@@ -9,6 +9,10 @@ import torch
 from xai_ray.games.behaviours import Outputs
 
 
+_LEAST = -700.0
+"""Logarithm below which a float64 has lost digits (2^-1022 is e^-708)."""
+
+
 def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str) -> torch.Tensor:
     """Outputs (c, K, m) -> their mean over K, float64 of shape (c, m'); a row's bits do not depend on c.
 
@@ -30,7 +34,7 @@ def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str
         return _in_log_space(columns, c, size)
     shares = (columns - columns.amax(dim=0)).exp_()
     logs = shares.div_(shares.sum(dim=0)).view(-1, c, size).mean(dim=2).log_()
-    lost = torch.isinf(logs).any(dim=0)
+    lost = (logs < _LEAST).any(dim=0)
     if bool(lost.any()):
         few = columns.view(-1, c, size)[:, lost]
         logs[:, lost] = _in_log_space(few.reshape(len(few), -1), few.shape[1], size).t()
