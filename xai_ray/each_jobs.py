@@ -12,9 +12,10 @@ import numpy as np
 from xai_ray.coalitions import EachInput
 from xai_ray.engine.each_reading import kept_values
 from xai_ray.engine.each_units import EachTask, planned
+from xai_ray.engine.identity import check_same_dataset
 from xai_ray.engine.job import design_of
 from xai_ray.engine.stages import begun, stage_with, stages
-from xai_ray.errors import DigestMismatch, SpecError, XaiRayError
+from xai_ray.errors import SpecError, XaiRayError
 from xai_ray.estimators import Plan
 from xai_ray.stores import Manifest, Store
 from xai_ray.text_games import TextGames
@@ -79,19 +80,8 @@ def staged(manifest: Manifest, task: EachTask, budget: Mapping[str, Any], place:
 
 def check_same_texts(manifest: Manifest, game: Any) -> None:
     """DigestMismatch that says how the texts differ from those that a job began with."""
-    if not isinstance(game, EachTask):
-        return
-    began, games = manifest.document["dataset"], game.inputs
-    remedy = "restore the dataset, or run the spec again as a new job"
-    if games.n_inputs != began["rows"]:
-        verb = "shrank" if games.n_inputs < began["rows"] else "grew"
-        raise DigestMismatch(
-            f"job {manifest.job}: the dataset {verb} from {began['rows']} to {games.n_inputs} texts; {remedy}"
-        )
-    if games.texts_digest != began["digest"]:
-        raise DigestMismatch(
-            f"job {manifest.job}: the {games.n_inputs} texts of the dataset changed since it began; {remedy}"
-        )
+    if isinstance(game, EachTask):
+        check_same_dataset(manifest, game.inputs.n_inputs, game.inputs.texts_digest, "texts")
 
 
 def describe_each(task: EachTask) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from xai_ray.coalitions import RowBlocks
+from xai_ray.engine.identity import check_same_dataset
 from xai_ray.engine.row_reading import asks_of
 from xai_ray.engine.row_units import RowTask
-from xai_ray.errors import DigestMismatch, SpecError
+from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask, Plan, Stop
 from xai_ray.estimators.row_plan import plan_rows
 from xai_ray.games import Game, RowsGame
@@ -71,20 +72,8 @@ def job_game(manifest: Manifest, game: Game, stop: Stop | None = None) -> Game:
 
 def check_same_rows(manifest: Manifest, game: Game) -> None:
     """DigestMismatch that says how a dataset differs from the one that a job began with."""
-    began = manifest.document.get("dataset")
-    if began is None or not isinstance(game, RowTask):
-        return
-    rows: RowsGame = game.rows
-    remedy = "restore the dataset, or run the spec again as a new job"
-    if rows.n_rows != began["rows"]:
-        verb = "shrank" if rows.n_rows < began["rows"] else "grew"
-        raise DigestMismatch(
-            f"job {manifest.job}: the dataset {verb} from {began['rows']} to {rows.n_rows} rows; {remedy}"
-        )
-    if rows.rows_digest != began["digest"]:
-        raise DigestMismatch(
-            f"job {manifest.job}: the {rows.n_rows} rows of the dataset changed since it began; {remedy}"
-        )
+    if isinstance(game, RowTask):
+        check_same_dataset(manifest, game.rows.n_rows, game.rows.rows_digest, "rows")
 
 
 def describe_rows(task: RowTask, planned: Plan) -> dict[str, Any]:

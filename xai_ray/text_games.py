@@ -14,7 +14,7 @@ from xai_ray.errors import SpecError, XaiRayError
 from xai_ray.estimators import Ask
 from xai_ray.games.arguments import arrange
 from xai_ray.games.digest import fingerprint
-from xai_ray.games.model import settled
+from xai_ray.games.passes.resting import settled
 from xai_ray.games.picture import show
 from xai_ray.games.rows.game import PREDICTED
 from xai_ray.games.tailoring import tailored

@@ -59,13 +59,8 @@ def _averaged(estimators: list[Any], owner: Any) -> Forest | None:
 
 
 def _sklearn(trees: list[Any], value: Floats) -> Tree:
-    found = joined(
-        [tree.children_left for tree in trees],
-        [tree.children_right for tree in trees],
-        [tree.feature for tree in trees],
-        [tree.threshold for tree in trees],
-        value,
-    )
+    each = [one_tree(t.children_left, t.children_right, t.feature, t.threshold, value) for t in trees]
+    found = joined(each, value)
     if np.isnan(found.threshold[found.left >= 0]).any():
         raise SpecError("closed_form: a tree splits on missing values alone; fill them in before training")
     return found
@@ -114,13 +109,7 @@ def _xgboost(owner: Any) -> Forest:
     # The trees of one output and round stand together.
     together = np.add.reduceat(sizes, np.arange(0, len(sizes), each)) if each > 1 else sizes
     value = in_columns(np.concatenate([tree.value[:, 0] for tree in trees]), together, m)
-    nodes = joined(
-        [t.left for t in trees],
-        [t.right for t in trees],
-        [t.feature for t in trees],
-        [t.threshold for t in trees],
-        value,
-    )
+    nodes = joined(trees, value)
     return Forest.of(nodes, np.float32, np.zeros(m))
 
 

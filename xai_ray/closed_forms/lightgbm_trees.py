@@ -34,13 +34,7 @@ def lightgbm_forest(owner: Any) -> Forest:
     trees = [_tree(dict(line.split("=", 1) for line in part.splitlines() if "=" in line)) for part in parts]
     sizes = np.array([len(tree.value) for tree in trees], dtype=np.int64)
     value = in_columns(share * np.concatenate([tree.value[:, 0] for tree in trees]), sizes, m)
-    nodes = joined(
-        [t.left for t in trees],
-        [t.right for t in trees],
-        [t.feature for t in trees],
-        [t.threshold for t in trees],
-        value,
-    )
+    nodes = joined(trees, value)
     return Forest.of(nodes, np.float64, np.zeros(m))
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xai_ray.types import Floats, Ints
 
@@ -32,14 +30,11 @@ def one_tree(left: Ints, right: Ints, feature: Ints, threshold: Floats, value: F
     return Tree(left, right, feature, threshold, value, np.zeros(1, dtype=np.int64))
 
 
-def joined(
-    left: Sequence[npt.NDArray[Any]],
-    right: Sequence[npt.NDArray[Any]],
-    feature: Sequence[npt.NDArray[Any]],
-    threshold: Sequence[npt.NDArray[Any]],
-    value: Floats,
-) -> Tree:
-    """Trees from the arrays of each, whose children are counted within it; `value` (nodes, m) is of all of them."""
+def joined(trees: Sequence[Tree], value: Floats) -> Tree:
+    """Trees as one, whose children are counted within each; `value` (nodes, m) is of all of them."""
+    left, right, feature, threshold = (
+        [getattr(tree, name) for tree in trees] for name in ("left", "right", "feature", "threshold")
+    )
     sizes = np.array([len(part) for part in left], dtype=np.int64)
     roots = np.cumsum(sizes) - sizes
     shift = np.repeat(roots, sizes)

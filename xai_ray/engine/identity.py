@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from xai_ray.engine.chains import chained
+from xai_ray.errors import DigestMismatch
 from xai_ray.estimators import Plan
 from xai_ray.estimators.plan import describe_question
 from xai_ray.games.passes.numerics import Numerics
@@ -52,6 +53,19 @@ def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> 
             "view": view.document() if isinstance(view, View) else None,
         },
     )
+
+
+def check_same_dataset(manifest: Manifest, count: int, digest: str, what: str) -> None:
+    """DigestMismatch that says how a dataset of `count` rows or texts differs from the one that a job began with, if it began with one."""
+    began = manifest.document.get("dataset")
+    if began is None:
+        return
+    remedy = "restore the dataset, or run the spec again as a new job"
+    if count != began["rows"]:
+        verb = "shrank" if count < began["rows"] else "grew"
+        raise DigestMismatch(f"job {manifest.job}: the dataset {verb} from {began['rows']} to {count} {what}; {remedy}")
+    if digest != began["digest"]:
+        raise DigestMismatch(f"job {manifest.job}: the {count} {what} of the dataset changed since it began; {remedy}")
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module,
 from xai_ray.games.passes.batch_size import quickest_batch
 from xai_ray.games.passes.masking import Masker
 from xai_ray.games.passes.numerics import Numerics
+from xai_ray.games.passes.resting import backend_of, moved, resting
 from xai_ray.games.passes.slots import laid
 from xai_ray.games.picture import show
 from xai_ray.games.players.arrays import Players
@@ -110,7 +110,7 @@ class ModelGame:
             )
         else:
             self._take_batch(self._rounded(_positive(batch, "batch")))
-        self._model = _resting(model)
+        self._model = resting(model)
         self._running_backend: ArrayBackend | TorchBackend | None = None
         self._plain_backend: ArrayBackend | TorchBackend | None = None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
@@ -267,7 +267,7 @@ class ModelGame:
     @property
     def _backend(self) -> ArrayBackend | TorchBackend:
         if self._running_backend is None:
-            self._running_backend = self._made_backend(self.numerics)
+            self._running_backend = backend_of(self._model, self._arguments, self.device, self.numerics)
         return self._running_backend
 
     @property
@@ -276,14 +276,8 @@ class ModelGame:
         if replace(self.numerics, fold=False) == Numerics():
             return self._backend
         if self._plain_backend is None:
-            self._plain_backend = self._made_backend(Numerics())
+            self._plain_backend = backend_of(self._model, self._arguments, self.device, Numerics())
         return self._plain_backend
-
-    def _made_backend(self, numerics: Numerics) -> ArrayBackend | TorchBackend:
-        if not is_module(self._model) and not self._arguments.tensors:
-            return ArrayBackend(self._model, self._arguments)
-        device = pick_device(self.device)
-        return TorchBackend(_moved(self._model, device), self._arguments, device, numerics)
 
     def _output_names(self, names: Sequence[str] | None, m: int) -> tuple[str, ...]:
         if names is not None and len(names) == m:
@@ -300,31 +294,7 @@ class ModelGame:
         return [*parts, *described(removal), type(behaviour).__qualname__, *described(behaviour), self.targets]
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | _RUNNING | {"_model": _moved(self._model, "cpu")}
-
-
-def settled(model: Any, device: str) -> Any:
-    """The model as a game on this device holds it, so that many games share one copy."""
-    return _moved(_resting(model), pick_device(device)) if is_module(model) else model
-
-
-def _resting(model: Any) -> Any:
-    """The model in evaluation mode, on the CPU or where it is; a copy if it has to change."""
-    if is_module(model) and any(part.training for part in model.modules()):
-        return copy.deepcopy(model).eval()
-    return model
-
-
-def _moved(model: Any, device: str) -> Any:
-    if not is_module(model):
-        return model
-    tensors = [*model.parameters(), *model.buffers()]
-    wanted = device.partition(":")[0]
-    if all(t.device.type == wanted for t in tensors) and (
-        ":" not in device or all(str(t.device) == device for t in tensors)
-    ):
-        return model
-    return copy.deepcopy(model).to(device)
+        return self.__dict__ | _RUNNING | {"_model": moved(self._model, "cpu")}
 
 
 def _default_batch(arguments: Arguments, device: str, folded: int, threads: int) -> int:

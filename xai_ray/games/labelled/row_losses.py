@@ -15,9 +15,9 @@ from xai_ray.games.behaviours import Outputs, Probability, Raw, classes
 from xai_ray.games.labelled.losses import RowLoss, Truth, mean_outputs
 from xai_ray.games.passes.averaging import Averaging
 from xai_ray.games.passes.backend import Array
-from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
+from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, set_threads
 from xai_ray.games.passes.numerics import Numerics
-from xai_ray.games.passes.resting import moved, resting
+from xai_ray.games.passes.resting import backend_of, moved, resting
 from xai_ray.games.removals.filling import Filling
 from xai_ray.games.rows.batches import RowGrid
 from xai_ray.games.rows.masking import RowMasker
@@ -93,7 +93,7 @@ class RowLosses:
     def full_outputs(self) -> Floats:
         """Outputs (R, m) on the full rows, one column a class, in the model's own precision. Raises SpecError, NonFiniteValue."""
         set_threads(self._threads)
-        backend, R = self._made_backend(Numerics()), len(self.rows)
+        backend, R = backend_of(self.model, self._arguments, self._device, Numerics()), len(self.rows)
         size, parts = min(self.batch, R), list[Floats]()
         with backend.scope():
             for start in range(0, R, size):
@@ -160,7 +160,7 @@ class RowLosses:
         """SpecError when folding does not give the outputs of plain passes."""
         from xai_ray.games.rows.folded import FoldedRows
 
-        exact = self._made_backend(Numerics())
+        exact = backend_of(self.model, self._arguments, self._device, Numerics())
         if not isinstance(exact, TorchBackend):
             raise SpecError("fold: only the first layer of a torch module can be folded")
         shared = self._filling.rows[0]
@@ -232,14 +232,8 @@ class RowLosses:
     @property
     def _backend(self) -> ArrayBackend | TorchBackend:
         if self._running is None:
-            self._running = self._made_backend(replace(self.numerics, fold=False))
+            self._running = backend_of(self.model, self._arguments, self._device, replace(self.numerics, fold=False))
         return self._running
-
-    def _made_backend(self, numerics: Numerics) -> ArrayBackend | TorchBackend:
-        if not is_module(self.model) and not self._arguments.tensors:
-            return ArrayBackend(self.model, self._arguments)
-        device = pick_device(self._device)
-        return TorchBackend(moved(self.model, device), self._arguments, device, numerics)
 
     def _forget(self) -> None:
         self._masker: RowMasker | None = None

@@ -8,7 +8,6 @@ import torch
 
 from xai_ray.games.behaviours import Outputs
 
-
 _LEAST = -700.0
 """Logarithm below which a float64 has lost digits (2^-1022 is e^-708)."""
 

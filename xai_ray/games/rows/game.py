@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,8 @@ _TOGETHER = 1 << 19
 """Numbers held at a time of passes that are masked together and wait for each other."""
 _PREDICTED_AT_ONCE = 256
 """Rows of a pass that tells classes."""
+
+_Masking = TypeVar("_Masking", "RowMasker", "FoldedRows")
 
 
 class RowsGame(ModelGame):
@@ -258,10 +260,7 @@ class RowsGame(ModelGame):
     def _masking(self, part: int | None = None) -> RowMasker:
         if not self._row_maskers:
             self._row_maskers[None] = self._masker_of(self._backend)
-        if part is not None and part not in self._row_maskers:
-            shared = part_of(self._filling.rows[0], part, self.parts)
-            self._row_maskers[part] = self._row_maskers[None].with_fillings(shared)
-        return self._row_maskers[part]
+        return self._of_part(self._row_maskers, part)
 
     def _masker_of(self, backend: ArrayBackend | TorchBackend) -> RowMasker:
         shared = self._filling.rows[0] if self._shared else None
@@ -270,10 +269,13 @@ class RowsGame(ModelGame):
     def _folded_rows(self, part: int | None = None) -> FoldedRows:
         if not self._row_folders:
             self._row_folders[None] = self._folder_of(self._backend)
-        if part is not None and part not in self._row_folders:
-            shared = part_of(self._filling.rows[0], part, self.parts)
-            self._row_folders[part] = self._row_folders[None].with_fillings(shared)
-        return self._row_folders[part]
+        return self._of_part(self._row_folders, part)
+
+    def _of_part(self, held: dict[int | None, _Masking], part: int | None) -> _Masking:
+        """What runs the pairs of a part of the background; None for all of it, which is there."""
+        if part is not None and part not in held:
+            held[part] = held[None].with_fillings(part_of(self._filling.rows[0], part, self.parts))
+        return held[part]
 
     def _folder_of(self, backend: ArrayBackend | TorchBackend) -> FoldedRows:
         from xai_ray.games.rows.folded import FoldedRows
