@@ -11,7 +11,7 @@ import xai_ray as xr
 from xai_ray.closed_forms import closed_form_game, closed_form_values
 from xai_ray.closed_forms import game as closed_form_games
 from xai_ray.closed_forms.forest import Forest
-from xai_ray.closed_forms.nodes import boxes, joined
+from xai_ray.closed_forms.nodes import boxes, joined, one_tree
 from xai_ray.games import ColumnGroups, Columns, Marginal, ModelGame, Raw
 
 RNG = np.random.default_rng(5)
@@ -48,7 +48,7 @@ def walked(left, right, feature, threshold, value):
 def test_boxes_are_those_of_a_walk():
     trees = [random_tree(depth) for depth in (1, 4, 7, 3, 0, 8)]
     value = np.concatenate([tree[4] for tree in trees])[:, None]
-    nodes = joined(*([tree[part] for tree in trees] for part in range(4)), value=value)
+    nodes = joined([one_tree(*map(np.array, tree[:4]), np.array(tree[4])[:, None]) for tree in trees], value)
     found = boxes(nodes)
     got = [
         (value[leaf, 0], sorted((f, (lo, hi)) for f, lo, hi in zip(*box, strict=True) if f >= 0))
