@@ -59,8 +59,8 @@ class ModelGame:
     else "logits".
     `order`    over several fillings: "mean_then_behaviour" (Covert et al. 2021, the default) or "behaviour_then_mean".
     `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (pictures: 2^18 a
-    thread; an accelerator: 2^24), at most 1,024 (texts: within 1,024 tokens, 8 to 32, on an accelerator 16; folded with
-    K fillings: 64 K, at most 8,192); "auto" measures which is quickest here.
+    thread; an accelerator: 2^24), at most 1,024, or 64 K with K fillings up to 4,096 (folded: 8,192; texts: within
+    1,024 tokens, 8 to 32, on an accelerator 16); "auto" measures which is quickest here.
     `numerics` folding, half precision, memory layout and compilation of torch modules; see `Numerics`.
 
     Values depend on `batch`, `threads`, `numerics` and `device` in their last bits, so these belong to a job's plan;
@@ -105,9 +105,7 @@ class ModelGame:
         """How a pass is computed; part of a job's identity."""
         self.numerics.check(is_module(model))
         if batch is None or batch == "auto":
-            self._take_batch(
-                self._rounded(_default_batch(self._arguments, pick_device(device), self._folds(), threads))
-            )
+            self._take_batch(self._rounded(_default_batch(self._arguments, pick_device(device), self._most(), threads)))
         else:
             self._take_batch(self._rounded(_positive(batch, "batch")))
         self._model = resting(model)
@@ -169,9 +167,12 @@ class ModelGame:
         other._take_batch(_positive(batch, "batch"))
         return other
 
-    def _folds(self) -> int:
-        """Fillings behind a folded layer, 0 where it is not folded."""
-        return self._filling.size if self.numerics.fold else 0
+    def _most(self) -> int:
+        """Model rows of a default batch: 64 coalitions of a large background fill a pass, and behind a folded layer there is less to do
+        for a row.
+        """
+        shared = self._filling.draw is None and self._filling.runner is None
+        return min(max(1 << 10, 64 * self._filling.size * shared), 1 << 13 if self.numerics.fold else 1 << 12)
 
     def _rounded(self, batch: int) -> int:
         """Up to what the filling takes; a batch that is halved for want of memory may be smaller."""
@@ -212,6 +213,9 @@ class ModelGame:
             found = masker.over_all(coalitions)
             return lambda: self._averaging.values(found, self.targets)
         if self._filling.draw is None:
+            if self._means_stay:
+                means = masker.means(coalitions, self._averaging)
+                return lambda: self._averaging.scores(means, self.targets)
             outputs = masker.over_all(coalitions)
             return lambda: self._averaging.values(outputs(), self.targets)
         drawn = context >= 0
@@ -227,6 +231,13 @@ class ModelGame:
             return out
 
         return values
+
+    @property
+    def _means_stay(self) -> bool:
+        """Whether means over fillings are formed where the outputs are. Not beside an accelerator, where the pass after this one is
+        under way by the time that its outputs are read.
+        """
+        return self._averaging.order == "mean_then_behaviour" and self._filling.size > 1 and not self._ahead
 
     def _expectations(self, masker: Masker, coalitions: Coalitions) -> Floats:
         """Values (r, k) over the whole background, each coalition once."""
@@ -297,18 +308,16 @@ class ModelGame:
         return self.__dict__ | _RUNNING | {"_model": moved(self._model, "cpu")}
 
 
-def _default_batch(arguments: Arguments, device: str, folded: int, threads: int) -> int:
+def _default_batch(arguments: Arguments, device: str, most: int, threads: int) -> int:
     texts = [i.array.size for i in arguments.inputs if i.layout.kind == "text"]
     if texts:
-        fewest, most = _TEXT_BATCHES if device == "cpu" else (_TEXT_BATCH, _TEXT_BATCH)
-        return min(max(1 << ((_TEXT_TOKENS // max(texts)) | 1).bit_length() - 1, fewest), most)
+        fewest, largest = _TEXT_BATCHES if device == "cpu" else (_TEXT_BATCH, _TEXT_BATCH)
+        return min(max(1 << ((_TEXT_TOKENS // max(texts)) | 1).bit_length() - 1, fewest), largest)
     elements = sum(prod(i.array.shape) for i in arguments.inputs)
     room = _ELEMENTS if device == "cpu" else _ELEMENTS_ON_ACCELERATOR
     if device == "cpu" and any(i.array.ndim > 2 for i in arguments.inputs):
         room = min(room, _PICTURE_ELEMENTS * threads)
-    # Behind a folded layer there is less to do for a row; 64 coalitions of a large background fill a pass.
-    most = min(max(10, (64 * folded).bit_length() - 1), 13)
-    return 1 << min(max((room // elements).bit_length() - 1, 0), most)
+    return 1 << max(min(room // elements, most), 1).bit_length() - 1
 
 
 def _positive(number: int, what: str) -> int:
