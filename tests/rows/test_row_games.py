@@ -192,7 +192,7 @@ def test_a_value_that_is_not_finite_names_row_and_coalition() -> None:
 
     rows = np.array([[1.0, 2.0, 3.0, 1.0], [7.0, 1.0, 1.0, 1.0]])
     game = xr.RowsGame(model, rows, players=xr.Columns(), removal=xr.Zeros(), behaviour=xr.Raw())
-    with pytest.raises(NonFiniteValue, match=r"row 1: .*coalition of players \[0"):
+    with pytest.raises(NonFiniteValue, match=r"row 1: .*coalition of players \{0"):
         xr.explain_rows(game, budget="exact")
 
 

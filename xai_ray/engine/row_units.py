@@ -10,7 +10,8 @@ import numpy as np
 
 from xai_ray.coalitions import RowBlocks, Unit
 from xai_ray.coalitions.row_blocks import relabelled
-from xai_ray.errors import ModelOutputError, NonFiniteValue, NotEnoughSamples
+from xai_ray.engine.non_finite import check_finite
+from xai_ray.errors import ModelOutputError, NotEnoughSamples
 from xai_ray.estimators import Ask, Stop, boundaries
 from xai_ray.estimators.row_answers import RowAnswers, answer_rows, family
 from xai_ray.estimators.row_pool import RowBlock, gathered
@@ -18,7 +19,7 @@ from xai_ray.games.digest import fingerprint
 from xai_ray.games.passes.numerics import Numerics
 from xai_ray.games.view import View
 from xai_ray.stores.canonical import canonical
-from xai_ray.types import Coalitions, Floats, Ints, Values
+from xai_ray.types import Coalitions, Ints, Values
 
 _PAIRS = 4_096
 """Pairs of a row and a coalition between two looks at whether to stop, in whole batches."""
@@ -209,7 +210,7 @@ class _Block:
                 found[at] = self._task.rows.row_values(rows, coalitions, context)
             except ModelOutputError as error:
                 raise self._named(error, np.unique(rows)) from error
-            self._check(found[at], rows, coalitions)
+            check_finite(found[at], self._task.rows, lambda i, rows=rows: f"row {rows[i]}", coalitions.__getitem__)
         own[lines[:, None], fresh] = found.reshape(len(lines), len(fresh), -1)
         self._values = np.concatenate([self._values, own], axis=1)
         self._values[:, first:] = self._values[:, source]
@@ -286,18 +287,6 @@ class _Block:
                 return ModelOutputError(f"row {row}, with all players present: {own}; {remedy}")
         return ModelOutputError(
             f"rows {rows[0]} to {rows[-1]}, with players removed: {error}; look at what the removal puts in"
-        )
-
-    def _check(self, values: Floats, rows: Ints, coalitions: Coalitions) -> None:
-        finite = np.isfinite(values)
-        if finite.all():
-            return
-        at, output = (int(i) for i in np.argwhere(~finite)[0])
-        present = np.flatnonzero(coalitions[at]).tolist()
-        raise NonFiniteValue(
-            f"row {rows[at]}: output {self._task.output_names[output]!r} is {values[at, output]} for the coalition of players "
-            f"{present[:20]}{' ...' if len(present) > 20 else ''} of {self._task.n_players}; look at the model's output for this masked "
-            "input (overflow, log of 0, division by 0), or choose a behaviour that is computed from logits"
         )
 
 

@@ -20,9 +20,10 @@ from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks, Unit
 from xai_ray.coalitions.design import FULL_EXPECTATION
 from xai_ray.engine.chains import Part, chain_parts, chained
 from xai_ray.engine.each_units import EachTask, each_values
+from xai_ray.engine.non_finite import check_finite
 from xai_ray.engine.pieces import piece_values
 from xai_ray.engine.row_units import RowTask, row_block
-from xai_ray.errors import ModelOutputError, NonFiniteValue
+from xai_ray.errors import ModelOutputError
 from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
 from xai_ray.types import Coalitions, Ints, Values
@@ -31,7 +32,6 @@ _ROWS = 256
 """Rows per call of `game.values`, in whole blocks (one at least): small enough to stop soon, large enough to batch."""
 _CELLS = 1 << 22
 """Coalition entries regenerated at a time (one byte each), so that a unit of any size needs bounded memory."""
-_SHOWN = 20
 
 
 def _nothing() -> None:
@@ -64,7 +64,7 @@ def evaluate(unit: Unit, game: Game, design: Design, between: Callable[[], None]
     values = np.empty((end - first, game.n_outputs), dtype=np.float64)
     at = 0
     for part, coalition in _parts(unit, game, design, between):
-        _check_finite(unit, game, part, coalition, at)
+        check_finite(part, game, lambda row, at=at: f"unit [{unit.start}, {unit.stop}), row {at + row}", coalition)
         values[at : at + len(part)] = part
         at += len(part)
     return Record(unit, values, _facts(began, end - first))
@@ -135,23 +135,3 @@ def _block_values(unit: Unit, game: Game, coalitions: Coalitions, context: Ints,
             f"({total} coalitions, {game.n_outputs} outputs); return one row a coalition and one column an output"
         )
     return values[slot : slot + own]
-
-
-def _check_finite(unit: Unit, game: Game, values: Values, coalition: Callable[[int], Coalitions], offset: int) -> None:
-    finite = np.isfinite(values)
-    if finite.all():
-        return
-    row, output = (int(i) for i in np.argwhere(~finite)[0])
-    raise NonFiniteValue(
-        f"unit [{unit.start}, {unit.stop}), row {offset + row}: output {game.output_names[output]!r} is "
-        f"{values[row, output]} for the coalition of {_describe(coalition(row))}; look at the model's output for this "
-        "masked input (overflow, log of 0, division by 0), or choose a behaviour that is computed from logits"
-    )
-
-
-def _describe(coalition: Coalitions) -> str:
-    present = np.flatnonzero(coalition).tolist()
-    head = ", ".join(str(i) for i in present[:_SHOWN])
-    if len(present) > _SHOWN:
-        return f"{len(present)} of {len(coalition)} players (first {_SHOWN}: {{{head}}})"
-    return f"players {{{head}}} of {len(coalition)}"

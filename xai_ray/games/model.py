@@ -190,7 +190,7 @@ class ModelGame:
         """What to do when a value is not finite."""
         if self._averaging.convention == "probabilities":
             return "a probability of exactly 0 or 1 has no finite logarithm: give logits instead of probabilities"
-        return "look at the model's outputs on this coalition; a half-precision model may overflow"
+        return "look at the model's output for this masked input (overflow, half precision, log of 0, division by 0)"
 
     @property
     def _ahead(self) -> int:
