@@ -12,7 +12,7 @@ from xai_ray.types import Coalitions, Values
 
 _SHOWN = 20
 """Players of a coalition that a message lists."""
-_REMEDY = "look at the model's output for this masked input (overflow, log of 0, division by 0), or choose a behaviour that is computed from logits"
+_REMEDY = "look at the model's output for this masked input (overflow, log of 0, division by 0), or take a behaviour of logits"
 
 
 def check_finite(
