@@ -9,7 +9,7 @@ without variance. For a game with sampled values the nugget is noise instead, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,7 +24,7 @@ from xai_ray.estimators.gp_large import Large
 from xai_ray.estimators.gp_means import pair_means
 from xai_ray.estimators.gp_reads import BLOCK, cross, known, own_variance, prior_variance
 from xai_ray.estimators.gp_system import Covariance, Dense, System
-from xai_ray.estimators.gp_torch import numbers, split, tensor
+from xai_ray.estimators.gp_torch import factored, numbers, split, tensor
 from xai_ray.estimators.keep_rates import Mixture, mixture
 from xai_ray.estimators.power_law import extrapolated
 from xai_ray.indices import Readout
@@ -37,6 +37,9 @@ SAMPLED_SETS = 200
 
 LARGEST_DENSE = 10_000
 """Rows up to which the system is factorised; above, it is solved by conjugate gradients."""
+
+_RAISES = 12
+"""Times that the nugget may be raised tenfold."""
 
 FEW_PAIRS = 2
 """With more pairs a player than this, all pairs are read at once by matrix products."""
@@ -90,8 +93,7 @@ class Process:
         data, mean = (tensor(part).to(device) for part in _centred(values))
         flat = Hyper(members.new_ones(members.shape[1]), 1.0, 1.0, 0.0)
         hyper = by(members, data) if bool((data != 0).any()) else flat
-        covariance = Covariance(hyper, members)
-        system = Dense.of(covariance) if len(members) <= LARGEST_DENSE else Large(covariance)
+        hyper, system = _factorised(hyper, members)
         alpha = system.solve(data)
         return cls(members, hyper, system, alpha, mean, (data * alpha).sum(0) / len(data))
 
@@ -200,3 +202,18 @@ def _centred(values: Values) -> tuple[Values, Values]:
     constant = spread <= CONSTANT * size
     mean = np.where(constant, values[0], average)
     return np.where(constant, 0.0, values - mean), mean
+
+
+def _factorised(hyper: Hyper, members: Tensor) -> tuple[Hyper, System]:
+    """Solves with the covariance, and the parameters that it has: the nugget is raised until there is a factor. The likelihood by parity
+    keeps the linear part apart, so it tells more of games that are all but linear than the covariance as a whole holds to rounding.
+    """
+    if len(members) > LARGEST_DENSE:
+        return hyper, Large(Covariance(hyper, members))
+    for _ in range(_RAISES):
+        covariance = Covariance(hyper, members)
+        factor = factored(covariance.whole())
+        if factor is not None:
+            return hyper, Dense(covariance, factor)
+        hyper = replace(hyper, nugget=10.0 * hyper.nugget)
+    return hyper, Dense.of(Covariance(hyper, members))
