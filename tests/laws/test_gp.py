@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import t as student
 
+import xai_ray as xr
 from tests.games import smooth_table
 from tests.known.test_keep_rates import questions
 from tests.laws.sampled import estimate
@@ -270,3 +271,18 @@ def test_intervals_cover(budget, seeds):
             shares.append((away <= student.ppf(0.975, fitted.freedom) * errors[:, 0]).mean())
     for index, shares in inside.items():
         assert 0.92 <= np.mean(shares) <= 0.98, (index, np.mean(shares))
+
+
+@pytest.mark.parametrize(("n", "budget", "bend"), [(10, 150, 1e-6), (12, 600, 1e-7), (20, 300, 1e-9), (20, 600, 1e-6)])
+def test_games_that_are_all_but_linear_have_an_answer(n: int, budget: int, bend: float) -> None:
+    """The likelihood by parity takes parameters there whose covariance as a whole has no factor to rounding."""
+    weights = np.arange(1.0, n + 1)
+    game = xr.ModelGame(
+        lambda x: x @ weights + bend * np.sin(3 * x.sum(axis=1)),
+        np.ones(n),
+        players=xr.Columns(),
+        removal=xr.Zeros(),
+        behaviour=xr.Raw(),
+    )
+    found = xr.explain(game, budget=budget, estimator="gp")
+    np.testing.assert_allclose(found.values, weights, atol=4 * bend)

@@ -26,15 +26,13 @@ _TILT_BOUND = 12.0
 _PRECISION = (1.0, 0.3, 0.1, 0.05)
 """Of the priors: log theta towards its mean over players, log linear part towards 0, log nugget, tilt towards 0; felt at few rows."""
 _ALIKE_OUTPUTS, _ALIKE_STEPS = 64, 30
-_SETTLED = 1e-6
-"""A step that raises the logarithm of the density by less than this share of it is the last: far below what rows can tell."""
 _LOG_NUGGET = float(np.log(1e-3))
 
 
-def fit(members: Tensor, data: Tensor) -> Hyper:
+def fit(members: Tensor, data: Tensor, whole: bool = False) -> Hyper:
     """Parameters that maximise the posterior density, from rows that hold complements as neighbours.
 
-    members: (r, n); data: (r, k), centred, at least one column not zero.
+    members: (r, n); data: (r, k), centred, at least one column not zero. `whole`: only parameters whose covariance as a whole has a factor.
     """
     n = members.shape[1]
     data = data[:, data.square().mean(0) > 0]
@@ -43,23 +41,21 @@ def fit(members: Tensor, data: Tensor) -> Hyper:
     for most, steps in FIT_STAGES:
         rows = _spread(len(members), most).to(members.device)
         seen = data[rows]
-        objective = _Posterior(members[rows], seen / seen.square().mean(0).sqrt().clamp_min(1e-300))
-        found = minimize(
-            objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps, "ftol": _SETTLED}
-        )
+        objective = _Posterior(members[rows], seen / seen.square().mean(0).sqrt().clamp_min(1e-300), whole)
+        found = minimize(objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
         at = np.asarray(found.x, dtype=np.float64)
         if len(members) <= most:
             break
     return _hyper(at, members)
 
 
-def fit_alike(members: Tensor, data: Tensor) -> Hyper:
+def fit_alike(members: Tensor, data: Tensor, whole: bool = False) -> Hyper:
     """The same with one length scale for all players, from at most 400 coalitions and the first 64 outputs."""
     n = members.shape[1]
     data = data[:, data.square().mean(0) > 0][:, :_ALIKE_OUTPUTS]
     rows = _spread(len(members), FIT_STAGES[0][0]).to(members.device)
     seen = data[rows]
-    posterior = _Posterior(members[rows], seen / seen.square().mean(0).sqrt().clamp_min(1e-300))
+    posterior = _Posterior(members[rows], seen / seen.square().mean(0).sqrt().clamp_min(1e-300), whole)
 
     def objective(at: Floats) -> tuple[float, Floats]:
         value, gradient = posterior(np.r_[np.full(n, at[0]), at[1:]])
@@ -67,9 +63,7 @@ def fit_alike(members: Tensor, data: Tensor) -> Hyper:
 
     at = np.r_[np.log(_START[0] / n), np.log(_START[1:]), 0.0]
     bounds = [*np.log(_BOUNDS), (-_TILT_BOUND, _TILT_BOUND)]
-    found = minimize(
-        objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ALIKE_STEPS, "ftol": _SETTLED}
-    )
+    found = minimize(objective, at, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ALIKE_STEPS})
     at = np.asarray(found.x, dtype=np.float64)
     return _hyper(np.r_[np.full(n, at[0]), at[1:]], members)
 
@@ -91,9 +85,9 @@ def _hyper(at: Floats, like: Tensor) -> Hyper:
 class _Posterior:
     """Negative log posterior density with its gradient, at (log theta, log linear, log nugget, tilt)."""
 
-    def __init__(self, members: Tensor, data: Tensor) -> None:
+    def __init__(self, members: Tensor, data: Tensor, whole: bool) -> None:
         self._members = members
-        self._rows = Pairs(members, data) if worth(*members.shape) else Whole(members, data)
+        self._rows = Whole(members, data) if whole or not worth(*members.shape) else Pairs(members, data)
 
     def __call__(self, at: Floats) -> tuple[float, Floats]:
         n = self._members.shape[1]

@@ -9,7 +9,7 @@ without variance. For a game with sampled values the nugget is noise instead, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -37,9 +37,6 @@ SAMPLED_SETS = 200
 
 LARGEST_DENSE = 10_000
 """Rows up to which the system is factorised; above, it is solved by conjugate gradients."""
-
-_RAISES = 12
-"""Times that the nugget may be raised tenfold."""
 
 FEW_PAIRS = 2
 """With more pairs a player than this, all pairs are read at once by matrix products."""
@@ -77,7 +74,7 @@ class Process:
         coalitions: Coalitions,
         values: Values,
         device: torch.device | None = None,
-        by: Callable[[Tensor, Tensor], Hyper] = fit,
+        by: Callable[[Tensor, Tensor, bool], Hyper] = fit,
     ) -> Process:
         """Fits the parameters (`by`) and conditions on the rows; complements are neighbours, as a paired design draws them.
 
@@ -92,8 +89,13 @@ class Process:
         members = tensor(coalitions).to(device, torch.float64)
         data, mean = (tensor(part).to(device) for part in _centred(values))
         flat = Hyper(members.new_ones(members.shape[1]), 1.0, 1.0, 0.0)
-        hyper = by(members, data) if bool((data != 0).any()) else flat
-        hyper, system = _factorised(hyper, members)
+        tells = bool((data != 0).any())
+        hyper = by(members, data, False) if tells else flat
+        system = _factor(hyper, members) if len(members) <= LARGEST_DENSE else Large(Covariance(hyper, members))
+        if system is None:
+            # The likelihood by parity keeps the linear part apart, so of games that are all but linear it holds more than the covariance.
+            hyper = by(members, data, True) if tells else flat
+            system = Dense.of(Covariance(hyper, members))
         alpha = system.solve(data)
         return cls(members, hyper, system, alpha, mean, (data * alpha).sum(0) / len(data))
 
@@ -204,16 +206,8 @@ def _centred(values: Values) -> tuple[Values, Values]:
     return np.where(constant, 0.0, values - mean), mean
 
 
-def _factorised(hyper: Hyper, members: Tensor) -> tuple[Hyper, System]:
-    """Solves with the covariance, and the parameters that it has: the nugget is raised until there is a factor. The likelihood by parity
-    keeps the linear part apart, so it tells more of games that are all but linear than the covariance as a whole holds to rounding.
-    """
-    if len(members) > LARGEST_DENSE:
-        return hyper, Large(Covariance(hyper, members))
-    for _ in range(_RAISES):
-        covariance = Covariance(hyper, members)
-        factor = factored(covariance.whole())
-        if factor is not None:
-            return hyper, Dense(covariance, factor)
-        hyper = replace(hyper, nugget=10.0 * hyper.nugget)
-    return hyper, Dense.of(Covariance(hyper, members))
+def _factor(hyper: Hyper, members: Tensor) -> Dense | None:
+    """Solves with the covariance, or None where it has no factor to rounding."""
+    covariance = Covariance(hyper, members)
+    factor = factored(covariance.whole())
+    return None if factor is None else Dense(covariance, factor)
