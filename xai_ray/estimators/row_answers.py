@@ -62,7 +62,7 @@ def answer_rows(design: Design, draws: int, values: Floats, relabellings: Ints, 
     freedom = np.full(b, found.degrees_of_freedom)
     own, errors = (_of_rows(part, b, k, places) for part in (found.values, found.std_errors))
     if parts > 1:
-        # Parts have designs of their own, so their errors are independent.
+        # Parts have relabellings of their own, so their errors are independent but for what is common to all relabellings of the design.
         own = _by_part(own, parts).mean(axis=1)
         errors = np.sqrt((_by_part(errors, parts) ** 2).sum(axis=1)) / parts
         freedom = freedom[::parts]
