@@ -309,3 +309,33 @@ def test_a_driver_elsewhere_brings_it_to_its_end(cli: Cli, folder: Path) -> None
     assert "stored" in cli("submit", more, "--store-only", "--store", "runs").err
     watched = cli("cancel", job, "--store", "runs")
     assert watched.code == 0
+
+
+def test_other_players_are_another_job_where_the_first_text_is_laid_out_alike(cli: Cli, folder: Path) -> None:
+    (folder / "two.txt").write_text("Never.\nIt is so. It is not.\n")
+    found = dict[str, Any]()
+    for kind in ("words", "sentences"):
+        document = json.loads(spec(folder, {"dataset": "two.txt"}).read_text())
+        document["game"]["players"] = {"kind": kind}
+        ended = cli("run", written(folder, document), "--store", "runs", "--out", kind, "-q")
+        assert ended.code == 0, ended.err
+        found[kind] = table_of(f"{kind}/result.arrow")["players"].to_pylist()
+    assert [len(players) for players in found["words"]] == [1, 6]
+    assert [len(players) for players in found["sentences"]] == [1, 2]
+
+
+def test_other_names_of_the_same_texts_are_another_job(cli: Cli, folder: Path) -> None:
+    source = {"dataset": "texts.csv", "column": "text"}
+    (folder / "texts.csv").write_text("who,other,text\na,x,yes no\nb,y,yes no\n")
+    lines = []
+    for names in ({"id": "who"}, {"id": "other"}, {"rows": "0:1"}, {"rows": "1:2"}):
+        ended = cli("run", spec(folder, source | names), "--store", "runs")
+        assert ended.code == 0, ended.err
+        lines.append([line.split("  ")[0] for line in ended.text.splitlines()])
+    assert lines == [["a", "b"], ["x", "y"], ["0"], ["1"]]
+    assert cli("run", spec(folder, source | {"id": "who"}), "--store", "other", "-q").code == 0
+    job = cli("list", "--store", "other", "--json").json[0]["job"]
+    (folder / "texts.csv").write_text("who,other,text\na,x,yes no\nc,y,yes no\n")
+    changed = cli("resume", job, "--store", "other", "-q")
+    assert changed.code == 3
+    assert "the names (id) of the texts changed since it began" in changed.err
