@@ -339,3 +339,22 @@ def test_other_names_of_the_same_texts_are_another_job(cli: Cli, folder: Path) -
     changed = cli("resume", job, "--store", "other", "-q")
     assert changed.code == 3
     assert "the names (id) of the texts changed since it began" in changed.err
+
+
+def test_the_newest_budget_is_the_one_that_goes_on(cli: Cli, folder: Path) -> None:
+    source = {"dataset": "texts.csv", "column": "text"}
+    for evaluations in ("exact", 48):
+        ended = cli("run", spec(folder, source, budget={"evaluations": evaluations}), "--store", "runs", "-q")
+        assert ended.code == 0, ended.err
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    assert cli("resume", job, "--store", "runs", "--out", "again", "-q").code == 0
+    assert table_of("again/result.arrow")["evaluations"].to_pylist() == [8, 48, 2]
+    extended = cli("extend", job, "--evaluations", 50, "--store", "runs", "--out", "wider", "-q")
+    assert extended.code == 0, extended.err
+    assert table_of("wider/result.arrow")["evaluations"].to_pylist() == [8, 50, 2]
+    assert cli("run", spec(folder, source, budget={"evaluations": "exact"}), "--store", "runs", "-q").code == 0
+    refused = cli("extend", job, "--evaluations", 60, "--store", "runs")
+    assert refused.code == 2
+    assert "has evaluated all coalitions of each text; there is nothing to extend" in refused.err
+    assert cli("resume", job, "--store", "runs", "--out", "exact", "-q").code == 0
+    assert table_of("exact/result.arrow")["evaluations"].to_pylist() == [8, 64, 2]
