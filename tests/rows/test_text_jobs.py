@@ -15,6 +15,7 @@ import pyarrow.parquet as parquet
 import pytest
 from pyarrow import dataset
 
+import xai_ray as xr
 from tests.cli.conftest import cli
 from tests.cli.runs import Cli, environment, written
 from tests.waiting import until
@@ -358,3 +359,17 @@ def test_the_newest_budget_is_the_one_that_goes_on(cli: Cli, folder: Path) -> No
     assert "has evaluated all coalitions of each text; there is nothing to extend" in refused.err
     assert cli("resume", job, "--store", "runs", "--out", "exact", "-q").code == 0
     assert table_of("exact/result.arrow")["evaluations"].to_pylist() == [8, 64, 2]
+
+
+@pytest.mark.parametrize("std_error", [1e-12, 0.02, 10.0])
+def test_a_text_tells_of_its_own_ending(cli: Cli, folder: Path, std_error: float) -> None:
+    more = {"budget": {"evaluations": 40, "std_error": std_error}}
+    ended = cli("run", spec(folder, {"dataset": "texts.csv", "column": "text"}, **more), "--store", "runs", "-q")
+    assert ended.code in (0, 4), ended.err
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    said = [cli("result", job, "--store", "runs", "--format", "json", "--row", at).json["stop"] for at in (0, 1)]
+    assert said == [single(cli, folder, at, **more)["stop"] for at in (0, 1)]
+    assert [stop["precise"] for stop in said] == [True, std_error > 1]
+    found = xr.open_result(job, "runs").texts
+    assert found is not None
+    assert [one.provenance["precise"] for one in found.results()] == [True, std_error > 1, True]

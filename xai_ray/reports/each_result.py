@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xai_ray.engine.reading import Curve
 from xai_ray.errors import SpecError
-from xai_ray.estimators import Ask, EachPool, Explained
+from xai_ray.estimators import Ask, EachPool, Explained, Stop, boundaries
 from xai_ray.games.view import View
 from xai_ray.indices import Question
 from xai_ray.reports.result import Result
@@ -88,6 +88,24 @@ class EachResult:
             ends=one.pool.ends(),
             view=None if one.view is None else View.from_document(one.view),
             convergence=Curve(one.pool, first, {one.pool.draws: found.estimates[0]}),
-            provenance=self.provenance | {"row": one.at, "evaluations": one.evaluations},
+            provenance=self.provenance | {"row": one.at, "evaluations": one.evaluations} | self._ended(one),
             asker=one.pool.answer,
         )
+
+    def _ended(self, one: Explained) -> dict[str, Any]:
+        """Why this input ended where it did and whether it is as precise as was asked, as `Ending.document` of a job of its own."""
+        said = self.provenance.get("stop")
+        if said is None:
+            return {}
+        if not said:
+            return {"precise": True, "stop": {}}
+        stop, design, draws = Stop.of(said["asked"]), one.pool.design, one.pool.draws
+        left = list[str]()
+        if one.open:
+            look = len(list(boundaries(design, draws)))
+            left = [v.words for e in one.estimates for v in stop.judge(e, look) if not v.met]
+        # Rules end an input at a boundary before the last of its budget.
+        early = draws != design.capacity and draws in boundaries(design, draws + 1)
+        by = "rules" if stop.rules and early and not one.open else "budget"
+        document = {"asked": said["asked"], "by": by, "open": left, "precise": not one.open}
+        return {"precise": not one.open, "stop": document}
