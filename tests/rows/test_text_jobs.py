@@ -20,6 +20,7 @@ from tests.cli.conftest import cli
 from tests.cli.runs import Cli, environment, written
 from tests.waiting import until
 from xai_ray.coalitions import Unit
+from xai_ray.errors import SpecError
 from xai_ray.stores import open_store
 
 pytest.importorskip("transformers", reason="the extra `text` is not installed")
@@ -261,6 +262,8 @@ def bad(folder: Path, kind: str) -> dict[str, Any]:
             (folder / "x.csv").write_text("text,who\nyes\n")
         case "nothing":
             (folder / "x.csv").write_text("text\n")
+        case "parts":
+            return {"dataset": "texts.csv", "column": "text", "background_parts": 2}
         case "outside":
             return {"dataset": "texts.csv", "column": "text", "rows": "1:9"}
         case _:
@@ -276,6 +279,7 @@ BAD = {
     "ragged": "cannot read the table",
     "nothing": "it has no rows",
     "outside": 'rows = "1:9" lies outside of its 3 rows',
+    "parts": "background_parts is for rows of numbers, which share a background; leave it out",
     "nowhere": "no table at",
 }
 
@@ -373,3 +377,26 @@ def test_a_text_tells_of_its_own_ending(cli: Cli, folder: Path, std_error: float
     found = xr.open_result(job, "runs").texts
     assert found is not None
     assert [one.provenance["precise"] for one in found.results()] == [True, std_error > 1, True]
+
+
+def test_a_text_of_a_slice_goes_by_its_number_in_the_file(cli: Cli, folder: Path) -> None:
+    ended = cli("run", spec(folder, {"dataset": "texts.txt", "rows": "1:3"}), "--store", "runs")
+    assert ended.code == 0, ended.err
+    assert [line.split("  ")[0] for line in ended.text.splitlines()] == ["1", "2"]
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    for number in (1, 2):
+        found = cli("result", job, "--store", "runs", "--format", "json", "--row", number).json
+        assert found["players"] == TEXTS[number].split()
+    assert cli("report", job, "--store", "runs", "--row", 2).code == 0
+    for number in (0, 3):
+        outside = cli("result", job, "--store", "runs", "--row", number)
+        assert outside.code == 2
+        assert f"row {number}: job {job} has the texts 1 to 2" in outside.err
+
+
+def test_objects_of_peers_are_of_one_text(cli: Cli, folder: Path) -> None:
+    assert cli("run", spec(folder, {"dataset": "texts.txt"}), "--store", "runs", "-q").code == 0
+    found = xr.open_result(cli("list", "--store", "runs", "--json").json[0]["job"], "runs")
+    for convert in (found.to_shap, found.to_shapiq):
+        with pytest.raises(SpecError, match=r"explains 3 texts, .* result\.texts\.result"):
+            convert()

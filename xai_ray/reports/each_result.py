@@ -55,10 +55,18 @@ class EachResult:
         return (self.result_of(one) for one in self.pool.inputs())
 
     def result(self, row: int) -> Result:
-        """That of one input, number `row` from 0. Raises SpecError."""
+        """That of one input, number `row` of the job, from 0. Raises SpecError."""
         if not 0 <= row < self.n_inputs:
             raise SpecError(f"row {row}: job {self.job} has the texts 0 to {self.n_inputs - 1}")
         return self.result_of(next(islice(self.pool.inputs(), row, None)))
+
+    def numbered(self, number: int) -> Result:
+        """That of the input which is number `number` in its file, as its line is called where inputs have no names. Raises SpecError."""
+        if not self.first <= number < self.first + self.n_inputs:
+            raise SpecError(
+                f"row {number}: job {self.job} has the texts {self.first} to {self.first + self.n_inputs - 1}"
+            )
+        return self.result(number - self.first)
 
     def asked(self, question: Question, estimator: str = "auto") -> EachResult:
         """Another index of every input, from the values already evaluated."""
