@@ -49,6 +49,8 @@ def read_dataset(
         return _pictures(path, source, where, preprocess)
     elif path.suffix.lower() in (".npy", ".npz"):
         rows = read_npz(path) if path.suffix.lower() == ".npz" else read_npy(path, mapped=True)
+        if rows.ndim == 0:
+            raise InputError(f"{where}: it holds one number and no rows; save an array of shape (rows, columns)")
         found = ReadRows(rows, None, None)
         if rows.ndim == 2:
             found = _dropped(rows, tuple(f"column {i}" for i in range(rows.shape[1])), source, where)

@@ -36,6 +36,8 @@ def read_texts(source: Dataset, base: Path) -> ReadTexts:
     where, path = f"game.input.dataset = {source.dataset!r}", base / source.dataset
     if source.drop:
         raise InputError(f"{where}: drop is for columns of numbers; `column` names the one of texts")
+    if source.background_parts != 1:
+        raise InputError(f"{where}: background_parts is for rows of numbers, which share a background; leave it out")
     if path.suffix.lower() == ".txt":
         if source.column is not None or source.id is not None:
             raise InputError(f"{where}: a .txt file has a text a line and no columns; leave out column and id")

@@ -81,7 +81,8 @@ def staged(manifest: Manifest, task: EachTask, budget: Mapping[str, Any], place:
 def check_same_texts(manifest: Manifest, game: Any) -> None:
     """DigestMismatch that says how the texts differ from those that a job began with."""
     if isinstance(game, EachTask):
-        check_same_dataset(manifest, game.inputs.n_inputs, game.inputs.texts_digest, "texts")
+        games: TextGames = game.inputs
+        check_same_dataset(manifest, games.n_inputs, games.texts_digest, games.ids, "texts")
 
 
 def describe_each(task: EachTask) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import numpy.typing as npt
 from xai_ray.errors import InputError, UnknownName
 from xai_ray.game_spec import Background, BundledRow, PassageList, TableRow, Text, TextRow
 from xai_ray.games.named_columns import check_once
-from xai_ray.row_spool import LARGE
+from xai_ray.row_spool import LARGE, native
 
 Array = npt.NDArray[Any]
 
@@ -218,23 +220,28 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_npy(path: Path, mapped: bool = False) -> Array:
-    """The array of a .npy file, or the only one of a .npz file. With `mapped`, a large .npy file is not read but mapped into memory.
+    """The array of a .npy file, or the only one of a .npz file, in native byte order. With `mapped`, a large .npy file is not read but
+    mapped into memory.
 
     Raises InputError that names the file.
     """
     try:
         mode = "r" if mapped and path.suffix.lower() == ".npy" and path.stat().st_size > LARGE else None
         loaded = np.load(path, allow_pickle=False, mmap_mode=mode)
+        if isinstance(loaded, np.ndarray):
+            return native(loaded)
+        with loaded:
+            keys = list(loaded.keys())
+            if len(keys) != 1:
+                raise InputError(f"{path} holds the arrays {', '.join(keys)}; a table file needs exactly one")
+            found = loaded[keys[0]]
     except FileNotFoundError:
         raise InputError(f"no file at {path}") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"cannot read the array {path}: {error}") from None
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    keys = list(loaded.keys())
-    if len(keys) != 1:
-        raise InputError(f"{path} holds the arrays {', '.join(keys)}; a table file needs exactly one")
-    return loaded[keys[0]]
+    if not isinstance(found, np.ndarray):
+        raise InputError(f"{path}: its member {keys[0]!r} is no array of numpy; write the file with numpy.savez")
+    return native(found)
 
 
 def arrow_table(path: Path) -> Any:

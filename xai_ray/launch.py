@@ -289,11 +289,17 @@ def extended(store: Store, job: str, evaluations: int, stop: Stop) -> dict[str, 
             f"job {job} explains rows of a dataset, and its {had} evaluations a row size its units: run the spec "
             f"with evaluations = {evaluations} under [budget] as a new job; xai-ray resume {job} finishes this one"
         )
-    exact = (document.get("spec") or document)["budget"]["evaluations"] == "exact"
     had = last_budget(store, job)["evaluations"]
+    # Of texts the newest budget is the job's, of others the first one says whether it is of all coalitions.
+    each = document["identity"]["design"]["kind"] == "each"
+    exact = (had if each else (document.get("spec") or document)["budget"]["evaluations"]) == "exact"
     if exact and not unspent(store, job):
-        raise SpecError(f"job {job} has evaluated all {had} there are; there is nothing to extend")
-    if isinstance(had, str) or evaluations < had or (evaluations == had and not unspent(store, job)):
+        every = "all coalitions of each text" if each else "all there are" if had == "exact" else f"all {had} there are"
+        raise SpecError(f"job {job} has evaluated {every}; there is nothing to extend")
+    if had == "exact":
+        if not exact:
+            raise SpecError(f"job {job} has a budget of all evaluations already; there is nothing to extend")
+    elif evaluations < had or (evaluations == had and not unspent(store, job)):
         raise SpecError(f"job {job} has a budget of {had} evaluations already; --evaluations must be larger")
     return {"evaluations": "exact" if exact else evaluations, **stop.document()}
 
@@ -305,10 +311,14 @@ def unspent(store: Store, job: str) -> bool:
 
 
 def with_budget(spec: Spec, budget: dict[str, Any]) -> Spec:
-    """The same spec with another budget; one that asks for all coalitions goes on asking for them."""
+    """The same spec with another budget; one that asks for all coalitions goes on asking for them, except of texts, whose stages say
+    themselves what each takes.
+    """
     from xai_ray.spec import Budget
+    from xai_ray.text_games import holds_texts
 
-    evaluations = "exact" if spec.budget.evaluations == "exact" else budget["evaluations"]
+    exact = spec.budget.evaluations == "exact" and not holds_texts(spec)
+    evaluations = "exact" if exact else budget["evaluations"]
     return spec.model_copy(update={"budget": Budget.model_validate({**budget, "evaluations": evaluations})})
 
 

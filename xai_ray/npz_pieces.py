@@ -13,7 +13,7 @@ import numpy as np
 from xai_ray import row_spool
 from xai_ray.errors import InputError
 from xai_ray.inputs import Array, read_npy
-from xai_ray.row_spool import Spool
+from xai_ray.row_spool import Spool, native
 
 _PIECE_BYTES = 1 << 24
 
@@ -42,7 +42,7 @@ def _spooled(member: IO[bytes]) -> Array:
     at_once = max(1, _PIECE_BYTES // dtype.itemsize)
     for start in range(0, total, at_once):
         count = min(at_once, total - start)
-        spool.add(np.frombuffer(_exactly(member, count * dtype.itemsize), dtype=dtype))
+        spool.add(native(np.frombuffer(_exactly(member, count * dtype.itemsize), dtype=dtype)))
     # To its end: only there does the archive compare its checksum.
     if member.read(1):
         raise ValueError("it is longer than its header says")

@@ -73,7 +73,7 @@ def job_game(manifest: Manifest, game: Game, stop: Stop | None = None) -> Game:
 def check_same_rows(manifest: Manifest, game: Game) -> None:
     """DigestMismatch that says how a dataset differs from the one that a job began with."""
     if isinstance(game, RowTask):
-        check_same_dataset(manifest, game.rows.n_rows, game.rows.rows_digest, "rows")
+        check_same_dataset(manifest, game.rows.n_rows, game.rows.rows_digest, game.rows.row_ids, "rows")
 
 
 def describe_rows(task: RowTask, planned: Plan) -> dict[str, Any]:

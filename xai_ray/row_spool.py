@@ -70,3 +70,16 @@ def respooled(rows: Array, columns: list[int]) -> Array:
     for start in range(0, len(rows), PIECE):
         spool.add(np.asarray(rows[start : start + PIECE][:, columns]))
     return spool.rows()
+
+
+def native(rows: Array) -> Array:
+    """Rows in the byte order of this machine, which models need, piece by piece where they are mapped from a file."""
+    if rows.dtype.isnative:
+        return rows
+    kind = rows.dtype.newbyteorder("=")
+    if not isinstance(rows, np.memmap):
+        return rows.astype(kind)
+    spool = Spool()
+    for start in range(0, len(rows), PIECE):
+        spool.add(np.asarray(rows[start : start + PIECE]).astype(kind))
+    return spool.rows()

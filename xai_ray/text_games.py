@@ -106,9 +106,12 @@ class TextGames:
 
     @property
     def digest(self) -> str:
-        """Of texts, model, removal and behaviour, and of what is asked of each text."""
+        """Of texts and their names, model, players, removal and behaviour, and of what is asked of each text."""
+        # The first text's digest holds its own layout alone, and players of another kind may lay it out alike.
+        players = self.spec.players.model_dump_json()
         asked = [ask.model_dump_json(exclude_defaults=True) for ask in self.ask]
-        return fingerprint([self.first.digest, self.texts_digest, *asked])
+        named = ["named", *self.ids] if self.ids is not None else ["numbered"]
+        return fingerprint([self.first.digest, self.texts_digest, players, str(self.start), *asked, *named])
 
     @property
     def stochastic(self) -> bool:

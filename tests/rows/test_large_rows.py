@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +168,44 @@ def test_pictures_of_a_large_npz(tmp_path: Path, small: None, order: str) -> Non
     found = read_dataset(Dataset(dataset="rows.npz", rows="1:6"), tmp_path)
     assert isinstance(found.rows, np.memmap)
     np.testing.assert_array_equal(np.asarray(found.rows), rows[1:6])
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", ["turned.npy", "turned.npz"])
+def test_another_byte_order_is_turned_to_this_machine_s(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, large: bool
+) -> None:
+    rows = np.load(folder / "rows.npy")
+    turned = rows.astype(rows.dtype.newbyteorder("S"))
+    np.save(folder / "turned.npy", turned)
+    np.savez(folder / "turned.npz", rows=turned)
+    if large:
+        for module in (row_spool, inputs):
+            monkeypatch.setattr(module, "LARGE", 300)
+        monkeypatch.setattr(row_spool, "PIECE", 5)
+    for source in (Dataset(dataset=name), Dataset(dataset=name, drop=("column 1",))):
+        found = read_dataset(source, folder).rows
+        assert found.dtype == rows.dtype
+        assert isinstance(found, np.memmap) == large
+        np.testing.assert_array_equal(np.asarray(found), np.delete(rows, 1, axis=1) if source.drop else rows)
+    game = xr.RowsGame(
+        Net(6, 3).double(),  # pyright: ignore[reportArgumentType]
+        read_dataset(Dataset(dataset=name), folder).rows,
+        players=xr.Columns(),
+        removal=xr.Zeros(),
+        behaviour=xr.LogOdds(),
+    )
+    assert np.isfinite(xr.explain_rows(game, budget="exact").values).all()
+
+
+@pytest.mark.parametrize("name", ["one.npy", "one.npz", "other.npz"])
+def test_files_without_rows_are_named(folder: Path, name: str) -> None:
+    np.save(folder / "one.npy", np.array(3.0))
+    np.savez(folder / "one.npz", np.array(3.0))
+    with zipfile.ZipFile(folder / "other.npz", "w") as archive:
+        archive.writestr("notes.txt", "no array")
+    said = (
+        "is no array of numpy; write the file with" if name == "other.npz" else "one number and no rows; save an array"
+    )
+    with pytest.raises(InputError, match=f"{name}.*{said}"):
+        read_dataset(Dataset(dataset=name), folder)

@@ -21,6 +21,7 @@ import pytest
 import xai_ray as xr
 from tests.cli.conftest import cli
 from tests.cli.runs import Cli, environment, written
+from xai_ray.games.digest import fingerprint
 
 __all__ = ["cli"]
 
@@ -367,3 +368,24 @@ def test_a_slice_that_is_none_is_said_in_words(cli: Cli, folder: Path, given: st
     words = 'game.input.rows: a slice of rows as rows = "0:1000" (row 0 up to row 999; either number may be left out)'
     assert f"{words}, got {given!r}" in ended.err
     assert "pattern" not in ended.err
+
+
+def test_other_names_of_the_same_rows_are_another_job(cli: Cli, folder: Path) -> None:
+    table = parquet.read_table(folder / "rows.parquet")
+    table = table.append_column("other", pa.array([f"m{i}" for i in range(12)]))
+    parquet.write_table(table, folder / "rows.parquet")
+    ids = list[Any]()
+    for name, left in (("who", "other"), ("other", "who")):
+        source = spec(folder, {"dataset": "rows.parquet", "id": name, "drop": [left]})
+        ended = cli("run", source, "--store", "runs", "--out", name, "-q")
+        assert ended.code == 0, ended.err
+        ids.append(pa.ipc.open_file(Path(f"{name}/result.arrow").read_bytes()).read_all()["id"][0].as_py())
+    assert ids == ["n0", "m0"]
+
+
+def test_rows_without_names_keep_their_digest() -> None:
+    given: dict[str, Any] = {"players": xr.Columns(), "removal": xr.Zeros(), "behaviour": xr.Raw(), "digest": "model"}
+    rows = np.arange(6.0).reshape(2, 3)
+    games = [xr.RowsGame(np.tanh, rows, **given, row_ids=ids) for ids in (None, (0, 1), ("0", "1"), ("a", "b"))]
+    assert games[0].digest == fingerprint([xr.ModelGame(np.tanh, rows[0], **given).digest, fingerprint([rows])])
+    assert len({game.digest for game in games}) == 4

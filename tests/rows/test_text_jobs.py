@@ -15,10 +15,12 @@ import pyarrow.parquet as parquet
 import pytest
 from pyarrow import dataset
 
+import xai_ray as xr
 from tests.cli.conftest import cli
 from tests.cli.runs import Cli, environment, written
 from tests.waiting import until
 from xai_ray.coalitions import Unit
+from xai_ray.errors import SpecError
 from xai_ray.stores import open_store
 
 pytest.importorskip("transformers", reason="the extra `text` is not installed")
@@ -260,6 +262,8 @@ def bad(folder: Path, kind: str) -> dict[str, Any]:
             (folder / "x.csv").write_text("text,who\nyes\n")
         case "nothing":
             (folder / "x.csv").write_text("text\n")
+        case "parts":
+            return {"dataset": "texts.csv", "column": "text", "background_parts": 2}
         case "outside":
             return {"dataset": "texts.csv", "column": "text", "rows": "1:9"}
         case _:
@@ -275,6 +279,7 @@ BAD = {
     "ragged": "cannot read the table",
     "nothing": "it has no rows",
     "outside": 'rows = "1:9" lies outside of its 3 rows',
+    "parts": "background_parts is for rows of numbers, which share a background; leave it out",
     "nowhere": "no table at",
 }
 
@@ -309,3 +314,89 @@ def test_a_driver_elsewhere_brings_it_to_its_end(cli: Cli, folder: Path) -> None
     assert "stored" in cli("submit", more, "--store-only", "--store", "runs").err
     watched = cli("cancel", job, "--store", "runs")
     assert watched.code == 0
+
+
+def test_other_players_are_another_job_where_the_first_text_is_laid_out_alike(cli: Cli, folder: Path) -> None:
+    (folder / "two.txt").write_text("Never.\nIt is so. It is not.\n")
+    found = dict[str, Any]()
+    for kind in ("words", "sentences"):
+        document = json.loads(spec(folder, {"dataset": "two.txt"}).read_text())
+        document["game"]["players"] = {"kind": kind}
+        ended = cli("run", written(folder, document), "--store", "runs", "--out", kind, "-q")
+        assert ended.code == 0, ended.err
+        found[kind] = table_of(f"{kind}/result.arrow")["players"].to_pylist()
+    assert [len(players) for players in found["words"]] == [1, 6]
+    assert [len(players) for players in found["sentences"]] == [1, 2]
+
+
+def test_other_names_of_the_same_texts_are_another_job(cli: Cli, folder: Path) -> None:
+    source = {"dataset": "texts.csv", "column": "text"}
+    (folder / "texts.csv").write_text("who,other,text\na,x,yes no\nb,y,yes no\n")
+    lines = []
+    for names in ({"id": "who"}, {"id": "other"}, {"rows": "0:1"}, {"rows": "1:2"}):
+        ended = cli("run", spec(folder, source | names), "--store", "runs")
+        assert ended.code == 0, ended.err
+        lines.append([line.split("  ")[0] for line in ended.text.splitlines()])
+    assert lines == [["a", "b"], ["x", "y"], ["0"], ["1"]]
+    assert cli("run", spec(folder, source | {"id": "who"}), "--store", "other", "-q").code == 0
+    job = cli("list", "--store", "other", "--json").json[0]["job"]
+    (folder / "texts.csv").write_text("who,other,text\na,x,yes no\nc,y,yes no\n")
+    changed = cli("resume", job, "--store", "other", "-q")
+    assert changed.code == 3
+    assert "the names (id) of the texts changed since it began" in changed.err
+
+
+def test_the_newest_budget_is_the_one_that_goes_on(cli: Cli, folder: Path) -> None:
+    source = {"dataset": "texts.csv", "column": "text"}
+    for evaluations in ("exact", 48):
+        ended = cli("run", spec(folder, source, budget={"evaluations": evaluations}), "--store", "runs", "-q")
+        assert ended.code == 0, ended.err
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    assert cli("resume", job, "--store", "runs", "--out", "again", "-q").code == 0
+    assert table_of("again/result.arrow")["evaluations"].to_pylist() == [8, 48, 2]
+    extended = cli("extend", job, "--evaluations", 50, "--store", "runs", "--out", "wider", "-q")
+    assert extended.code == 0, extended.err
+    assert table_of("wider/result.arrow")["evaluations"].to_pylist() == [8, 50, 2]
+    assert cli("run", spec(folder, source, budget={"evaluations": "exact"}), "--store", "runs", "-q").code == 0
+    refused = cli("extend", job, "--evaluations", 60, "--store", "runs")
+    assert refused.code == 2
+    assert "has evaluated all coalitions of each text; there is nothing to extend" in refused.err
+    assert cli("resume", job, "--store", "runs", "--out", "exact", "-q").code == 0
+    assert table_of("exact/result.arrow")["evaluations"].to_pylist() == [8, 64, 2]
+
+
+@pytest.mark.parametrize("std_error", [1e-12, 0.02, 10.0])
+def test_a_text_tells_of_its_own_ending(cli: Cli, folder: Path, std_error: float) -> None:
+    more = {"budget": {"evaluations": 40, "std_error": std_error}}
+    ended = cli("run", spec(folder, {"dataset": "texts.csv", "column": "text"}, **more), "--store", "runs", "-q")
+    assert ended.code in (0, 4), ended.err
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    said = [cli("result", job, "--store", "runs", "--format", "json", "--row", at).json["stop"] for at in (0, 1)]
+    assert said == [single(cli, folder, at, **more)["stop"] for at in (0, 1)]
+    assert [stop["precise"] for stop in said] == [True, std_error > 1]
+    found = xr.open_result(job, "runs").texts
+    assert found is not None
+    assert [one.provenance["precise"] for one in found.results()] == [True, std_error > 1, True]
+
+
+def test_a_text_of_a_slice_goes_by_its_number_in_the_file(cli: Cli, folder: Path) -> None:
+    ended = cli("run", spec(folder, {"dataset": "texts.txt", "rows": "1:3"}), "--store", "runs")
+    assert ended.code == 0, ended.err
+    assert [line.split("  ")[0] for line in ended.text.splitlines()] == ["1", "2"]
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    for number in (1, 2):
+        found = cli("result", job, "--store", "runs", "--format", "json", "--row", number).json
+        assert found["players"] == TEXTS[number].split()
+    assert cli("report", job, "--store", "runs", "--row", 2).code == 0
+    for number in (0, 3):
+        outside = cli("result", job, "--store", "runs", "--row", number)
+        assert outside.code == 2
+        assert f"row {number}: job {job} has the texts 1 to 2" in outside.err
+
+
+def test_objects_of_peers_are_of_one_text(cli: Cli, folder: Path) -> None:
+    assert cli("run", spec(folder, {"dataset": "texts.txt"}), "--store", "runs", "-q").code == 0
+    found = xr.open_result(cli("list", "--store", "runs", "--json").json[0]["job"], "runs")
+    for convert in (found.to_shap, found.to_shapiq):
+        with pytest.raises(SpecError, match=r"explains 3 texts, .* result\.texts\.result"):
+            convert()

@@ -45,7 +45,9 @@ def result(
         bool,
         typer.Option("--global", help="Of a dataset job: mean |value| and mean value over all rows, with error bars."),
     ] = False,
-    row: Annotated[int | None, typer.Option(min=0, help="Of a job of texts: one of them, from 0.")] = None,
+    row: Annotated[
+        int | None, typer.Option(min=0, help="Of a job of texts: one of them, by its number in the file, from 0.")
+    ] = None,
     bands: Annotated[
         bool, typer.Option("--bands", help="With --format json: half widths of simultaneous 95 % bands as well.")
     ] = False,
@@ -86,7 +88,9 @@ def report(
             help="Of training points: remove and add them by value and in this many random orders. Trains models; 0: none.",
         ),
     ] = 0,
-    row: Annotated[int | None, typer.Option(min=0, help="Of a job of texts: which of them, from 0.")] = None,
+    row: Annotated[
+        int | None, typer.Option(min=0, help="Of a job of texts: which of them, by its number in the file, from 0.")
+    ] = None,
     no_data: Annotated[
         bool,
         typer.Option("--no-data", help="Of training points: from the store alone, without reading the data again."),
@@ -100,7 +104,7 @@ def report(
         found = _row_of(found, row)
     elif found.texts is not None:
         raise SpecError(
-            f"job {job} explains {found.texts.n_inputs} texts: say of which with --row, from 0; `result` has all"
+            f"job {job} explains {found.texts.n_inputs} texts: say of which with --row, its number in the file; `result` has all"
         )
     if not no_data:
         found = with_points(found, open_store(store))
@@ -145,7 +149,7 @@ def _opened(job: str, store: str, address: str | None, partial: bool) -> Result:
 def _row_of(found: Result, row: int) -> Result:
     if found.texts is None:
         raise SpecError(f"--row is of jobs of texts, and job {found.job} is none; leave it out")
-    return found.texts.result(row)
+    return found.texts.numbered(row)
 
 
 def _replay_unit(job: str, unit: int, store: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -55,8 +56,10 @@ def manifest_of(name: str, game: Game, plan: Plan, document: dict[str, Any]) -> 
     )
 
 
-def check_same_dataset(manifest: Manifest, count: int, digest: str, what: str) -> None:
-    """DigestMismatch that says how a dataset of `count` rows or texts differs from the one that a job began with, if it began with one."""
+def check_same_dataset(manifest: Manifest, count: int, digest: str, ids: Sequence[int | str] | None, what: str) -> None:
+    """DigestMismatch that says how a dataset of `count` rows or texts with the names `ids` differs from the one that a job began with, if
+    it began with one.
+    """
     began = manifest.document.get("dataset")
     if began is None:
         return
@@ -66,6 +69,8 @@ def check_same_dataset(manifest: Manifest, count: int, digest: str, what: str) -
         raise DigestMismatch(f"job {manifest.job}: the dataset {verb} from {began['rows']} to {count} {what}; {remedy}")
     if digest != began["digest"]:
         raise DigestMismatch(f"job {manifest.job}: the {count} {what} of the dataset changed since it began; {remedy}")
+    if (None if ids is None else list(ids)) != began["ids"]:
+        raise DigestMismatch(f"job {manifest.job}: the names (id) of the {what} changed since it began; {remedy}")
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xai_ray.engine.reading import Curve
 from xai_ray.errors import SpecError
-from xai_ray.estimators import Ask, EachPool, Explained
+from xai_ray.estimators import Ask, EachPool, Explained, Stop, boundaries
 from xai_ray.games.view import View
 from xai_ray.indices import Question
 from xai_ray.reports.result import Result
@@ -55,10 +55,18 @@ class EachResult:
         return (self.result_of(one) for one in self.pool.inputs())
 
     def result(self, row: int) -> Result:
-        """That of one input, number `row` from 0. Raises SpecError."""
+        """That of one input, number `row` of the job, from 0. Raises SpecError."""
         if not 0 <= row < self.n_inputs:
             raise SpecError(f"row {row}: job {self.job} has the texts 0 to {self.n_inputs - 1}")
         return self.result_of(next(islice(self.pool.inputs(), row, None)))
+
+    def numbered(self, number: int) -> Result:
+        """That of the input which is number `number` in its file, as its line is called where inputs have no names. Raises SpecError."""
+        if not self.first <= number < self.first + self.n_inputs:
+            raise SpecError(
+                f"row {number}: job {self.job} has the texts {self.first} to {self.first + self.n_inputs - 1}"
+            )
+        return self.result(number - self.first)
 
     def asked(self, question: Question, estimator: str = "auto") -> EachResult:
         """Another index of every input, from the values already evaluated."""
@@ -88,6 +96,24 @@ class EachResult:
             ends=one.pool.ends(),
             view=None if one.view is None else View.from_document(one.view),
             convergence=Curve(one.pool, first, {one.pool.draws: found.estimates[0]}),
-            provenance=self.provenance | {"row": one.at, "evaluations": one.evaluations},
+            provenance=self.provenance | {"row": one.at, "evaluations": one.evaluations} | self._ended(one),
             asker=one.pool.answer,
         )
+
+    def _ended(self, one: Explained) -> dict[str, Any]:
+        """Why this input ended where it did and whether it is as precise as was asked, as `Ending.document` of a job of its own."""
+        said = self.provenance.get("stop")
+        if said is None:
+            return {}
+        if not said:
+            return {"precise": True, "stop": {}}
+        stop, design, draws = Stop.of(said["asked"]), one.pool.design, one.pool.draws
+        left = list[str]()
+        if one.open:
+            look = len(list(boundaries(design, draws)))
+            left = [v.words for e in one.estimates for v in stop.judge(e, look) if not v.met]
+        # Rules end an input at a boundary before the last of its budget.
+        early = draws != design.capacity and draws in boundaries(design, draws + 1)
+        by = "rules" if stop.rules and early and not one.open else "budget"
+        document = {"asked": said["asked"], "by": by, "open": left, "precise": not one.open}
+        return {"precise": not one.open, "stop": document}

@@ -191,21 +191,31 @@ class Result:
         return to_pandas(self)
 
     def to_shap(self, index: str | None = None) -> shap.Explanation:
-        """As a shap.Explanation, see `xai_ray.reports.peers.to_shap`."""
+        """As a shap.Explanation, see `xai_ray.reports.peers.to_shap`. Raises SpecError for a job of texts."""
         from xai_ray.reports.peers import to_shap
 
+        self._check_one_input("to_shap")
         return to_shap(self, index)
 
     def to_shapiq(self, index: str | None = None, output: int = 0) -> shapiq.InteractionValues:
-        """As shapiq.InteractionValues, see `xai_ray.reports.peers.to_shapiq`."""
+        """As shapiq.InteractionValues, see `xai_ray.reports.peers.to_shapiq`. Raises SpecError for a job of texts."""
         from xai_ray.reports.peers import to_shapiq
 
+        self._check_one_input("to_shapiq")
         return to_shapiq(self, index, output)
 
     def _repr_html_(self) -> str:
         from xai_ray.reports.html import render_fragment
 
         return render_fragment(self)
+
+    def _check_one_input(self, called: str) -> None:
+        """SpecError for a job of texts, which share no players."""
+        if self.texts is not None:
+            raise SpecError(
+                f"{called}: job {self.job} explains {self.texts.n_inputs} texts, each with players of its own; take "
+                f"result.texts.result(row).{called}() of one, or result.texts.results() for all"
+            )
 
     def _save_texts(self, texts: EachResult, home: Path) -> list[Path]:
         from xai_ray.reports.each_arrow import write_each

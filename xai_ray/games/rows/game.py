@@ -121,7 +121,11 @@ class RowsGame(ModelGame):
         self.view = View("plain", self.player_names)
         self.rows_digest = fingerprint([array])
         """Hexadecimal digest of the rows alone."""
-        self.digest = fingerprint([self.digest, self.rows_digest, *([f"parts {self.parts}"] if self.parts > 1 else [])])
+        told = [f"parts {self.parts}"] if self.parts > 1 else []
+        # Results hold the names: a job of the same rows under others is another one.
+        if self.row_ids is not None:
+            told += ["named", *(repr(name) if isinstance(name, str) else str(name) for name in self.row_ids)]
+        self.digest = fingerprint([self.digest, self.rows_digest, *told])
         self._classes = np.full(self.n_rows, -1, dtype=np.int64)
         if self.numerics.fold:
             self._check_folded_rows()
