@@ -143,6 +143,22 @@ def test_errors_cover_weighted_rows(estimator):
     assert 0.90 <= np.mean(covered) <= 0.99  # 300 intervals
 
 
+@pytest.mark.parametrize("convention", ["mean_then_loss", "loss_then_mean"])
+def test_a_row_of_weight_zero_takes_no_part_even_where_its_loss_is_infinite(convention):
+    def never_two(x):
+        left = 0.25 + 0.5 / (1 + np.exp(-x[:, 0]))
+        return np.stack([left, 1 - left, np.zeros(len(x))], axis=1)
+
+    labels = np.where(np.isin(np.arange(23), [0, 7]), 2, LABELS % 2)
+    kept = labels < 2
+    settings = {"loss": "cross_entropy", "outputs": "probabilities", "convention": convention}
+    game = LossGame(never_two, X, labels, removal=Marginal(BACKGROUND), weights=3.0 * kept, **settings)
+    without = LossGame(never_two, X[kept], labels[kept], removal=Marginal(BACKGROUND), **settings)
+    np.testing.assert_allclose(game.values(EVERY, NONE), without.values(EVERY, NONE), rtol=1e-12)
+    drawn = LossGame(never_two, X, labels, removal=Marginal(BACKGROUND), weights=3.0 * kept, rows=40, **settings)
+    assert np.isfinite(drawn.values(EVERY, np.arange(64))).all()
+
+
 def test_bad_weights():
     for match, weights in [
         (r"weights are numbers, one a row: shape \(23,\)", np.ones(22)),
