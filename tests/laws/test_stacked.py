@@ -1,5 +1,6 @@
 """`stacked` and `auto`: who answers, and what joining trees is worth."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from tests.games import smooth_table
 from tests.laws.sampled import drawn
+from xai_ray import explain
 from xai_ray.estimators import Ask, adjusted, plan, stacked
 from xai_ray.estimators.correction import cross_fit
 from xai_ray.estimators.fold_fits import FoldFits, outdone
@@ -14,6 +16,7 @@ from xai_ray.estimators.observed import Observed
 from xai_ray.estimators.remembered import LastFit
 from xai_ray.estimators.sized import FOLDS, SizedRows
 from xai_ray.estimators.table import choose
+from xai_ray.games import TableGame
 from xai_ray.indices import Question, exact, resolve
 
 N = 10
@@ -145,6 +148,32 @@ def test_the_last_fit_is_kept_and_no_other():
     assert last.of(rows, other + 1.0, True, fit) == 2
     assert last.of(~rows, other + 1.0, True, fit) == 3
     assert last.of(rows, other, False, fit) == 4
+
+
+def test_a_fit_that_another_thread_puts_in_meanwhile_is_not_taken_for_ones_own():
+    last, rows = LastFit(), np.eye(3, dtype=bool)
+
+    def while_another_fits():
+        assert last.of(rows, np.ones((3, 1)), False, lambda: "theirs") == "theirs"
+        return "mine"
+
+    assert last.of(rows, np.zeros((3, 1)), False, while_another_fits) == "mine"
+    assert last.of(rows, np.zeros((3, 1)), False, lambda: "again") == "mine"
+
+
+def test_threads_of_one_process_get_their_own_answers():
+    rng = np.random.default_rng(3)
+    games = [TableGame(smooth_table(8, seed=int(seed))) for seed in rng.integers(0, 1000, 4)]
+
+    def explained(game):
+        return [
+            explain(game, budget=80, estimator=name, seed=turn).values for turn in range(3) for name in ("gp", "proxy")
+        ]
+
+    serial = [explained(game) for game in games]
+    with ThreadPoolExecutor(4) as threads:
+        for found, want in zip(threads.map(explained, games), serial, strict=True):
+            np.testing.assert_array_equal(found, want)
 
 
 AUTO = [

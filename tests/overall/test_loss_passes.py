@@ -9,6 +9,7 @@ from tests.overall.answering import shapley_estimate
 from xai_ray.coalitions.exhaustive import unpack
 from xai_ray.errors import InputError, SpecError
 from xai_ray.games import ColumnGroups, Constant, LossGame, Marginal, Numerics, VarianceGame
+from xai_ray.games.labelled.labels import row_weights
 from xai_ray.games.passes.reducing import mean_over_fillings
 from xai_ray.games.rows.batches import RowGrid
 from xai_ray.testing.games import check_game
@@ -141,6 +142,33 @@ def test_errors_cover_weighted_rows(estimator):
         low, high = shapley_estimate(game, estimator, 802, seed).intervals()
         covered.append((low[:, 0] <= want) & (want <= high[:, 0]))
     assert 0.90 <= np.mean(covered) <= 0.99  # 300 intervals
+
+
+@pytest.mark.parametrize("convention", ["mean_then_loss", "loss_then_mean"])
+def test_a_row_of_weight_zero_takes_no_part_even_where_its_loss_is_infinite(convention):
+    def never_two(x):
+        left = 0.25 + 0.5 / (1 + np.exp(-x[:, 0]))
+        return np.stack([left, 1 - left, np.zeros(len(x))], axis=1)
+
+    labels = np.where(np.isin(np.arange(23), [0, 7]), 2, LABELS % 2)
+    kept = labels < 2
+    settings = {"loss": "cross_entropy", "outputs": "probabilities", "convention": convention}
+    game = LossGame(never_two, X, labels, removal=Marginal(BACKGROUND), weights=3.0 * kept, **settings)
+    without = LossGame(never_two, X[kept], labels[kept], removal=Marginal(BACKGROUND), **settings)
+    np.testing.assert_allclose(game.values(EVERY, NONE), without.values(EVERY, NONE), rtol=1e-12)
+    drawn = LossGame(never_two, X, labels, removal=Marginal(BACKGROUND), weights=3.0 * kept, rows=40, **settings)
+    assert np.isfinite(drawn.values(EVERY, np.arange(64))).all()
+
+
+@pytest.mark.parametrize("scale", [1e308, 1e300, 1.0, 0.3, 1e-300, 5e-324])
+def test_weights_of_any_size_are_shares(scale):
+    plain = np.array([1.0, 0.0, 1.0, 0.5 if scale > 1e-300 else 1.0])
+    np.testing.assert_allclose(row_weights(scale * plain, 4), plain / plain.sum(), rtol=1e-14)
+
+
+def test_shares_of_usual_weights_are_plain_quotients():
+    weights = RNG.random(23)
+    np.testing.assert_array_equal(row_weights(weights, 23), weights / weights.sum())
 
 
 def test_bad_weights():

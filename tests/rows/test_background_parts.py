@@ -122,7 +122,13 @@ def test_parts_are_part_of_a_jobs_identity() -> None:
             "5 does not divide the 12 rows of the background; take a number that does (2, 3, 4, 6, 12)",
         ),
         ({"parts": 0}, SpecError, "background_parts = 0: at least 1"),
+        ({"parts": -2}, SpecError, "background_parts = -2: at least 1"),
         ({"parts": 2.5}, SpecError, "background_parts = 2.5: a whole number"),
+        ({"parts": 1.0}, SpecError, "background_parts = 1.0: a whole number"),
+        ({"parts": True}, SpecError, "background_parts = True: a whole number"),
+        ({"parts": "2"}, SpecError, "background_parts = '2': a whole number"),
+        ({"parts": None}, SpecError, "background_parts = None: a whole number"),
+        ({"parts": [2]}, SpecError, "background_parts = [2]: a whole number"),
         ({"parts": 2, "removal": xr.Zeros()}, SpecError, "not the removal Zeros"),
         ({"parts": 2, "removal": xr.Marginal(BACKGROUND, samples=3)}, SpecError, "Marginal with samples"),
     ],
@@ -130,6 +136,20 @@ def test_parts_are_part_of_a_jobs_identity() -> None:
 def test_backgrounds_without_such_parts_are_refused(more, error: type[XaiRayError], said: str) -> None:
     with pytest.raises(error, match=re.escape(said)):
         game(more.pop("parts"), **more)
+
+
+def test_a_number_of_numpy_is_a_whole_number() -> None:
+    found = game(np.int64(3))  # pyright: ignore[reportArgumentType]
+    assert type(found.parts) is int
+    assert found.digest == game(3).digest
+
+
+@pytest.mark.parametrize("part", [-1, 3, 12])
+def test_a_context_is_the_number_of_a_part_that_is_there(part: int) -> None:
+    context, coalitions = np.array([0, 2, part, 1]), np.ones((4, 6), dtype=bool)
+    with pytest.raises(SpecError, match=f"context {part} of pair 2: the background is in 3 parts"):
+        game(3).row_values(np.arange(4), coalitions, context)
+    assert game(1).row_values(np.arange(4), coalitions, context).shape == (4, 1)
 
 
 def test_a_behaviour_of_the_mean_is_no_mean_of_parts() -> None:

@@ -7,7 +7,7 @@ take most of a gigabyte.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Generic, TypeVar
 
@@ -20,20 +20,22 @@ T = TypeVar("T")
 class LastFit(Generic[T]):
     """Holds the last fit of one kind."""
 
-    _digest: bytes = b""
-    _fit: list[T] = field(default_factory=list[T])
+    _held: tuple[bytes, T] | None = None
 
     def of(self, coalitions: Coalitions, values: Values, salt: object, fit: Callable[[], T]) -> T:
         """The fit to these rows (r, n) and (r, k): the one that is held if they are the same, else `fit()`.
 
-        `salt` says what else the fit depends on.
+        `salt` says what else the fit depends on. Threads share what is held and never take each other's.
         """
         digest = sha256(repr((coalitions.shape, values.shape, salt)).encode())
         digest.update(coalitions.tobytes())
         digest.update(values.tobytes())
         found = digest.digest()
-        if found != self._digest or not self._fit:
-            self._fit.clear()
-            self._fit.append(fit())
-            self._digest = found
-        return self._fit[0]
+        # Read once and set whole: another thread may put its own fit here at any time.
+        held = self._held
+        if held is not None and held[0] == found:
+            return held[1]
+        held = self._held = None
+        made = fit()
+        self._held = (found, made)
+        return made

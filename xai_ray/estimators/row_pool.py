@@ -174,7 +174,8 @@ class RowPool:
         raise NotEnoughSamples(f"the means are over {self.draws} rows, not {draws}; open the job at that row")
 
     def answer(self, question: Question, estimator: str = "auto") -> Estimate:
-        """Mean over the rows, with the standard error that the errors of the rows leave it, taken as independent: relabellings are, the design is shared.
+        """Mean over the rows, with the standard error that the errors of the rows leave it, taken as independent:
+        relabellings are, the design is shared.
 
         A question of the job, or another one, which reads all rows again. Raises NotEnoughSamples, SpecError.
         """

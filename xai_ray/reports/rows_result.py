@@ -79,7 +79,8 @@ class RowsResult:
 
     @property
     def means(self) -> tuple[Estimate, ...]:
-        """Means of the values over the rows, one estimate a question, with errors of rows taken as independent (docs/datasets.md says how well that holds)."""
+        """Means of the values over the rows, one estimate a question, with errors of rows taken as
+        independent (docs/datasets.md says how well that holds)."""
         return tuple(self.pool.answer(a.question, a.estimator) for a in self.asks)
 
     def global_values(self, at: int = 0) -> GlobalValues:

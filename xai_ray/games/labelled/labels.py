@@ -98,6 +98,8 @@ def row_weights(weights: Any, rows: int) -> Floats:
         raise InputError(f"the weight of row {bad[0]} is {table[bad[0]]:g}; weights are finite and not below 0")
     if not table.any():
         raise InputError("all weights are 0; give at least one row a weight above 0")
+    # By a power of two, which changes no digit of a share: the sum of very large weights is not infinite.
+    table = np.ldexp(table, -np.frexp(table.max())[1])
     return table / table.sum()
 
 

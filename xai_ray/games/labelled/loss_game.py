@@ -45,6 +45,7 @@ class LossGame:
     `rows`        rows drawn for each context, with replacement; None takes all. Together with `samples` of the removal this is the
                   stochastic game whose noise is part of every standard error: of the rows at hand, not of rows yet to come.
     `weights`     sample weights of the rows (R,), none below 0: the mean is weighted, and drawn rows are drawn with these chances.
+                  A row of weight 0 takes no part, whatever its loss.
     `clip`        smallest probability that `cross_entropy` takes the log of, for models that give zeros.
     `batch`       model rows per forward pass, "auto" to measure which is quickest here; `numerics` as of `ModelGame`.
 
@@ -122,7 +123,7 @@ class LossGame:
             check_not_probabilities(probe)
         passes.truth = truth = self._truths(y, classes, probe)
         for one in losses:
-            one.check(probe, truth)
+            one.check(probe, truth, self._weights)
         if self.numerics.fold:
             passes.check_folding(self.n_players)
         if batch == "auto":
@@ -205,7 +206,9 @@ class LossGame:
         losses = np.ascontiguousarray(losses.reshape(c, len(at), -1)[:, :q])
         if self._weights is None or rows is not None:
             return -losses.mean(axis=1)
-        return -(losses * self._weights[:, None]).sum(axis=1)
+        weights = self._weights[:, None]
+        # 0 times a loss that is not finite is not 0.
+        return -np.multiply(losses, weights, out=np.zeros_like(losses), where=weights > 0).sum(axis=1)
 
     def _drawn_rows(self, context: Ints) -> Ints | None:
         """Rows (c, q) of contexts (c,), with replacement; None takes all."""

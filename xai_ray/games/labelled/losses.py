@@ -98,16 +98,16 @@ class RowLoss:
         scores = self._scores(outputs.reshape(r * b, m)).reshape(r, b, m)
         return scores.var(axis=1, ddof=1).sum(axis=1) / b
 
-    def check(self, outputs: Floats, truth: Truth) -> None:
-        """Tries the loss on the full rows and says what is wrong with it."""
+    def check(self, outputs: Floats, truth: Truth, weights: Floats | None = None) -> None:
+        """Tries the loss on the full rows and says what is wrong with it; the loss of a row of weight 0 may be anything."""
         if self.convention == "probabilities" and isinstance(self.loss, str):
             check_probabilities(outputs)
         losses = self.rows(outputs, truth)
-        bad = np.flatnonzero(~np.isfinite(losses))
+        bad = np.flatnonzero(~np.isfinite(losses) & (True if weights is None else weights > 0))
         if len(bad):
             raise NonFiniteValue(self.not_finite(int(bad[0]), float(losses[bad[0]]), truth[bad[0]]))
         alone = losses if isinstance(self.loss, str) else self.rows(outputs[:1], truth[:1])
-        if not np.isclose(alone[0], losses[0], rtol=1e-4, atol=1e-6):
+        if not np.isclose(alone[0], losses[0], rtol=1e-4, atol=1e-6, equal_nan=True):
             raise ModelOutputError(
                 f"loss {self.title!r} of row 0 is {alone[0]:.6g} by itself and {losses[0]:.6g} among {len(losses)} rows; it must look "
                 "at each row by itself"

@@ -10,6 +10,8 @@ from xai_ray.games.behaviours import Outputs
 
 _LEAST = -700.0
 """Logarithm below which a float64 has lost digits (2^-1022 is e^-708)."""
+_ONE_BY_ONE = 16
+"""Classes up to which they are added up one after the other; more are added by halves, in fewer calls."""
 
 
 def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str) -> torch.Tensor:
@@ -32,7 +34,7 @@ def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str
     if columns.device.type != "cpu":  # looking for what is lost would wait for the device
         return _in_log_space(columns, c, size)
     shares = (columns - columns.amax(dim=0)).exp_()
-    logs = shares.div_(shares.sum(dim=0)).view(-1, c, size).mean(dim=2).log_()
+    logs = shares.div_(_over_classes(shares)).view(-1, c, size).mean(dim=2).log_()
     lost = (logs < _LEAST).any(dim=0)
     if bool(lost.any()):
         few = columns.view(-1, c, size)[:, lost]
@@ -42,5 +44,27 @@ def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str
 
 def _in_log_space(columns: torch.Tensor, c: int, size: int) -> torch.Tensor:
     """Logits (m, c * size) -> logarithms of mean probabilities (c, m)."""
-    logs = columns - torch.logsumexp(columns, dim=0, keepdim=True)
+    top = columns.amax(dim=0)
+    top = torch.where(top.isfinite(), top, 0.0)
+    logs = columns - (_over_classes((columns - top).exp_()).log_() + top)
     return torch.logsumexp(logs.view(-1, c, size), dim=2).t() - math.log(size)
+
+
+def _over_classes(columns: torch.Tensor) -> torch.Tensor:
+    """Sums (r,) over the classes of columns (m, r), each in an order that does not depend on r.
+
+    A sum of torch over the first axis adds the columns of a whole vector in another order than those left over at the end.
+    """
+    m = len(columns)
+    if m <= _ONE_BY_ONE:
+        total = columns[0].clone()
+        for one in columns[1:]:
+            total += one
+        return total
+    left = m - m // 2
+    total = columns[:left].clone()
+    total[: m - left] += columns[left:]
+    while left > 1:
+        m, left = left, left - left // 2
+        total[: m - left] += total[left:m]
+    return total[0]

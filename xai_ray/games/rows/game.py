@@ -22,7 +22,7 @@ from xai_ray.games.removals.filling import Array, PlacedInput, Removal
 from xai_ray.games.rows.batches import batch_of_rows
 from xai_ray.games.rows.checked import checked_ids, checked_rows
 from xai_ray.games.rows.masking import RowMasker
-from xai_ray.games.rows.parted import by_part, check_parts, part_of
+from xai_ray.games.rows.parted import by_part, check_numbers, check_parts, part_of, whole_parts
 from xai_ray.games.view import View
 from xai_ray.types import Coalitions, Floats, Ints, Values
 
@@ -75,7 +75,7 @@ class RowsGame(ModelGame):
         background_parts: int = 1,
         digest: str | None = None,
     ) -> None:
-        self.parts = background_parts
+        self.parts = whole_parts(background_parts)
         """Parts of the background, each of which a row's answer meets on its own; see `parted`."""
         rows, players, removal = named_inputs(model, rows, players, removal)
         held, array = checked_rows(rows)
@@ -140,8 +140,10 @@ class RowsGame(ModelGame):
 
     def row_values(self, rows: Ints, coalitions: Coalitions, context: Ints) -> Values:
         """Values (c, k) of pairs: row (c,) and coalition (c, n), in forward passes of one shape. `context` (c,) as in `Game.values`; of a
-        background in parts the number of the part.
+        background in parts the number of the part. Raises SpecError for a part that is not there.
         """
+        if self.parts > 1:
+            check_numbers(context, self.parts)
         set_threads(self.threads)
         targets = self.row_targets(rows)
         out = np.empty((len(rows), self.n_outputs))

@@ -9,6 +9,7 @@ model rows, so a row sees G times as many coalitions for the same model rows, an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,21 @@ from xai_ray.games.removals.filling import Array, Filling
 from xai_ray.types import Ints
 
 
+def whole_parts(parts: Any) -> int:
+    """The number of parts as a plain int. Raises SpecError for what is no whole number of at least 1."""
+    try:
+        found = index(parts)
+    except TypeError:
+        found = None
+    if found is None or isinstance(parts, (bool, np.bool_)):
+        raise SpecError(f"background_parts = {parts!r}: a whole number")
+    if found < 1:
+        raise SpecError(f"background_parts = {found}: at least 1")
+    return found
+
+
 def check_parts(parts: int, filling: Filling, removal: Any, averaging: Averaging) -> None:
     """Raises SpecError and InputError where a background cannot be in so many parts, or the mean over parts is another game."""
-    if not isinstance(parts, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SpecError(f"background_parts = {parts!r}: a whole number")
-    if parts < 1:
-        raise SpecError(f"background_parts = {parts}: at least 1")
     if not isinstance(removal, Marginal) or filling.draw is not None:
         drawn = " with samples" if filling.draw is not None else ""
         raise SpecError(
@@ -44,6 +54,16 @@ def check_parts(parts: int, filling: Filling, removal: Any, averaging: Averaging
         raise InputError(
             f"background_parts = {parts} does not divide the {size} rows of the background; take a number that does{shown}, or another "
             "number of rows"
+        )
+
+
+def check_numbers(context: Ints, parts: int) -> None:
+    """Raises SpecError for contexts (c,) that are no numbers of parts."""
+    outside = np.flatnonzero((context < 0) | (context >= parts))
+    if len(outside):
+        raise SpecError(
+            f"context {context[outside[0]]} of pair {outside[0]}: the background is in {parts} parts, so a context is a part, "
+            f"0 to {parts - 1}"
         )
 
 
