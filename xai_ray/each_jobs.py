@@ -15,7 +15,7 @@ from xai_ray.engine.each_units import EachTask, planned
 from xai_ray.engine.identity import check_same_dataset
 from xai_ray.engine.job import design_of
 from xai_ray.engine.stages import begun, stage_with, stages
-from xai_ray.errors import SpecError, XaiRayError
+from xai_ray.errors import InputError, SpecError, UnknownName, XaiRayError
 from xai_ray.estimators import Plan
 from xai_ray.stores import Manifest, Store
 from xai_ray.text_games import TextGames
@@ -29,19 +29,37 @@ def planned_each(games: TextGames, budget: Mapping[str, Any], seed: int) -> tupl
 
 
 def sizes_of(task: EachTask) -> list[tuple[int, int]]:
-    """Players of each input, and the evaluations that it may take. Raises what `planned` raises, with the row."""
+    """Players of each input, and the evaluations that it may take. Raises what `planned` raises, with the row unless no input can be
+    planned and all say the same, which is the spec's mistake.
+    """
     games, known, out = task.inputs, dict[int, int](), list[tuple[int, int]]()
+    failed: tuple[int, XaiRayError] | None = None
     for at in range(games.n_inputs):
         try:
             sized = games.sized(at)
-            n = sized.n_players
+        except InputError as error:
+            raise InputError(f"{games.name(at)}: {error}") from error
+        n = sized.n_players
+        try:
             if n not in known:
                 asks = games.asks_of(sized)
                 known[n] = planned(asks, n, task.stages[-1], task.seed, games.stochastic)[0].evaluations
         except XaiRayError as error:
-            raise type(error)(f"{games.name(at)}: {error}") from error
+            failed = failed or (at, error)
+            if str(error) == str(failed[1]) and not out:
+                continue
+        if failed is not None:
+            raise _named(games.name(failed[0]), failed[1]) from failed[1]
         out.append((n, known[n]))
+    if failed is not None:
+        raise failed[1]
     return out
+
+
+def _named(name: str, error: XaiRayError) -> XaiRayError:
+    """The error with the name of the row, of a class that is made of a message."""
+    kind = SpecError if isinstance(error, UnknownName) else type(error)
+    return kind(f"{name}: {error}")
 
 
 def texts_of(game: Any) -> dict[str, Any]:

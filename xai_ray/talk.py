@@ -50,6 +50,8 @@ def _print_texts(found: EachResult, output_format: str) -> None:
     from xai_ray.reports.each_arrow import SCHEMA, each_batches
     from xai_ray.reports.each_text import each_lines, write_each_csv
 
+    # All or nothing: half a table on stdout would look whole to who reads it.
+    found.check()
     if output_format == "csv":
         write_each_csv(found, sys.stdout)
     elif output_format == "arrow":

@@ -10,7 +10,7 @@ from xai_ray import game_spec as s
 from xai_ray import games
 from xai_ray.asks import Asked, ask_of
 from xai_ray.dataset_texts import is_texts, read_texts
-from xai_ray.errors import SpecError, XaiRayError
+from xai_ray.errors import InputError, SpecError, XaiRayError
 from xai_ray.estimators import Ask
 from xai_ray.games.arguments import arrange
 from xai_ray.games.digest import fingerprint
@@ -69,6 +69,9 @@ class TextGames:
         try:
             self.first = self._made(0, zoo, None)
         except XaiRayError as error:
+            # Of the errors of a spec only those of an input are the text's own; the others every text would raise.
+            if isinstance(error, SpecError) and not isinstance(error, InputError):
+                raise
             raise type(error)(f"{self.name(0)}: {error}") from error
         self.compute = compute.model_copy(update={"batch": self.first.batch})
         return self

@@ -18,10 +18,14 @@ from pyarrow import dataset
 import xai_ray as xr
 from tests.cli.conftest import cli
 from tests.cli.runs import Cli, environment, written
+from tests.rows.test_row_jobs import Until
 from tests.waiting import until
 from xai_ray.coalitions import Unit
-from xai_ray.errors import SpecError
-from xai_ray.stores import open_store
+from xai_ray.engine import InlineEngine
+from xai_ray.errors import Cancelled, SpecError
+from xai_ray.launch import new_run
+from xai_ray.spec import load
+from xai_ray.stores import MemoryStore, open_store
 
 pytest.importorskip("transformers", reason="the extra `text` is not installed")
 
@@ -400,3 +404,55 @@ def test_objects_of_peers_are_of_one_text(cli: Cli, folder: Path) -> None:
     for convert in (found.to_shap, found.to_shapiq):
         with pytest.raises(SpecError, match=r"explains 3 texts, .* result\.texts\.result"):
             convert()
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "arrow"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_question_that_a_text_is_too_short_for_names_it(cli: Cli, folder: Path, form: str, named: bool) -> None:
+    source = {"dataset": "texts.csv", "column": "text"} | ({"id": "who"} if named else {})
+    assert cli("run", spec(folder, source), "--store", "runs", "-q").code == 0
+    job = cli("list", "--store", "runs", "--json").json[0]["job"]
+    asked = cli("result", job, "--store", "runs", "--ask", "SII", "--format", form)
+    assert (asked.code, asked.out) == (2, b"")
+    assert asked.err.startswith("xai-ray: row n2: " if named else "xai-ray: row 2: ")
+    whole = cli("result", job, "--store", "runs", "--ask", "SII", "--row", 1)
+    assert whole.code == 0, whole.err
+
+
+def test_a_cancelled_job_tells_of_texts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "slow_texts.py").write_text(SLOW)
+    (folder / "seconds").write_text("0.2")
+    (folder / "many.txt").write_text("One text.\n" * 8)
+    document = json.loads(spec(folder, {"dataset": "many.txt"}).read_text())
+    document["game"]["model"] = {"factory": "slow_texts:make", "arguments": {"folder": str(folder)}}
+    monkeypatch.syspath_prepend(folder)
+    store = MemoryStore()
+    attempt = new_run(load(written(folder, document)), folder, store, InlineEngine, Until(store, 2))
+    with pytest.raises(Cancelled, match=r"was cancelled with [2-7] texts committed"):
+        attempt.execute()
+
+
+MISTAKES: dict[str, dict[str, Any]] = {
+    "players": {"players": {"kind": "grid", "rows": 2, "columns": 2}},
+    "removal": {"removal": {"kind": "blur"}},
+    "target": {"behaviour": {"kind": "log_odds", "target": 10**9}},
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_mistakes_of_the_spec_are_no_row_s(cli: Cli, folder: Path, kind: str) -> None:
+    document = json.loads(spec(folder, {"dataset": "texts.txt"}).read_text())
+    document["game"] |= MISTAKES[kind]
+    ended = cli("check", written(folder, document))
+    assert ended.code == 2, ended.err
+    assert "row 0" not in ended.err
+
+
+def test_questions_that_no_text_answers_are_no_row_s(cli: Cli, folder: Path) -> None:
+    ask = [{"index": "SV", "estimator": "owen"}]
+    for source in ({"dataset": "texts.txt"}, {"dataset": "texts.txt", "rows": "1:2"}):
+        ended = cli("check", spec(folder, source, ask=ask))
+        assert ended.code == 2, ended.err
+        assert not ended.err.startswith("xai-ray: row")
+    ended = cli("check", spec(folder, {"dataset": "texts.txt"}, ask=[{"index": "SII"}]))
+    assert ended.err.startswith("xai-ray: row 2: ")

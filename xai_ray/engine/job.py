@@ -148,8 +148,9 @@ class Run:
             self._broken_off("failed", progress.evaluations, str(error))
             raise
         self._close("cancelled", progress.evaluations)
+        what = "texts" if isinstance(design, EachInput) else "evaluations"
         raise Cancelled(
-            f"job {job} was cancelled with {progress.evaluations} evaluations committed; xai-ray resume {job} goes on"
+            f"job {job} was cancelled with {progress.evaluations} {what} committed; xai-ray resume {job} goes on"
         )
 
     def _checked(self, design: Design, pool: AnyPool, cancel: CancelFlag) -> dict[str, Any] | None:

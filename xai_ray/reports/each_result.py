@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from xai_ray.engine.reading import Curve
-from xai_ray.errors import SpecError
+from xai_ray.errors import NotEnoughSamples, SpecError
 from xai_ray.estimators import Ask, EachPool, Explained, Stop, boundaries
 from xai_ray.games.view import View
 from xai_ray.indices import Question
@@ -72,6 +72,12 @@ class EachResult:
         """Another index of every input, from the values already evaluated."""
         return replace(self, question=Ask(question, estimator))
 
+    def check(self) -> None:
+        """Raise what an input raises for another question than the job's, with its name. The job's own questions are answered."""
+        if self.question is not None:
+            for one in self.pool.inputs():
+                self._asked(one, self.question)
+
     def table(self) -> pa.Table:
         """The whole table; see `xai_ray.reports.each_arrow`."""
         from xai_ray.reports.each_arrow import each_table
@@ -84,7 +90,7 @@ class EachResult:
 
     def result_of(self, one: Explained) -> Result:
         """What a person reads of an input."""
-        found = one if self.question is None else one.asked(self.question)
+        found = one if self.question is None else self._asked(one, self.question)
         first = Ask(found.estimates[0].question, found.estimates[0].estimator)
         return Result(
             job=self.job,
@@ -99,6 +105,13 @@ class EachResult:
             provenance=self.provenance | {"row": one.at, "evaluations": one.evaluations} | self._ended(one),
             asker=one.pool.answer,
         )
+
+    def _asked(self, one: Explained, question: Ask) -> Explained:
+        try:
+            return one.asked(question)
+        except (NotEnoughSamples, SpecError) as error:
+            kind = NotEnoughSamples if isinstance(error, NotEnoughSamples) else SpecError
+            raise kind(f"row {self.name(one.at)}: {error}") from error
 
     def _ended(self, one: Explained) -> dict[str, Any]:
         """Why this input ended where it did and whether it is as precise as was asked, as `Ending.document` of a job of its own."""
