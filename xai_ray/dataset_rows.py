@@ -83,6 +83,8 @@ def _dropped(rows: Array, columns: tuple[str, ...], source: Dataset, where: str)
     missing = [name for name in source.drop if name not in columns]
     if missing:
         raise InputError(f"{where}: no column {missing[0]!r} to drop; columns: {', '.join(columns[:12])}")
+    if not source.drop and rows.flags.c_contiguous:
+        return ReadRows(rows, columns, None)
     kept = [i for i, name in enumerate(columns) if name not in source.drop]
     return ReadRows(respooled(rows, kept), tuple(columns[i] for i in kept), None)
 

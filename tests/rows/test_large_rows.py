@@ -209,3 +209,10 @@ def test_files_without_rows_are_named(folder: Path, name: str) -> None:
     )
     with pytest.raises(InputError, match=f"{name}.*{said}"):
         read_dataset(Dataset(dataset=name), folder)
+
+
+def test_rows_of_which_nothing_is_dropped_are_not_copied(folder: Path, small: None) -> None:
+    found = read_dataset(Dataset(dataset="rows.npy"), folder).rows
+    assert isinstance(found, np.memmap)
+    assert found.filename is not None
+    assert Path(str(found.filename)).name == "rows.npy"
