@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import xai_ray as xr
 from tests.games import smooth_table
 from tests.laws.sampled import whole_correction
 from xai_ray.coalitions import Permutations, Strata
@@ -11,6 +12,7 @@ from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import BudgetTooSmall, NotEnoughSamples, SpecError, UnknownName
 from xai_ray.estimators import Ask, Pool, plan
 from xai_ray.estimators.table import build
+from xai_ray.games import LossGame, Marginal
 from xai_ray.indices import Question, exact, resolve
 
 SAMPLED = [
@@ -188,6 +190,29 @@ def test_one_player_and_two_players():
         answer = found.finish(found.observe(draw, single[pack(draw.coalitions)]))
         assert answer.values.tolist() == [[3.0]]
         assert answer.std_errors.tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("name", ["auto", "leverage", "kernel", "permutation", "levelled", "msr", "stacked"])
+def test_one_player_of_a_stochastic_game(name):
+    """The ends are expectations, and designs that draw contexts have the noise in their standard errors."""
+    X = np.random.default_rng(0).normal(size=(9, 1))
+    settings = {"removal": Marginal(X), "loss": "squared_error"}
+    empty, grand = LossGame(lambda x: x[:, 0], X, 2 * X[:, 0], **settings).values(
+        np.array([[False], [True]]), np.zeros(2, dtype=np.int64)
+    )
+    found = xr.explain(LossGame(lambda x: x[:, 0], X, 2 * X[:, 0], rows=2, **settings), budget=400, estimator=name)
+    drawn = name in ("permutation", "levelled")
+    assert (found.std_errors > 0).all() == drawn
+    assert abs(found.values[0] - (grand - empty)[0]) <= 4 * found.std_errors[0] + 1e-9
+    assert found.evaluations == (400 if drawn else 2)
+
+
+def test_strata_of_one_player_have_one_draw():
+    design = Strata(1, 0, (), stochastic=True)
+    assert (design.capacity, design.affordable(100)) == (1, 1)
+    draw = design.draw(0, 1)
+    assert draw.coalitions.tolist() == [[False], [True]]
+    assert draw.context.tolist() == [-1, -1]
 
 
 WRONG = [

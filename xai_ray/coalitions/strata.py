@@ -60,8 +60,8 @@ class Strata:
 
     @property
     def capacity(self) -> int | None:
-        """2^(n-1) pairs in all, or None for a stochastic game."""
-        return None if self.stochastic else 1 << (self.n_players - 1)
+        """2^(n-1) pairs in all, or None for a stochastic game; of one player there are the two ends and nothing to draw."""
+        return None if self.stochastic and self.n_players > 1 else 1 << (self.n_players - 1)
 
     def evaluations(self, draws: int) -> int:
         """Two evaluations a draw."""

@@ -60,6 +60,11 @@ class Permutation:
         """n w_t by number of predecessors t, shape (n,)."""
         return place_weights(self.question, self.design.n_players)
 
+    @property
+    def _shown_by_ends(self) -> bool:
+        """Whether there is one player and no noise: no chain has an inside."""
+        return self.design.n_players == 1 and not self.design.stochastic
+
     def empty(self) -> MarginalSums:
         """Zero sums; the number of outputs broadcasts on the first merge."""
         n = self.design.n_players
@@ -75,7 +80,7 @@ class Permutation:
         pairs = len(draw) - int(has_ends)
         sums, at_ends = np.zeros((GROUPS, n, k)), np.zeros((GROUPS, n))
         group = rotate(draw.stratum, draw.index, GROUPS)[int(has_ends) :]
-        if pairs and n > 1:
+        if pairs and not self._shown_by_ends:
             per_pair, first = self._pair_means(draw.index[int(has_ends) :], values[skip:])
             np.add.at(sums, group, per_pair)
             np.add.at(at_ends, group, first)
@@ -104,7 +109,7 @@ class Permutation:
         """Mean and jackknife standard error."""
         n = self.design.n_players
         pairs = int(partial.counts.sum())
-        if not partial.ends_seen or (n > 1 and pairs < PAIRS):
+        if not partial.ends_seen or (not self._shown_by_ends and pairs < PAIRS):
             raise NotEnoughSamples(
                 f"{self.name} needs the ends and {PAIRS} antithetic pairs ({self.design.evaluations(PAIRS + 1)} evaluations), "
                 f"has {pairs} pairs"
@@ -112,7 +117,7 @@ class Permutation:
         empty, grand = partial.ends / partial.ends_seen
         evaluations = self.design.evaluations(pairs + 1)
         players = tuple((i,) for i in range(n))
-        if n == 1 and not self.design.stochastic:
+        if self._shown_by_ends:
             exact = (grand - empty)[None] * self._weights
             return Estimate(self.question, players, exact, np.zeros_like(exact), self.name, evaluations)
         sums = partial.sums

@@ -50,7 +50,8 @@ class VarianceGame:
     `samples`  pairs of inputs of each context: the stochastic game whose noise is part of every standard error; None takes the same
                4,096 Sobol' pairs for all coalitions: a deterministic game, near the truth by quasi Monte Carlo.
 
-    The expectation (context -1) is that over the Sobol' pairs; `permutation` reads no expectation and is unbiased. v(empty) is 0.
+    The expectation (context -1) is that over the Sobol' pairs; `permutation` reads no expectation and is unbiased. v(empty) is 0 to
+    rounding: the same inputs, in other places of a pass.
     A value costs four model rows a pair; of the Sobol' pairs two, the others are the same for all
     coalitions. Raises SpecError, InputError, ModelOutputError, NonFiniteValue.
     """
