@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from xai_ray import wanted as w
 from xai_ray.api import open_result
+from xai_ray.budgets import extended, last_budget
 from xai_ray.code_folders import stored_folder, with_code, within
 from xai_ray.errors import EngineError, SpecError
 from xai_ray.following import Look, ended_as, looks
 from xai_ray.jobs_api import Cluster, RayJob
-from xai_ray.launch import extended, last_budget, with_points, write_report
+from xai_ray.launch import with_points, write_report
 from xai_ray.standing import ENDED, SAID, job_state, job_status, on_cluster
 from xai_ray.stores import Store
 from xai_ray.submission import Submitted, submit

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xai_ray import wanted as w
+from xai_ray.budgets import last_budget, with_budget
 from xai_ray.errors import Cancelled, EngineError, SpecError, StoreError, XaiRayError
 from xai_ray.estimators import RowPool
-from xai_ray.launch import continued, imprecise_words, last_budget, run_to_end, spec_of, with_budget
+from xai_ray.launch import continued, imprecise_words, run_to_end, spec_of
 from xai_ray.progress import Bar
 from xai_ray.standing import job_state
 from xai_ray.stores import Store, open_store

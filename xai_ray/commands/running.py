@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xai_ray.budgets import extended, last_budget, with_budget
 from xai_ray.commands.options import (
     Actors,
     Address,
@@ -27,7 +28,7 @@ from xai_ray.commands.options import (
 from xai_ray.dashboard_token import check_join
 from xai_ray.errors import SpecError
 from xai_ray.jobs_api import is_dashboard
-from xai_ray.launch import Where, execute, extended, last_budget, spec_of, with_budget
+from xai_ray.launch import Where, execute, spec_of
 from xai_ray.stores import open_store
 from xai_ray.stores.addresses import without_password
 from xai_ray.talk import print_json
