@@ -120,7 +120,7 @@ class Client:
 
     def jobs(self) -> list[dict[str, Any]]:
         """The status of every job of the store, oldest first."""
-        newest = {attempt.job: attempt for attempt in self.cluster.jobs()}
+        newest = {attempt.job: attempt for attempt in self.cluster.jobs() if attempt.writes_to(self.store.url)}
         rows: list[dict[str, Any]] = []
         for job in self.store.jobs():
             row = job_row(self.store, job)

@@ -41,7 +41,7 @@ class JobHandle:
 
     def status(self) -> dict[str, Any]:
         """State, evaluations, budget, units, questions, the attempt on the cluster, and a reason when it failed or is lost."""
-        attempt = self.cluster.latest(self.job)
+        attempt = self.cluster.latest(self.job, self.store.url)
         facts = job_status(self.store, self.job)
         return on_cluster(facts, attempt, bool(w.submissions(self.store, self.job)), self._last_words)
 
@@ -95,7 +95,7 @@ class JobHandle:
         end = time.monotonic() + grace
         while (state := self._state()) not in ENDED and time.monotonic() < end:
             time.sleep(_POLL_SECONDS / 2)
-        attempt = self.cluster.latest(self.job)
+        attempt = self.cluster.latest(self.job, self.store.url)
         if state not in ENDED and attempt is not None and not attempt.ended:
             self.cluster.stop(attempt)
             state = "stopped"
@@ -142,7 +142,7 @@ class JobHandle:
 
     def logs(self) -> str:
         """What the driver of the newest attempt printed; empty if the cluster knows of none."""
-        attempt = self.cluster.latest(self.job)
+        attempt = self.cluster.latest(self.job, self.store.url)
         return "" if attempt is None else self.cluster.logs(attempt)
 
     def _before(
@@ -181,7 +181,7 @@ class JobHandle:
 
     def _state(self) -> str:
         """The state alone, without counting units."""
-        attempt = self.cluster.latest(self.job)
+        attempt = self.cluster.latest(self.job, self.store.url)
         facts = {"job": self.job, "state": job_state(self.store, self.job)}
         return on_cluster(facts, attempt, bool(w.submissions(self.store, self.job)))["state"]
 

@@ -54,6 +54,10 @@ class RayJob:
         """Whether the driver of this attempt is gone."""
         return self.state in ENDED
 
+    def writes_to(self, store: str) -> bool:
+        """Whether its values go to this store: a cluster may run one job for several."""
+        return self.metadata.get("store", store) == store
+
 
 class AttemptExists(Exception):
     """The cluster has an attempt of this number already. Never leaves the doors."""
@@ -89,9 +93,9 @@ class Cluster:
         found = [made for entry in document if isinstance(entry, dict) and (made := _ray_job(entry)) is not None]
         return sorted((j for j in found if job in (None, j.job)), key=lambda j: (j.job, j.attempt))
 
-    def latest(self, job: str) -> RayJob | None:
-        """The newest attempt at a job, or None if this cluster knows of none."""
-        return next(reversed(self.jobs(job)), None)
+    def latest(self, job: str, store: str) -> RayJob | None:
+        """The newest attempt at a job that writes to this store, or None if this cluster knows of none."""
+        return next((attempt for attempt in reversed(self.jobs(job)) if attempt.writes_to(store)), None)
 
     def logs(self, job: RayJob) -> str:
         """What the driver of an attempt printed; empty when the cluster has lost it."""

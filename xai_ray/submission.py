@@ -65,7 +65,8 @@ def submit(cluster: Cluster, store: Store, manifest: Manifest, wish: w.Wanted) -
         number = max((a.attempt for a in attempts), default=0)
         if is_finished(store, there.job, wish):
             return Submitted(there.job, "finished", number)
-        running = next((a for a in reversed(attempts) if not a.ended), None)
+        # One that writes to another store would never bring the answer here.
+        running = next((a for a in reversed(attempts) if not a.ended and a.writes_to(store.url)), None)
         # A driver that has said how it ended is only winding down, and would do nothing more.
         if running is not None and job_state(store, there.job) not in SAID:
             _check_same(running, there)
@@ -151,7 +152,7 @@ def _covered(under_way: dict[str, Any], asked: dict[str, Any]) -> bool:
 
 def _start(cluster: Cluster, store: Store, manifest: Manifest, attempt: int, wish: w.Wanted) -> None:
     command = ["python", "-m", "xai_ray.remote_job", "--job", manifest.job, "--store", store.url]
-    metadata = {"xai_ray_job": manifest.job, "digest": manifest.digest, "attempt": str(attempt)}
+    metadata = {"xai_ray_job": manifest.job, "digest": manifest.digest, "attempt": str(attempt), "store": store.url}
     cluster.submit(
         submission_id(manifest.job, attempt),
         shlex.join([*command, "--attempt", str(attempt)]),

@@ -73,7 +73,7 @@ def nothing_secret(door: Head, client: xr.Client, job: str) -> None:
     headers = {"Authorization": f"Bearer {door.token}"}
     shown = requests.get(f"{door.address}/api/jobs/xr-{job}-a1", headers=headers, timeout=30).json()
     assert shown["entrypoint"].startswith("python -m xai_ray.remote_job --job ")
-    assert set(shown["metadata"]) == {"xai_ray_job", "digest", "attempt"}
+    assert set(shown["metadata"]) == {"xai_ray_job", "digest", "attempt", "store"}
     logs = client.job(job).logs()
     assert "evaluations" in logs
     said = json.dumps([shown, client.store.manifest(job).document, client.store.events(job)]) + logs
@@ -112,6 +112,19 @@ def test_a_killed_driver_is_resumed_to_the_same_bits(cli: Cli, client: xr.Client
     assert replayed.code == 0, replayed.err
     assert [run["ended"] for run in replayed.json][-1] == "finished"
     assert sum(run["actions"].get("Commit", 0) for run in replayed.json) >= started(client, job)[-1]["pending"]
+
+
+def test_a_job_under_way_for_another_store_is_not_joined(door: Head, client: xr.Client, tmp_path: Path) -> None:
+    spec = gated_folder(tmp_path / "code")
+    first = client.submit(spec, actors=1)
+    until(lambda: first.status()["units"] >= 1, "a first unit", seen=first.logs)
+    second = xr.Client(door.address, f"file://{tmp_path / 'other'}").submit(spec, actors=1)
+    assert first.submitted is not None
+    assert second.submitted is not None
+    assert second.job == first.job
+    assert (second.submitted.how, second.submitted.attempt) == ("submitted", first.submitted.attempt + 1)
+    (tmp_path / "code" / "gate").touch()
+    np.testing.assert_array_equal(second.result().values, first.result().values)
 
 
 def test_cancel_resume_extend_from_the_command_line(cli: Cli, door: Head, client: xr.Client, tmp_path: Path) -> None:
