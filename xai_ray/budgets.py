@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
 def last_budget(store: Store, job: str) -> dict[str, Any]:
     """The budget of the newest run or submission of a job."""
+    from xai_ray.coalitions import EachInput, RowBlocks
+    from xai_ray.engine.job import design_of
     from xai_ray.engine.stages import stages
     from xai_ray.estimators import Stop
 
-    document = store.manifest(job).document
-    first, design = dict((document.get("spec") or document)["budget"]), document["identity"]["design"]
+    manifest = store.manifest(job)
+    first, design = dict((manifest.document.get("spec") or manifest.document)["budget"]), design_of(manifest)
     # Of rows it is what each row takes, which is part of the job; a run notes what all of them may take.
-    each_row = {"evaluations": first["evaluations"]} if design["kind"] == "rows" else {}
+    each_row = {"evaluations": first["evaluations"]} if isinstance(design, RowBlocks) else {}
     for event in reversed(store.events(job)):
         if event.get("event") == "started":
-            if design["kind"] == "each":
-                stage = (event["draws"] - 1) // design["inputs"]
-                each_row = {"evaluations": stages(store, job)[stage]["evaluations"]}
+            if isinstance(design, EachInput):
+                each_row = {"evaluations": stages(store, job)[design.stage(event["draws"])]["evaluations"]}
             return {"evaluations": event["evaluations"], **Stop.of(event).document(), **each_row}
         if event.get("event") == "submitted":
             return dict(event["wanted"]["budget"])

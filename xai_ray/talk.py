@@ -45,9 +45,7 @@ def print_result(found: Result, output_format: str, bands: bool = False) -> None
 
 
 def _print_texts(found: EachResult, output_format: str) -> None:
-    from pyarrow import ipc
-
-    from xai_ray.reports.each_arrow import SCHEMA, each_batches
+    from xai_ray.reports.each_arrow import write_each_arrow
     from xai_ray.reports.each_text import each_lines, write_each_csv
 
     # All or nothing: half a table on stdout would look whole to who reads it.
@@ -55,9 +53,7 @@ def _print_texts(found: EachResult, output_format: str) -> None:
     if output_format == "csv":
         write_each_csv(found, sys.stdout)
     elif output_format == "arrow":
-        with ipc.new_file(sys.stdout.buffer, SCHEMA) as writer:
-            for batch in each_batches(found.results(), found.row_ids):
-                writer.write_batch(batch)
+        write_each_arrow(found.results(), sys.stdout.buffer, found.row_ids)
     else:
         for line in each_lines(found):
             typer.echo(line)

@@ -35,7 +35,7 @@ class EachInput:
 
     def first(self, draws: int) -> int:
         """Where the stage begins that the last of the first `draws` draws, at least one, is in."""
-        return (draws - 1) // self.inputs * self.inputs
+        return self.stage(draws) * self.inputs
 
     def stage(self, draws: int) -> int:
         """Number of that stage."""

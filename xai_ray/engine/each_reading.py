@@ -31,8 +31,8 @@ def each_pool(store: Store, manifest: Manifest, design: EachInput, draws: int) -
             f"job {job} is not finished: {missing} of {draws - first} inputs have no record; xai-ray resume {job}"
         )
 
-    def inputs() -> Iterator[Explained]:
-        units = [Unit(at, at + 1) for at in range(first, draws)]
+    def inputs(start: int) -> Iterator[Explained]:
+        units = [Unit(at, at + 1) for at in range(first + start, draws)]
         return (explained_of(record, design) for record in store.records(job, units))
 
     return EachPool(design, draws, len(manifest.document["outputs"]), inputs)

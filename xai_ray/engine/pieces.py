@@ -11,8 +11,8 @@ from xai_ray.coalitions import Pieces, Unit
 from xai_ray.engine.units import Units
 from xai_ray.errors import MissingRecord, ModelOutputError, NonFiniteValue, NotEnoughSamples
 from xai_ray.estimators import PiecePool, PieceSums
+from xai_ray.estimators.plan import described_question
 from xai_ray.games.protocol import Game, PieceGame
-from xai_ray.indices import Question
 from xai_ray.stores import Manifest, Store
 from xai_ray.types import Values
 
@@ -38,15 +38,6 @@ def piece_values(unit: Unit, game: Game, design: Pieces, between: Callable[[], N
 
 def _row_name(game: Game, design: Pieces, row: int) -> str:
     return game.player_names[row] if design.sets is None else f"set {row}"
-
-
-def asked_question(document: dict[str, Any]) -> Question:
-    """A question from its JSON object, lists as tuples."""
-    return Question(**{key: _tupled(value) for key, value in document.items()})
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value
 
 
 class PieceReader:
@@ -79,7 +70,7 @@ class PieceReader:
         for unit, record in zip(units, self._store.records(job, units), strict=True):
             self._sums.add(unit.start, unit.stop, record.values, record.facts)
         asks = self._manifest.document["identity"]["asks"]
-        questions = tuple(asked_question(asked["question"]) for asked in asks)
+        questions = tuple(described_question(asked["question"]) for asked in asks)
         return PiecePool(self._sums.copy(), questions[0], asks[0]["estimator"], self._again().pool, questions)
 
     def _again(self) -> PieceReader:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from xai_ray.coalitions import RowBlocks
 from xai_ray.engine.units import Units
 from xai_ray.errors import MissingRecord
 from xai_ray.estimators import Ask
+from xai_ray.estimators.plan import described_question
 from xai_ray.estimators.row_pool import RowBlock, RowPool, RowSums
-from xai_ray.indices import Question
 from xai_ray.stores import Manifest, Record, Store
 
 
@@ -48,12 +47,4 @@ def block_of(record: Record, design: RowBlocks) -> RowBlock:
 
 def asks_of(manifest: Manifest) -> tuple[Ask, ...]:
     """The questions that each row of a job was asked."""
-    return tuple(Ask(_question(a["question"]), a["estimator"]) for a in manifest.document["identity"]["asks"])
-
-
-def _question(document: dict[str, Any]) -> Question:
-    return Question(**{key: _tupled(value) for key, value in document.items()})
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value
+    return tuple(Ask(described_question(a["question"]), a["estimator"]) for a in manifest.document["identity"]["asks"])

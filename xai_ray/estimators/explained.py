@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from xai_ray.coalitions import Design, EachInput, from_description
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.estimators.plan import Ask, describe_question
+from xai_ray.estimators.plan import Ask, describe_question, described_question
 from xai_ray.estimators.pool import Pool
 from xai_ray.estimators.stop_rules import Verdict
 from xai_ray.estimators.stopping import Stop
@@ -78,7 +78,7 @@ class Explained:
             size = int(np.prod(shape[:-1]))
             found, errors = (values[start + i * size : start + (i + 1) * size].reshape(shape) for i in (0, 1))
             start += 2 * size
-            question = Question(**{key: _tupled(value) for key, value in said["question"].items()})
+            question = described_question(said["question"])
             free = np.inf if said["freedom"] is None else said["freedom"]
             sets = tuple(tuple(s) for s in said["sets"])
             estimates.append(Estimate(question, sets, found, errors, said["estimator"], said["evaluations"], free))
@@ -97,12 +97,6 @@ class Explained:
         return replace(self, estimates=(self.pool.answer(ask.question, ask.estimator),))
 
 
-def _tupled(value: Any) -> Any:
-    if not isinstance(value, list):
-        return value
-    return tuple(_tupled(v) for v in cast("list[Any]", value))
-
-
 @dataclass(frozen=True)
 class EachPool:
     """The first inputs of a stage, as `Pool` is of coalitions. Inputs share no players, so nothing is answered about all of them."""
@@ -111,8 +105,8 @@ class EachPool:
     draws: int
     outputs: int
     """k."""
-    inputs: Callable[[], Iterator[Explained]] = field(repr=False)
-    """Reads them from the store, in order, one at a time."""
+    inputs: Callable[[int], Iterator[Explained]] = field(repr=False)
+    """Reads them from the store, in order, one at a time, from an input on."""
 
     @property
     def count(self) -> int:
@@ -122,7 +116,7 @@ class EachPool:
     @cached_property
     def _totals(self) -> tuple[int, int]:
         evaluations = still = 0
-        for one in self.inputs():
+        for one in self.inputs(0):
             evaluations, still = evaluations + one.evaluations, still + one.open
         return evaluations, still
 
@@ -139,7 +133,11 @@ class EachPool:
     def prefix(self, draws: int) -> EachPool:
         """Fewer inputs of the same stage."""
         count = draws - self.design.first(self.draws)
-        return replace(self, draws=draws, inputs=lambda: (one for one in self.inputs() if one.at < count))
+
+        def inputs(start: int) -> Iterator[Explained]:
+            return (one for one in self.inputs(start) if one.at < count)
+
+        return replace(self, draws=draws, inputs=inputs)
 
     def answer(self, question: Question, estimator: str = "auto") -> Estimate:
         """Of no sets: which inputs there are and what each of them answers is in `inputs`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -142,3 +142,12 @@ def _design(asks: Sequence[Ask], n: int, seed: int, stochastic: bool) -> Design:
 def describe_question(question: Question) -> dict[str, Any]:
     """The fields that are set, as a JSON object."""
     return {k: v for k in question.__slots__ if (v := getattr(question, k)) is not None}
+
+
+def described_question(document: Mapping[str, Any]) -> Question:
+    """The inverse of `describe_question`, of what JSON makes of it."""
+    return Question(**{key: _tupled(value) for key, value in document.items()})
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in cast("list[Any]", value)) if isinstance(value, list) else value

@@ -59,12 +59,16 @@ def write_each(results: Iterable[Result], path: str | Path, ids: Sequence[str] |
     The first of these inputs is number `start`.
     """
 
-    def write(sink: BinaryIO) -> None:
-        with pa.ipc.new_file(sink, SCHEMA) as writer:
-            for batch in each_batches(results, ids, start):
-                writer.write_batch(batch)
+    return placed(Path(path), lambda sink: write_each_arrow(results, sink, ids, start), "choose another folder")
 
-    return placed(Path(path), write, "choose another folder")
+
+def write_each_arrow(
+    results: Iterable[Result], sink: BinaryIO, ids: Sequence[str] | None = None, start: int = 0
+) -> None:
+    """Write the table as an Arrow IPC file into a stream."""
+    with pa.ipc.new_file(sink, SCHEMA) as writer:
+        for batch in each_batches(results, ids, start):
+            writer.write_batch(batch)
 
 
 def each_batches(

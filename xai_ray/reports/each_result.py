@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from xai_ray.engine.reading import Curve
@@ -52,13 +51,13 @@ class EachResult:
 
     def results(self) -> Iterator[Result]:
         """The result of each input, in order, one in memory at a time."""
-        return (self.result_of(one) for one in self.pool.inputs())
+        return (self.result_of(one) for one in self.pool.inputs(0))
 
     def result(self, row: int) -> Result:
         """That of one input, number `row` of the job, from 0. Raises SpecError."""
         if not 0 <= row < self.n_inputs:
             raise SpecError(f"row {row}: job {self.job} has the texts 0 to {self.n_inputs - 1}")
-        return self.result_of(next(islice(self.pool.inputs(), row, None)))
+        return self.result_of(next(self.pool.inputs(row)))
 
     def numbered(self, number: int) -> Result:
         """That of the input which is number `number` in its file, as its line is called where inputs have no names. Raises SpecError."""
@@ -75,7 +74,7 @@ class EachResult:
     def check(self) -> None:
         """Raise what an input raises for another question than the job's, with its name. The job's own questions are answered."""
         if self.question is not None:
-            for one in self.pool.inputs():
+            for one in self.pool.inputs(0):
                 self._asked(one, self.question)
 
     def table(self) -> pa.Table:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from xai_ray.reports.rows import context_sizes
+from xai_ray.reports.rows_csv import number_field
 
 if TYPE_CHECKING:
     from xai_ray.reports.each_result import EachResult
@@ -35,7 +36,7 @@ def write_each_csv(found: EachResult, stream: TextIO) -> None:
             values, errors = estimate.values.reshape(shape), estimate.std_errors.reshape(shape)
             for c, m, k in np.ndindex(shape):
                 names = " x ".join(one.players[i] for i in estimate.coalitions[c])
-                numbers = [_number(float(part[c, m, k])) for part in (values, errors)]
+                numbers = [number_field(float(part[c, m, k])) for part in (values, errors)]
                 head = [found.name(row), estimate.question.index, one.outputs[k], names, contexts[m]]
                 writer.writerow([*head, *numbers, one.evaluations])
 
@@ -62,7 +63,3 @@ def _line(name: str, found: Result) -> str:
         for s in best
     ]
     return f"{name}  {len(found.players)} players  {found.evaluations} evaluations  {', '.join(told)}"
-
-
-def _number(value: float) -> str:
-    return repr(value) if np.isfinite(value) else ""

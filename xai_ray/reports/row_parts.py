@@ -55,7 +55,7 @@ class RowParts:
         self._written.add(unit)
         for record in self._store.records(self._manifest.job, [unit]):
             one = explained_of(record, design)
-            pool = EachPool(design, unit.stop, len(one.outputs), lambda one=one: iter([one]))
+            pool = EachPool(design, unit.stop, len(one.outputs), lambda _, one=one: iter([one]))
             found = EachResult.of(self._manifest, pool, {})
             write_each(found.results(), self._path(one.at), found.row_ids, one.at)
 

@@ -32,10 +32,11 @@ def write_rows_csv(result: RowsResult, stream: TextIO) -> None:
                 contexts = ask.question.contexts or ("",)
                 values, errors = answers.values[at], answers.std_errors[at]
                 for c, m, k in np.ndindex(values.shape):
-                    numbers = [_number(float(part[c, m, k])) for part in (values, errors)]
+                    numbers = [number_field(float(part[c, m, k])) for part in (values, errors)]
                     head = [called, ask.question.index, outputs[k], names[c], contexts[m]]
                     writer.writerow([*head, *numbers, int(spent)])
 
 
-def _number(value: float) -> str:
+def number_field(value: float) -> str:
+    """A float that reads back exactly; empty where it is missing."""
     return repr(value) if np.isfinite(value) else ""
