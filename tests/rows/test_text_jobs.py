@@ -1,4 +1,4 @@
-"""A dataset of texts by command: one job, each text with its own words, one table, resumed, extended, and bad texts named."""
+"""A dataset of texts by command: one job, each text with its own words, one table, killed, resumed, extended."""
 
 from __future__ import annotations
 
@@ -11,68 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
 from pyarrow import dataset
 
-import xai_ray as xr
 from tests.cli.conftest import cli
 from tests.cli.runs import Cli, environment, written
 from tests.rows.test_row_jobs import Until
+from tests.rows.texts import TEXTS, folder, offline, single, spec
 from tests.waiting import until
 from xai_ray.coalitions import Unit
 from xai_ray.engine import InlineEngine
-from xai_ray.errors import Cancelled, SpecError
+from xai_ray.errors import Cancelled
 from xai_ray.launch import new_run
 from xai_ray.spec import load
 from xai_ray.stores import MemoryStore, open_store
 
 pytest.importorskip("transformers", reason="the extra `text` is not installed")
 
-__all__ = ["cli"]
-
-TEXTS = ("Is it so?", 'It says "no",\nand means it.', "Never.")
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    quoted = [text.replace('"', '""') for text in TEXTS]
-    lines = ["who,text", *(f'n{i},"{text}"' for i, text in enumerate(quoted))]
-    (tmp_path / "texts.csv").write_text("\n".join(lines) + "\n")
-    parquet.write_table(pa.table({"text": TEXTS, "stars": [1, 2, 3]}), tmp_path / "texts.parquet")
-    (tmp_path / "texts.txt").write_text("\n".join(text.replace("\n", " ") for text in TEXTS) + "\n")
-    return tmp_path
-
-
-def spec(folder: Path, source: dict[str, Any], **more: Any) -> Path:
-    game = {
-        "kind": "model",
-        "model": {
-            "factory": "xai_ray.zoo:random_language_model",
-            "arguments": {"layers": 1, "width": 16, "heads": 2},
-        },
-        "input": source,
-        "players": {"kind": "words"},
-        "removal": {"kind": "drop"},
-        "behaviour": {"kind": "answer_log_probability", "answers": [" yes"]},
-    }
-    document = {"name": "texts", "game": game, "ask": [{"index": "SV"}], "budget": {"evaluations": 40}}
-    return written(folder, document | more)
-
-
-def single(cli: Cli, folder: Path, at: int, **more: Any) -> dict[str, Any]:
-    """The answer of a job of one of the texts by itself."""
-    own = {"name": f"one{at}", **more}
-    assert cli("run", spec(folder, {"text": TEXTS[at]}, **own), "--store", "single", "-q").code in (0, 4)
-    job = next(
-        row["job"] for row in cli("list", "--store", "single", "--json").json if row["job"].startswith(f"one{at}-")
-    )
-    return cli("result", job, "--store", "single", "--format", "json").json
+__all__ = ["cli", "folder", "offline"]
 
 
 def table_of(path: str) -> pa.Table:
@@ -159,28 +115,6 @@ def test_extended_to_the_bytes_of_one_go(cli: Cli, folder: Path) -> None:
     assert table_of("small/result.arrow")["evaluations"].to_pylist() == [8, 30, 2]
 
 
-def test_another_question_and_one_text_of_the_result(cli: Cli, folder: Path) -> None:
-    source = spec(folder, {"dataset": "texts.csv", "column": "text"})
-    assert cli("run", source, "--store", "runs", "-q").code == 0
-    job = cli("list", "--store", "runs", "--json").json[0]["job"]
-    found = pa.ipc.open_file(cli("result", job, "--store", "runs", "--ask", "BV", "--format", "arrow").out).read_all()
-    assert found["index"].to_pylist() == ["BV"] * 3
-    lines = cli("result", job, "--store", "runs", "--format", "csv").text.splitlines()
-    assert len(lines) == 1 + 3 + 6 + 1
-    report = cli("report", job, "--store", "runs", "--row", 1, "--out", "one.html")
-    assert report.code == 0, report.err
-    assert "means" in Path("one.html").read_text()
-    asked = cli("report", job, "--store", "runs", "--out", "all.html")
-    assert (asked.code, asked.out) == (2, b"")
-    assert "say of which with --row" in asked.err
-    outside = cli("result", job, "--store", "runs", "--row", 3)
-    assert outside.code == 2
-    assert "has the texts 0 to 2" in outside.err
-    whole = cli("result", job, "--store", "runs", "--global")
-    assert whole.code == 2
-    assert "share no players" in whole.err
-
-
 SLOW = """
 import time
 from pathlib import Path
@@ -251,61 +185,6 @@ def test_some_rows_of_other_files(cli: Cli, folder: Path, name: str) -> None:
     assert "1 players  2 evaluations  Never." in ended.text
 
 
-def bad(folder: Path, kind: str) -> dict[str, Any]:
-    source = {"dataset": "x.csv", "column": "text"}
-    match kind:
-        case "empty text":
-            (folder / "x.csv").write_text('text\nyes\n"  "\n')
-        case "no such column":
-            return {"dataset": "texts.csv", "column": "review"}
-        case "not texts":
-            return {"dataset": "texts.parquet", "column": "stars"}
-        case "too long":
-            (folder / "x.csv").write_text("text\nyes\n" + "word " * 2000 + "\n")
-        case "ragged":
-            (folder / "x.csv").write_text("text,who\nyes\n")
-        case "nothing":
-            (folder / "x.csv").write_text("text\n")
-        case "parts":
-            return {"dataset": "texts.csv", "column": "text", "background_parts": 2}
-        case "outside":
-            return {"dataset": "texts.csv", "column": "text", "rows": "1:9"}
-        case _:
-            return {"dataset": "nowhere.csv", "column": "text"}
-    return source
-
-
-BAD = {
-    "empty text": "row 1 has no text in column 'text'; fill it in, or leave the row out",
-    "no such column": "no one column 'review'; columns: who, text",
-    "not texts": "column 'stars' holds int64, not texts",
-    "too long": "row 1: ",
-    "ragged": "cannot read the table",
-    "nothing": "it has no rows",
-    "outside": 'rows = "1:9" lies outside of its 3 rows',
-    "parts": "background_parts is for rows of numbers, which share a background; leave it out",
-    "nowhere": "no table at",
-}
-
-
-@pytest.mark.parametrize("kind", BAD)
-def test_bad_texts_are_named(cli: Cli, folder: Path, kind: str) -> None:
-    ended = cli("run", spec(folder, bad(folder, kind)), "--store", "memory://", "-q")
-    assert ended.code == 2, ended.err
-    assert BAD[kind] in ended.err
-    assert "Traceback" not in ended.err
-    if kind == "too long":
-        assert "tokens, the model takes" in ended.err
-
-
-def test_texts_that_are_not_precise_enough(cli: Cli, folder: Path) -> None:
-    source = spec(folder, {"dataset": "texts.csv", "column": "text"}, budget={"evaluations": 40, "std_error": 1e-12})
-    ended = cli("run", source, "--store", "memory://", "--out", "out", "-q")
-    assert ended.code == 4
-    assert "1 of 3 texts are less precise than asked" in ended.err
-    assert Path("out/result.arrow").exists()
-
-
 def test_a_driver_elsewhere_brings_it_to_its_end(cli: Cli, folder: Path) -> None:
     source = spec(folder, {"dataset": "texts.csv", "column": "text"})
     ended = cli("submit", source, "--store-only", "--store", "runs")
@@ -369,56 +248,6 @@ def test_the_newest_budget_is_the_one_that_goes_on(cli: Cli, folder: Path) -> No
     assert table_of("exact/result.arrow")["evaluations"].to_pylist() == [8, 64, 2]
 
 
-@pytest.mark.parametrize("std_error", [1e-12, 0.02, 10.0])
-def test_a_text_tells_of_its_own_ending(cli: Cli, folder: Path, std_error: float) -> None:
-    more = {"budget": {"evaluations": 40, "std_error": std_error}}
-    ended = cli("run", spec(folder, {"dataset": "texts.csv", "column": "text"}, **more), "--store", "runs", "-q")
-    assert ended.code in (0, 4), ended.err
-    job = cli("list", "--store", "runs", "--json").json[0]["job"]
-    said = [cli("result", job, "--store", "runs", "--format", "json", "--row", at).json["stop"] for at in (0, 1)]
-    assert said == [single(cli, folder, at, **more)["stop"] for at in (0, 1)]
-    assert [stop["precise"] for stop in said] == [True, std_error > 1]
-    found = xr.open_result(job, "runs").texts
-    assert found is not None
-    assert [one.provenance["precise"] for one in found.results()] == [True, std_error > 1, True]
-
-
-def test_a_text_of_a_slice_goes_by_its_number_in_the_file(cli: Cli, folder: Path) -> None:
-    ended = cli("run", spec(folder, {"dataset": "texts.txt", "rows": "1:3"}), "--store", "runs")
-    assert ended.code == 0, ended.err
-    assert [line.split("  ")[0] for line in ended.text.splitlines()] == ["1", "2"]
-    job = cli("list", "--store", "runs", "--json").json[0]["job"]
-    for number in (1, 2):
-        found = cli("result", job, "--store", "runs", "--format", "json", "--row", number).json
-        assert found["players"] == TEXTS[number].split()
-    assert cli("report", job, "--store", "runs", "--row", 2).code == 0
-    for number in (0, 3):
-        outside = cli("result", job, "--store", "runs", "--row", number)
-        assert outside.code == 2
-        assert f"row {number}: job {job} has the texts 1 to 2" in outside.err
-
-
-def test_objects_of_peers_are_of_one_text(cli: Cli, folder: Path) -> None:
-    assert cli("run", spec(folder, {"dataset": "texts.txt"}), "--store", "runs", "-q").code == 0
-    found = xr.open_result(cli("list", "--store", "runs", "--json").json[0]["job"], "runs")
-    for convert in (found.to_shap, found.to_shapiq):
-        with pytest.raises(SpecError, match=r"explains 3 texts, .* result\.texts\.result"):
-            convert()
-
-
-@pytest.mark.parametrize("form", ["table", "csv", "arrow"])
-@pytest.mark.parametrize("named", [False, True])
-def test_a_question_that_a_text_is_too_short_for_names_it(cli: Cli, folder: Path, form: str, named: bool) -> None:
-    source = {"dataset": "texts.csv", "column": "text"} | ({"id": "who"} if named else {})
-    assert cli("run", spec(folder, source), "--store", "runs", "-q").code == 0
-    job = cli("list", "--store", "runs", "--json").json[0]["job"]
-    asked = cli("result", job, "--store", "runs", "--ask", "SII", "--format", form)
-    assert (asked.code, asked.out) == (2, b"")
-    assert asked.err.startswith("xai-ray: row n2: " if named else "xai-ray: row 2: ")
-    whole = cli("result", job, "--store", "runs", "--ask", "SII", "--row", 1)
-    assert whole.code == 0, whole.err
-
-
 def test_a_cancelled_job_tells_of_texts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "slow_texts.py").write_text(SLOW)
     (folder / "seconds").write_text("0.2")
@@ -430,29 +259,3 @@ def test_a_cancelled_job_tells_of_texts(folder: Path, monkeypatch: pytest.Monkey
     attempt = new_run(load(written(folder, document)), folder, store, InlineEngine, Until(store, 2))
     with pytest.raises(Cancelled, match=r"was cancelled with [2-7] texts committed"):
         attempt.execute()
-
-
-MISTAKES: dict[str, dict[str, Any]] = {
-    "players": {"players": {"kind": "grid", "rows": 2, "columns": 2}},
-    "removal": {"removal": {"kind": "blur"}},
-    "target": {"behaviour": {"kind": "log_odds", "target": 10**9}},
-}
-
-
-@pytest.mark.parametrize("kind", MISTAKES)
-def test_mistakes_of_the_spec_are_no_row_s(cli: Cli, folder: Path, kind: str) -> None:
-    document = json.loads(spec(folder, {"dataset": "texts.txt"}).read_text())
-    document["game"] |= MISTAKES[kind]
-    ended = cli("check", written(folder, document))
-    assert ended.code == 2, ended.err
-    assert "row 0" not in ended.err
-
-
-def test_questions_that_no_text_answers_are_no_row_s(cli: Cli, folder: Path) -> None:
-    ask = [{"index": "SV", "estimator": "owen"}]
-    for source in ({"dataset": "texts.txt"}, {"dataset": "texts.txt", "rows": "1:2"}):
-        ended = cli("check", spec(folder, source, ask=ask))
-        assert ended.code == 2, ended.err
-        assert not ended.err.startswith("xai-ray: row")
-    ended = cli("check", spec(folder, {"dataset": "texts.txt"}, ask=[{"index": "SII"}]))
-    assert ended.err.startswith("xai-ray: row 2: ")
