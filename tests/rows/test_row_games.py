@@ -13,7 +13,7 @@ from tests.rows.models import Net, Pixels, table, tabular
 from xai_ray.coalitions import RowBlocks, Strata, from_description
 from xai_ray.coalitions.row_blocks import relabelled
 from xai_ray.errors import InputError, NonFiniteValue, SpecError
-from xai_ray.games.rows import masking as row_masking
+from xai_ray.games.passes import together
 
 REMOVALS = {
     "zeros": xr.Zeros(),
@@ -232,7 +232,7 @@ def test_passes_that_are_read_together_are_their_own(monkeypatch: pytest.MonkeyP
     game = xr.RowsGame(Reusing(), table(5, 6), batch=8, behaviour=xr.LogOdds(), **given)
     at = pairs(game, 41)
     np.testing.assert_allclose(game.row_values(*at), want.row_values(*at), atol=1e-5)
-    monkeypatch.setattr(row_masking, "_TOGETHER", 30)
+    monkeypatch.setattr(together, "_TOGETHER", 30)
     np.testing.assert_allclose(game.row_values(*at), want.row_values(*at), atol=1e-5)
 
 

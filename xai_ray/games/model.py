@@ -140,6 +140,9 @@ class ModelGame:
         at, places = laid(coalitions, np.asarray(context, dtype=np.int64), self.block, self.stochastic)
         if self.numerics.fold:
             return self._folded().values(coalitions[at], self.block, self._averaging, self.targets)[places]
+        if self._means_stay:
+            means = self._plain().means(coalitions[at], self.block, self._averaging)
+            return self._averaging.scores(means, self.targets)[places]
         out = np.empty((len(at), self.n_outputs))
         begun: deque[tuple[int, Callable[[], Floats]]] = deque()
         for start in range(0, len(at), self.block):
@@ -213,9 +216,6 @@ class ModelGame:
             found = masker.over_all(coalitions)
             return lambda: self._averaging.values(found, self.targets)
         if self._filling.draw is None:
-            if self._means_stay:
-                means = masker.means(coalitions, self._averaging)
-                return lambda: self._averaging.scores(means, self.targets)
             outputs = masker.over_all(coalitions)
             return lambda: self._averaging.values(outputs(), self.targets)
         drawn = context >= 0
@@ -237,7 +237,8 @@ class ModelGame:
         """Whether means over fillings are formed where the outputs are. Not beside an accelerator, where the pass after this one is
         under way by the time that its outputs are read.
         """
-        return self._averaging.order == "mean_then_behaviour" and self._filling.size > 1 and not self._ahead
+        fixed = self._filling.draw is None and self._filling.runner is None and self._filling.size > 1
+        return fixed and self._averaging.order == "mean_then_behaviour" and not self._ahead
 
     def _expectations(self, masker: Masker, coalitions: Coalitions) -> Floats:
         """Values (r, k) over the whole background, each coalition once."""

@@ -28,9 +28,9 @@ from xai_ray.games.named_columns import check_column_order
 from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, pick_device, set_threads
 from xai_ray.games.passes.resting import moved, resting
 from xai_ray.games.passes.slots import laid
+from xai_ray.games.passes.together import read_together
 from xai_ray.games.players.arrays import Columns, Players
 from xai_ray.games.rows.batches import RowGrid, default_batch
-from xai_ray.games.rows.masking import read_together
 from xai_ray.games.view import View
 from xai_ray.types import Coalitions, Floats, Ints, Values
 

@@ -12,6 +12,7 @@ from xai_ray.games.passes.first_layer import first_layer, not_foldable
 from xai_ray.games.passes.folding import TOLERANCE, Folding
 from xai_ray.games.passes.masking import Masker
 from xai_ray.games.passes.reducing import mean_over_fillings
+from xai_ray.games.passes.together import read_together
 from xai_ray.games.removals.filling import Filling
 from xai_ray.types import Coalitions, Floats, Ints
 
@@ -71,9 +72,10 @@ class FoldedMasker:
             starts = range(0, len(coalitions), block)
             return np.concatenate([averaging.values(self.over_all(coalitions[s : s + block]), targets) for s in starts])
         with self._backend.scope():
-            blocks = self._absent(coalitions).split(block)
-            means = torch.cat([mean_over_fillings(self._outputs(rows), *averaging.reading) for rows in blocks])
-        return averaging.scores(means.cpu().numpy(), targets)
+            passes = (self._outputs(rows) for rows in self._absent(coalitions).split(block))
+            read = lambda outputs: mean_over_fillings(outputs, *averaging.reading)  # noqa: E731
+            means = read_together(self._backend, passes, len(coalitions), read)
+        return averaging.scores(means, targets)
 
     def _absent(self, coalitions: Coalitions) -> torch.Tensor:
         return self._backend.put(~coalitions).to(self._folding.dtype)

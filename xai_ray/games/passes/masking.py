@@ -10,8 +10,9 @@ import numpy as np
 from xai_ray.games.arguments import Arguments
 from xai_ray.games.passes.averaging import Averaging
 from xai_ray.games.passes.backend import Array, Backend
+from xai_ray.games.passes.together import read_together
 from xai_ray.games.removals.filling import Filling
-from xai_ray.types import Coalitions, Floats
+from xai_ray.types import Coalitions, Floats, Ints
 
 
 class Masker:
@@ -19,7 +20,7 @@ class Masker:
 
     def __init__(self, backend: Backend, arguments: Arguments, filling: Filling, batch: int) -> None:
         self._backend, self._batch, self._size = backend, batch, filling.size
-        self._labels = [backend.put(i.layout.labels) for i in arguments.inputs]
+        self._labels = [backend.put(told_apart(i.layout.labels)) for i in arguments.inputs]
         self._inputs = [backend.put_input(at, i.array) for at, i in enumerate(arguments.inputs)]
         self._all = [part[None] for part in self.put_fillings(filling.rows)]
         given = [i.array for i in arguments.inputs]
@@ -38,15 +39,23 @@ class Masker:
             return self.outputs(coalitions, self._all)
         return _joined([self.outputs(coalitions, fillings) for fillings in self._chunks()], self._size)
 
-    def means(self, coalitions: Coalitions, averaging: Averaging) -> Floats:
-        """Means over all fillings (c, m') of `over_all`, formed where the outputs are."""
-        c, backend = len(coalitions), self._backend
+    def means(self, coalitions: Coalitions, block: int, averaging: Averaging) -> Floats:
+        """Means over all fillings (c, m') of whole blocks, as of `over_all`, formed where the outputs are; only they come home."""
+        backend = self._backend
         chunks = [self._all] if self._batch >= self._size else self._chunks()
         with backend.scope():
             present = backend.present(coalitions)
-            passes = [backend.raw(self._masked(present, chunk)).reshape(c, chunk[0].shape[1], -1) for chunk in chunks]
-            outputs = passes[0] if len(passes) == 1 else backend.joined(passes, 1)[:, : self._size]
-            return backend.home(backend.means(outputs, averaging))
+            starts = range(0, len(coalitions), block)
+            passes = (self._raw(present[start : start + block], chunks) for start in starts)
+            return read_together(backend, passes, len(coalitions), lambda outputs: backend.means(outputs, averaging))
+
+    def _raw(self, present: Any, chunks: list[list[Any]]) -> Any:
+        """Outputs (c, K, m) with all fillings, where they are."""
+        passes = [
+            self._backend.raw(self._masked(present, chunk)).reshape(len(present), chunk[0].shape[1], -1)
+            for chunk in chunks
+        ]
+        return passes[0] if len(passes) == 1 else self._backend.joined(passes, 1)[:, : self._size]
 
     def _chunks(self) -> list[list[Any]]:
         """The fillings, a batch at a time."""
@@ -86,6 +95,14 @@ class Masker:
             backend.where(present[:, labels][:, None], whole, filling).reshape((-1, *whole.shape))
             for labels, whole, filling in zip(self._labels, self._inputs, fillings, strict=True)
         ]
+
+
+def told_apart(labels: Ints) -> Ints:
+    """Labels of places with length 1 along axes on which all are the same, as channels of a picture are."""
+    for axis in range(labels.ndim) if labels.ndim > 1 else ():
+        first = labels.take([0], axis)
+        labels = first if (labels == first).all() else labels
+    return labels
 
 
 def _finite(backend: Backend, *parts: Any) -> bool:

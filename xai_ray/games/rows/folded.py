@@ -16,8 +16,9 @@ from xai_ray.games.passes.backend import Array
 from xai_ray.games.passes.backends import TorchBackend
 from xai_ray.games.passes.first_layer import first_layer, not_foldable
 from xai_ray.games.passes.folding import TOLERANCE, Folding
+from xai_ray.games.passes.together import read_together
 from xai_ray.games.rows.held import HeldRows
-from xai_ray.games.rows.masking import RowMasker, read_together
+from xai_ray.games.rows.masking import RowMasker
 from xai_ray.types import Coalitions, Floats, Ints
 
 _FEW_COLUMNS = 8

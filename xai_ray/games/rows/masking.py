@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import copy
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,14 @@ import numpy as np
 from xai_ray.games.arguments import Arguments
 from xai_ray.games.passes.averaging import Averaging
 from xai_ray.games.passes.backend import Array, Backend
+from xai_ray.games.passes.masking import told_apart
+from xai_ray.games.passes.together import read_together
 from xai_ray.games.rows.batches import RowGrid
 from xai_ray.games.rows.held import HeldRows
 from xai_ray.types import Coalitions, Floats, Ints
 
 Choice = Callable[[Any, Any, Any], Any]
 """(mask, kept, filled) -> kept where the mask is true."""
-_TOGETHER = 1 << 18
-"""Numbers of outputs of small passes that are read at a time."""
 
 
 class RowMasker:
@@ -28,7 +27,7 @@ class RowMasker:
     def __init__(self, backend: Backend, arguments: Arguments, rows: Array, shared: Array | None, batch: int) -> None:
         """`rows` (R, *input); `shared` (K, *input), or None where every row brings its own fillings."""
         self._backend, self._batch = backend, batch
-        self._labels = backend.put(arguments.inputs[0].layout.labels)
+        self._labels = backend.put(told_apart(arguments.inputs[0].layout.labels))
         self._rows = HeldRows(backend, rows)
         self._shared = None if shared is None else backend.put_input(0, shared)[None]
         self._short = rows.ndim == 2 and np.issubdtype(rows.dtype, np.floating) and self._shared is not None
@@ -122,19 +121,3 @@ class RowMasker:
         size = int(filled.shape[axis])
         masked = choose(mask, whole, filled).reshape((pairs * size, *whole.shape[axis + 1 :]))
         return self._backend.raw([masked]).reshape(pairs, size, -1)
-
-
-def read_together(backend: Backend, passes: Iterable[Any], pairs: int, read: Callable[[Any], Any]) -> Floats:
-    """What `read` makes of outputs (c, K, m) of passes, which are `pairs` in all: small passes together, on the host."""
-    parts: list[Any] = []
-    room, filled, left = None, 0, pairs
-    for outputs in passes:
-        if room is None:
-            at_once = len(outputs) * max(1, _TOGETHER // prod(outputs.shape))
-            room, filled = backend.room(outputs, min(left, at_once)), 0
-        room[filled : filled + len(outputs)] = outputs
-        filled += len(outputs)
-        if filled == len(room):
-            parts.append(read(room))
-            room, left = None, left - filled
-    return backend.home(backend.joined(parts, 0) if len(parts) > 1 else parts[0])
