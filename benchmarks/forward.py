@@ -5,7 +5,8 @@
 
 Both sides compute the same coalitions in turn, `rounds` times, with one thread. `ratio` is the median of the rounds' ratios of
 evaluations per processor second with and without the trick, `low` and `high` the quartiles. `rows` are model rows per processor second
-with it, `bare` those of a loop that calls the model on inputs made in advance, at its best batch; `of_bare` is their ratio.
+with it, `bare` those of a loop that calls the model on inputs made in advance, at its best batch, timed in every round; `of_bare` is the
+median of the rounds' ratios.
 `difference` is the largest one between values with and without, in units of their spread. `peak` and `peak_without` are the largest
 resident memory in MB of processes of their own.
 """
@@ -34,18 +35,20 @@ def seconds(game: Any, coalitions: np.ndarray) -> float:
     return time.process_time() - began
 
 
-def bare_rate(case: Case) -> float:
-    """Model rows per second of the model alone, the best of several batches."""
-    rates = []
-    for batch in case.bare_batches:
-        call = case.bare(batch)
+def best_bare(case: Case) -> int:
+    """The batch at which the model alone is quickest."""
+    return min(case.bare_batches, key=lambda batch: min(bare_seconds(case, batch, 0.2) for _ in range(3)))
+
+
+def bare_seconds(case: Case, batch: int, at_least: float) -> float:
+    """Of a model row of the model alone, on inputs made in advance."""
+    call = case.bare(batch)
+    call()
+    began, calls = time.process_time(), 0
+    while time.process_time() - began < at_least:
         call()
-        began, calls = time.process_time(), 0
-        while time.process_time() - began < 0.5:
-            call()
-            calls += 1
-        rates.append(batch * calls / (time.process_time() - began))
-    return max(rates)
+        calls += 1
+    return (time.process_time() - began) / (batch * calls)
 
 
 def sides(case: Case, trick: Trick) -> tuple[Callable[[np.ndarray], float], Callable[[np.ndarray], float], Any, Any]:
@@ -69,7 +72,10 @@ def measure(case: Case, trick: Trick, rounds: int) -> dict[str, Any]:
     rows = trick.coalitions(without.n_players, count)
     for timer in (plain, tricked):
         timer(rows)
-    times = [(plain(rows), tricked(rows)) if r % 2 else (tricked(rows), plain(rows))[::-1] for r in range(rounds)]
+    batch, times, alone = best_bare(case), list[tuple[float, float]](), list[float]()
+    for r in range(rounds):
+        times.append((plain(rows), tricked(rows)) if r % 2 else (tricked(rows), plain(rows))[::-1])
+        alone.append(bare_seconds(case, batch, times[-1][1]))
     ratios = [a / b for a, b in times]
     low, middle, high = statistics.quantiles(ratios, n=4)
     context = np.zeros(len(rows), dtype=np.int64)
@@ -77,8 +83,8 @@ def measure(case: Case, trick: Trick, rounds: int) -> dict[str, Any]:
         want = without.values(rows, context)
     with trick.on():
         got = made.values(rows, context)
-    rate = case.fillings * len(rows) / statistics.median(b for _, b in times)
-    bare = bare_rate(case)
+    count = case.fillings * len(rows)
+    of_bare = statistics.median(bare * count / b for bare, (_, b) in zip(alone, times, strict=True))
     return {
         "case": case.name,
         "trick": trick.name,
@@ -86,9 +92,9 @@ def measure(case: Case, trick: Trick, rounds: int) -> dict[str, Any]:
         "ratio": round(middle, 3),
         "low": round(low, 3),
         "high": round(high, 3),
-        "rows": round(rate, 1),
-        "bare": round(bare, 1),
-        "of_bare": round(rate / bare, 3),
+        "rows": round(count / statistics.median(b for _, b in times), 1),
+        "bare": round(1 / statistics.median(alone), 1),
+        "of_bare": round(of_bare, 3),
         "difference": float(f"{np.abs(got - want).max() / np.ptp(want):.2g}"),
     }
 

@@ -240,7 +240,7 @@ def forest(trees: int = 100, far_rows: int = FAR_ROWS) -> Subject:
         bare=lambda batch: lambda: fitted.predict_proba(masked[:batch]),
         bare_batches=_FOREST_BATCHES,
         per_row=150,
-        rows_a_round=20,
+        rows_a_round=100,
         budgets=(122, 150, 200, 250),
         peer_budget=250,
         truth_budget=0,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Accelerators want more to chew on than a core, whose cache a batch of pictures soon fills.
 _ELEMENTS = 1 << 20
 _ELEMENTS_ON_ACCELERATOR = 1 << 24
-_PICTURE_ELEMENTS = 1 << 18
+_PICTURE_ELEMENTS = 1 << 19
 """Of pictures, for each thread: what a convolutional net makes of them takes many times their room."""
 _TEXT_BATCH = 16
 _TEXT_TOKENS, _TEXT_BATCHES = 1024, (8, 32)
@@ -58,9 +58,9 @@ class ModelGame:
     `outputs`  what the model returns: "logits", "probabilities" or "raw"; None takes "raw" for the behaviour `Raw`,
     else "logits".
     `order`    over several fillings: "mean_then_behaviour" (Covert et al. 2021, the default) or "behaviour_then_mean".
-    `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (pictures: 2^18 a
-    thread; an accelerator: 2^24), at most 1,024, or 64 K with K fillings up to 4,096 (folded: 8,192; texts: within
-    1,024 tokens, 8 to 32, on an accelerator 16); "auto" measures which is quickest here.
+    `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (pictures: 2^19 a
+    thread; an accelerator: 2^24), at most 1,024, or 64 K with K fillings up to 4,096 (folded: 128 K up to 8,192; texts:
+    within 1,024 tokens, 8 to 32, on an accelerator 16); "auto" measures which is quickest here.
     `numerics` folding, half precision, memory layout and compilation of torch modules; see `Numerics`.
 
     Values depend on `batch`, `threads`, `numerics` and `device` in their last bits, so these belong to a job's plan;
@@ -171,11 +171,12 @@ class ModelGame:
         return other
 
     def _most(self) -> int:
-        """Model rows of a default batch: 64 coalitions of a large background fill a pass, and behind a folded layer there is less to do
-        for a row.
+        """Model rows of a default batch: 64 coalitions of a large background fill a pass; behind a folded layer, where there is less to
+        do for a row, twice as many.
         """
         shared = self._filling.draw is None and self._filling.runner is None
-        return min(max(1 << 10, 64 * self._filling.size * shared), 1 << 13 if self.numerics.fold else 1 << 12)
+        double = 2 if self.numerics.fold else 1
+        return min(max(1 << 10, 64 * double * self._filling.size * shared), (1 << 12) * double)
 
     def _rounded(self, batch: int) -> int:
         """Up to what the filling takes; a batch that is halved for want of memory may be smaller."""
