@@ -157,12 +157,14 @@ _PLACES: dict[str, str] = {
 }
 """Public name -> the module that holds it."""
 
-__all__ = ["__version__", "plots", *_PLACES]  # pyright: ignore[reportUnsupportedDunderAll]
+_MODULES = {"plots": "xai_ray.reports.plots", "zoo": "xai_ray.zoo"}
+
+__all__ = ["__version__", *_MODULES, *_PLACES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plots":
-        return import_module("xai_ray.reports.plots")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'xai_ray' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -132,3 +132,10 @@ def test_tumour_models_are_right_on_rows_they_never_saw() -> None:
     logits = zoo.tumour_mlp().model(torch.tensor(rows).float()).detach().numpy()
     assert (logits.argmax(axis=1) == labels).mean() > 0.93
     assert (zoo.tumour_forest().model(rows).argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_it_is_there_without_an_import_of_its_own() -> None:
+    """In a fresh interpreter, as in this one other tests have imported it."""
+    code = "import xai_ray as xr; print(xr.zoo.tumour_mlp.__name__)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout == "tumour_mlp\n", ran.stderr
