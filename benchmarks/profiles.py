@@ -1,11 +1,11 @@
 """Where the time of a job goes, by py-spy: the share of samples in each part of the program, as JSON lines or a table.
 
-    python benchmarks/profiles.py [--jobs jobs/cat.toml,jobs/review.toml,mlp,mlp+fold] [--evaluations 600] > profiles.jsonl
+    python benchmarks/profiles.py [--jobs jobs/cat.toml,jobs/review.toml,mlp,mlp+fold,rows,rows+fold] [--evaluations 600] > profiles.jsonl
     python benchmarks/profiles.py --markdown profiles.jsonl
 
 Each job runs in a process of its own with the inline engine and one thread. `mlp` is a perceptron 20-64-64-2 with 100 background rows
-and 100,000 evaluations, `mlp+fold` the same with compute.fold and a batch of 8,192. A sample belongs to the innermost part of the table
-that is on its stack. `--evaluations` is the budget of the jobs of `jobs/`.
+and 100,000 evaluations, `rows` 10,000 rows of the same perceptron with 100 evaluations each, `+fold` the same with compute.fold. A
+sample belongs to the innermost part of the table that is on its stack. `--evaluations` is the budget of the jobs of `jobs/`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PARTS = (
-    ("the model", ("_call /games/backends.py", "run /games/backends.py")),
-    ("first layer, folded", ("_pass /games/folded_masking.py", "_absent /games/folded_masking.py")),
-    ("means and behaviours", ("/games/averaging.py", "/games/reducing.py", "/games/behaviours.py")),
-    ("outputs to float64", ("outputs_of /games/model_outputs.py",)),
-    ("masks, masked inputs, duplicates", ("/games/masking.py", "/games/slots.py", "/games/folded_masking.py")),
+    ("the model", ("_call /passes/backends.py", "run /passes/backends.py")),
+    ("first layer, folded", ("_pass /passes/folded_masking.py", "_pass /rows/folded.py", "_own /rows/folded.py")),
+    ("means and behaviours", ("/passes/averaging.py", "/passes/reducing.py", "/games/behaviours.py")),
+    ("outputs together, to float64", ("/passes/together.py", "/passes/model_outputs.py")),
+    ("masks, masked inputs, duplicates", ("/xai_ray/games/passes/", "/xai_ray/games/rows/", "/xai_ray/games/model.py")),
     ("start: model, input, data", ("prepare /xai_ray/build.py",)),
     ("coalitions", ("/xai_ray/coalitions/",)),
     ("estimators and stop rules", ("/xai_ray/estimators/", "/xai_ray/indices/")),
@@ -36,21 +36,22 @@ PARTS = (
 )
 """Parts, and functions or files whose frames belong to them; a sample goes to the part of its innermost such frame."""
 
-_MLP = """name = "mlp"
+_PERCEPTRON = """name = "perceptron"
 [game]
 kind = "model"
 model = {{ factory = "profiles:perceptron_game" }}
-input = {{ table = "{folder}/row.npy", row = 0 }}
+input = {input}
 players = {{ kind = "columns" }}
 removal = {{ kind = "marginal", background = {{ table = "{folder}/background.npy" }} }}
 behaviour = {{ kind = "log_odds" }}
 [[ask]]
 index = "SV"
-estimator = "leverage"
+estimator = "{estimator}"
 [budget]
-evaluations = 100000
+evaluations = {evaluations}
 """
-_FOLD = "[compute]\nfold = true\nbatch = 8192\n"
+_FOLD = "[compute]\nfold = true\n"
+_ROWS = 10_000
 
 
 def perceptron_game() -> object:
@@ -68,10 +69,18 @@ def spec_of(job: str, folder: Path, evaluations: int) -> Path:
     import numpy as np
 
     rng = np.random.default_rng(0)
-    np.save(folder / "row.npy", rng.normal(size=(1, 20)))
+    np.save(folder / "rows.npy", rng.normal(size=(_ROWS, 20)))
     np.save(folder / "background.npy", rng.normal(size=(100, 20)))
-    path = folder / "mlp.toml"
-    path.write_text(_MLP.format(folder=folder) + (_FOLD if job.endswith("+fold") else ""))
+    path = folder / "perceptron.toml"
+    many = job.startswith("rows")
+    given = 'dataset = "{}"' if many else 'table = "{}", row = 0'
+    spec = _PERCEPTRON.format(
+        folder=folder,
+        input=f"{{ {given.format(folder / 'rows.npy')} }}",
+        estimator="auto" if many else "leverage",
+        evaluations=100 if many else 100_000,
+    )
+    path.write_text(spec + (_FOLD if job.endswith("+fold") else ""))
     return path
 
 
@@ -122,7 +131,7 @@ def table(lines: list[dict[str, object]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", default="jobs/cat.toml,jobs/review.toml,mlp,mlp+fold")
+    parser.add_argument("--jobs", default="jobs/cat.toml,jobs/review.toml,mlp,mlp+fold,rows,rows+fold")
     parser.add_argument("--rate", type=int, default=100, help="samples per second")
     parser.add_argument("--evaluations", type=int, default=600)
     parser.add_argument("--markdown", type=Path, help="a file of lines to make a table of")
