@@ -6,6 +6,7 @@ import csv
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ def read_table(path: Path, drop: tuple[str, ...] = ()) -> tuple[Array, tuple[str
         check_once(table.column_names, f"table {path}")
         text = [f.name for f in table.schema if not is_number(f.type) and f.name not in drop]
         if text:
+            check_commas(table.column_names, f"table {path}")
             raise InputError(
                 f"table {path}: column {text[0]!r} does not hold numbers; encode it, or leave it out with drop = [{text[0]!r}]"
             )
@@ -238,10 +240,20 @@ def read_npy(path: Path, mapped: bool = False) -> Array:
     except FileNotFoundError:
         raise InputError(f"no file at {path}") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"cannot read the array {path}: {error}") from None
+        remedy = "; save numbers, as array.astype(float) has them" if "allow_pickle" in str(error) else ""
+        raise InputError(f"cannot read the array {path}: {error}{remedy}") from None
     if not isinstance(found, np.ndarray):
         raise InputError(f"{path}: its member {keys[0]!r} is no array of numpy; write the file with numpy.savez")
     return native(found)
+
+
+def check_commas(columns: Sequence[str], where: str) -> None:
+    """InputError for a table of one column that other marks than commas seem to part."""
+    mark = next((m for m in ";\t|" if len(columns) == 1 and m in columns[0]), None)
+    if mark is not None:
+        raise InputError(
+            f"{where}: one column, {columns[0]!r}; entries are parted by commas, here it seems by {mark!r}"
+        )
 
 
 def arrow_table(path: Path) -> Any:

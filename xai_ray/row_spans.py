@@ -10,6 +10,8 @@ def span_of(rows: str | None, count: int, where: str) -> slice:
     if rows is None:
         return slice(0, count)
     start, stop = (int(end) if end else usual for end, usual in zip(rows.split(":"), (0, count), strict=True))
-    if not 0 <= start < stop <= count:
+    if start >= stop:
+        raise InputError(f'{where}: rows = "{rows}" takes no row; "a:b" begins at row a and ends before row b')
+    if stop > count:
         raise InputError(f'{where}: rows = "{rows}" lies outside of its {count} rows, 0:{count}')
     return slice(start, stop)

@@ -12,7 +12,7 @@ import numpy as np
 
 from xai_ray.errors import InputError
 from xai_ray.games.named_columns import check_once
-from xai_ray.inputs import is_number, ragged_line
+from xai_ray.inputs import check_commas, is_number, ragged_line
 from xai_ray.row_spool import PIECE, Spool
 
 
@@ -40,6 +40,7 @@ def read_pieces(path: Path, drop: Sequence[str], name: str | None, where: str) -
         kept = [c for c in schema.names if c not in drop and c != name]
         text = [c for c in kept if not is_number(schema.field(c).type)]
         if text:
+            check_commas(schema.names, f"table {path}")
             shown = _first_text(path, schema, text[0])
             raise InputError(
                 f"table {path}: column {text[0]!r} does not hold numbers{shown}; encode it (a category as numbers or one "

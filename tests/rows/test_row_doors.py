@@ -252,6 +252,14 @@ def bad(folder: Path, kind: str) -> dict[str, Any]:
             return {"dataset": "rows.parquet", "id": "name"}
         case "texts":
             return {"dataset": "rows.csv", "column": "who"}
+        case "semicolons":
+            (folder / "x.csv").write_text("a;b;c;d;e;f\n1;2;3;4;5;6\n")
+            return {"dataset": "x.csv"}
+        case "complex" | "objects":
+            np.save(folder / "x.npy", rows.astype(complex if kind == "complex" else object), allow_pickle=True)
+            return {"dataset": "x.npy"}
+        case "no row":
+            return {"dataset": "rows.npy", "rows": "5:2"}
         case "empty file":
             (folder / "x.csv").write_text("")
             return {"dataset": "x.csv"}
@@ -278,6 +286,10 @@ BAD = {
     "texts": "the model came without a tokenizer",
     "empty file": "Empty CSV file",
     "out of range": 'rows = "5:40" lies outside of its 12 rows',
+    "no row": 'rows = "5:2" takes no row',
+    "semicolons": "entries are parted by commas, here it seems by ';'",
+    "complex": "complex numbers (complex128)",
+    "objects": "save numbers, as array.astype(float) has them",
     "nowhere.parquet": "no table at",
     "rows.xlsx": "unknown ending",
     "sklearn:nothing": "unknown data set",

@@ -40,6 +40,10 @@ def checked_rows(rows: Any) -> tuple[Any, Array]:
         )
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
         raise InputError(f"rows: not numbers (type {array.dtype}); encode text columns before explaining")
+    if np.issubdtype(array.dtype, np.complexfloating):
+        raise InputError(
+            f"rows: complex numbers ({array.dtype}); give real and imaginary parts as columns of their own"
+        )
     for start in range(0, len(array), _CHECKED):
         _check_finite(array[start : start + _CHECKED], start)
     if not isinstance(array, np.memmap) or array.mode != "r":
