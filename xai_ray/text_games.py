@@ -153,7 +153,10 @@ class TextGames:
     def asks(self) -> tuple[Ask, ...]:
         """What is asked, without what each text has of its own: sizes and pairs of players."""
         own = [self.asked(self.first, i) for i in range(len(self.ask))]
-        return tuple(Ask(replace(one.question, contexts=None, pairs=None, groups=None), one.estimator) for one in own)
+        return tuple(
+            Ask(replace(one.question, contexts=None, pairs=None, groups=None, players=None), one.estimator)
+            for one in own
+        )
 
     def asks_of(self, game: Asked) -> tuple[Ask, ...]:
         """What is asked of a text."""
