@@ -12,6 +12,7 @@ from xai_ray.inputs import read_lines
 from xai_ray.row_spans import span_of
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_REMEDY = "name the column of texts, or leave `column` out to explain rows of numbers"
 _TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
 
 
@@ -83,5 +84,27 @@ def _columns(path: Path, wanted: list[str], where: str) -> list[list[Any]]:
             raise InputError(f"{where}: it has no one column {name!r}; columns: {', '.join(table.column_names[:12])}")
     kind = table.schema.field(wanted[0]).type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise InputError(f"{where}: column {wanted[0]!r} holds {kind}, not texts")
-    return [table.column(name).to_pylist() for name in wanted]
+        raise InputError(f"{where}: column {wanted[0]!r} holds {kind}, not texts; {_REMEDY}")
+    columns = [table.column(name).to_pylist() for name in wanted]
+    # A CSV file says nothing of types, and was read as texts.
+    if ending in _DELIMITERS and _numbers(columns[0]):
+        shown = next(entry for entry in columns[0] if entry and entry.strip())
+        raise InputError(
+            f"{where}: every entry of column {wanted[0]!r} is a number (the first is {shown[:40]!r}), not a text; {_REMEDY}"
+        )
+    return columns
+
+
+def _numbers(entries: list[str | None]) -> bool:
+    """Whether all that is there are numbers, and something is."""
+    there = [entry for entry in entries if entry and entry.strip()]
+    return bool(there) and all(map(_is_number, there))
+
+
+def _is_number(entry: str) -> bool:
+    try:
+        float(entry)
+    except ValueError:
+        return False
+    # `nan` and `infinity` are words too.
+    return any(map(str.isdigit, entry))

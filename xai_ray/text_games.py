@@ -54,6 +54,10 @@ class TextGames:
     halvings: int = 0
     first: games.ModelGame = field(init=False, repr=False)
     """Of the first text, to whose batch all keep."""
+    sizes: dict[str, list[tuple[int, int]]] = field(
+        default_factory=dict[str, list[tuple[int, int]]], init=False, repr=False, compare=False
+    )
+    """Players and evaluations of each text by budget and seed, once they are known."""
     _there: Any = field(default=None, init=False, repr=False)
 
     @classmethod
@@ -203,4 +207,4 @@ class TextGames:
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_there": None}
+        return self.__dict__ | {"_there": None, "sizes": {}}
