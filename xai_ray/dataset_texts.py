@@ -8,7 +8,7 @@ from typing import Any
 
 from xai_ray.errors import InputError
 from xai_ray.game_spec import Dataset
-from xai_ray.inputs import read_lines
+from xai_ray.inputs import NO_UTF8, read_lines
 from xai_ray.row_spans import span_of
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -79,10 +79,17 @@ def _columns(path: Path, wanted: list[str], where: str) -> list[list[Any]]:
         raise InputError(f"no table at {path}") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from None
+    try:
+        names = table.column_names
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read the table {path}: {NO_UTF8}") from None
     for name in wanted:
-        if table.column_names.count(name) != 1:
-            raise InputError(f"{where}: it has no one column {name!r}; columns: {', '.join(table.column_names[:12])}")
+        if names.count(name) != 1:
+            raise InputError(f"{where}: it has no one column {name!r}; columns: {', '.join(names[:12])}")
     kind = table.schema.field(wanted[0]).type
+    if pa.types.is_dictionary(kind):
+        # As pandas stores categories.
+        kind = kind.value_type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise InputError(f"{where}: column {wanted[0]!r} holds {kind}, not texts; {_REMEDY}")
     columns = [table.column(name).to_pylist() for name in wanted]

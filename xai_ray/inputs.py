@@ -24,6 +24,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 TABLES = (".csv", ".parquet", ".arrow", ".feather", ".npy", ".npz")
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
 """Modes of pictures that would be clipped to 8 bits."""
+NO_UTF8 = "the names of its columns are no UTF-8; save it in this encoding"
 _BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 
@@ -253,10 +254,16 @@ def arrow_table(path: Path) -> Any:
 
     try:
         if path.suffix.lower() == ".csv":
-            return arrow_csv.read_csv(path)
-        return parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
+            found = arrow_csv.read_csv(path)
+        else:
+            found = parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
+        # Names are decoded when they are first asked for.
+        _ = found.column_names
+        return found
     except FileNotFoundError:
         raise InputError(f"no table at {path}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read the table {path}: {NO_UTF8}") from None
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"cannot read the table {path}: {ragged_line(path) or str(error).splitlines()[0]}") from None
 

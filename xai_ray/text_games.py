@@ -167,7 +167,11 @@ class TextGames:
         return tuple(self.asked(game, i) for i in range(len(self.ask)))
 
     def asked(self, game: Asked, number: int) -> Ask:
-        """One of the questions."""
+        """One of the questions. Raises SpecError for players by name."""
+        if any(isinstance(player, str) for player in self.ask[number].players or ()):
+            raise SpecError(
+                f"ask[{number}].players: each text has players of its own; give numbers, as [0, 1] for the first two of each"
+            )
         return ask_of(self.ask[number], number, game)
 
     def sized(self, at: int) -> Sized:

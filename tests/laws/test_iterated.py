@@ -14,7 +14,7 @@ from xai_ray.estimators import ESTIMATORS, Ask, Pool, plan
 from xai_ray.estimators.iterated import INFO, shares
 from xai_ray.indices import Question, exact, resolve
 from xai_ray.reports.html import render_report
-from xai_ray.reports.plots import bar
+from xai_ray.reports.plots import bar, heatmap
 from xai_ray.reports.tables import total_line
 
 ASKED = [
@@ -213,11 +213,16 @@ def test_a_job_answers_what_it_drew_and_says_what_it_did_not():
         drawn(table, only_small, "iterated", 200, 0).answer(Question("SV", players=(1,)))
     with pytest.raises(BudgetTooSmall, match="'iterated' needs at least 134"):
         plan([Ask(Question("SV", players=(1, 4)), "iterated")], n, 133, 0)
+    several = [Ask(Question("SV", players=(1, 4)), "iterated"), Ask(Question("BV", players=(7,)), "iterated")]
+    with pytest.raises(BudgetTooSmall, match="needs at least 200 for the 3 players of all questions together"):
+        plan(several, n, 199, 0)
+    assert plan(several, n, 200, 0).draws == 49
 
 
 @pytest.mark.parametrize(
     ("players", "message"),
     [
+        ([True], "by number or by name, got True"),
         ([9], "player 9 is out of range; players are 0..3"),
         ([1, 1], "player 1 is given twice"),
         ([], "players is empty"),
@@ -258,3 +263,11 @@ def test_a_report_of_asked_players_draws_and_names_them():
     assert [t.get_text() for t in bar(result).get_yticklabels()] in (["column 2", "column 7"], ["column 7", "column 2"])
     assert result.to_document()["estimates"][0]["coalitions"] == [[2], [7]]
     assert total_line(result, result.estimates[0], 0) is None
+    assert [t.get_text() for t in heatmap(result).get_yticklabels()] == [
+        t.get_text() for t in bar(result).get_yticklabels()
+    ]
+    both = xr.explain(game, budget="exact", asks=[Ask(Question("SV", players=(1,))), Ask(Question("BV"))])
+    assert len(bar(both).get_yticklabels()) == 9
+    for convert in (result.to_shap, result.to_shapiq):
+        with pytest.raises(NotEnoughSamples, match="SV was asked of 2 of 9 players, and these objects hold them all"):
+            convert()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from xai_ray.dataset_rows import read_dataset
 from xai_ray.dataset_texts import read_texts
 from xai_ray.errors import InputError
 from xai_ray.game_spec import Dataset, PassageList, TextRow
-from xai_ray.inputs import read_input
+from xai_ray.inputs import read_input, read_table
 
 INNER = "form\x0cfeed, tab\x0b, unit\x1c\x1d\x1e, next\x85, line\u2028 and paragraph\u2029"
 
@@ -69,3 +72,26 @@ def test_texts_with_numbers_among_them_are_texts(tmp_path: Path) -> None:
     assert read_texts(Dataset(dataset="y.csv", column="text"), tmp_path).texts == ("Infinity", "Nan")
     (tmp_path / "z.txt").write_text("63\n47\n")
     assert read_texts(Dataset(dataset="z.txt"), tmp_path).texts == ("63", "47")
+
+
+def test_categories_of_texts_are_texts(tmp_path: Path) -> None:
+    kept = pa.table(
+        {"text": pa.array(["a b", "c", "a b"]).dictionary_encode(), "n": pa.array([1, 2, 1]).dictionary_encode()}
+    )
+    parquet.write_table(kept, tmp_path / "x.parquet")
+    assert read_texts(Dataset(dataset="x.parquet", column="text"), tmp_path).texts == ("a b", "c", "a b")
+    with pytest.raises(InputError, match="column 'n' holds int64, not texts; name the column of texts"):
+        read_texts(Dataset(dataset="x.parquet", column="n"), tmp_path)
+
+
+def test_names_of_columns_that_are_no_utf_8_are_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes("texte,âge\nun,1\n".encode("latin-1"))
+    (tmp_path / "y.csv").write_bytes("a,âge\n2,1\n".encode("latin-1"))
+    readers = [
+        lambda: read_texts(Dataset(dataset="x.csv", column="texte"), tmp_path),
+        lambda: read_table(tmp_path / "y.csv"),
+        lambda: read_dataset(Dataset(dataset="y.csv"), tmp_path),
+    ]
+    for read in readers:
+        with pytest.raises(InputError, match="the names of its columns are no UTF-8; save it in this encoding"):
+            read()

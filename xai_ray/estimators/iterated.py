@@ -136,11 +136,15 @@ def _design(questions: Sequence[Question], n: int, seed: int, stochastic: bool) 
     return PlayerContexts(n, seed, tuple(float(f"{w:.12g}") for w in law), players, stochastic)
 
 
-def _minimum(question: Question, n: int, stochastic: bool = False) -> int:
-    design = _design([question], n, 0, stochastic)
+def least(design: PlayerContexts) -> int:
+    """Evaluations of `ROUNDS` rounds; never more than the complete table of a deterministic game."""
     rounds = 1 + ROUNDS * design.round_draws
     need = design.evaluations(rounds if design.capacity is None else design.capacity)
-    return need if stochastic else min(1 << min(n, 62), need)
+    return need if design.stochastic else min(1 << min(design.n_players, 62), need)
+
+
+def _minimum(question: Question, n: int, stochastic: bool = False) -> int:
+    return least(_design([question], n, 0, stochastic))
 
 
 INFO = EstimatorInfo(

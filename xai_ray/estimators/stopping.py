@@ -11,6 +11,7 @@ from xai_ray.coalitions import Design, EachInput, Pieces, PlayerContexts, RowBlo
 from xai_ray.errors import SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.iterated import least
 from xai_ray.estimators.plan import Ask
 from xai_ray.estimators.stop_rules import (
     BottomSettled,
@@ -177,7 +178,7 @@ def boundaries(design: Design, draws: int) -> Iterator[int]:
     evaluations = 4.0 * design.n_players + 4
     if isinstance(design, PlayerContexts):
         # Its cost is that of the players it draws, and not of all.
-        evaluations = float(design.evaluations(1 + 4 * design.round_draws))
+        evaluations = float(least(design))
     while True:
         at = design.affordable(int(evaluations))
         if at >= draws:

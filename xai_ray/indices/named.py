@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from operator import index
 
+import numpy as np
+
 from xai_ray.errors import SpecError
 
 
@@ -24,9 +26,11 @@ def player_numbers(players: Sequence[int | str] | None, names: Sequence[str], wh
 def _number(player: int | str, names: Sequence[str], where: str) -> int:
     if not isinstance(player, str):
         try:
-            return index(player)
+            if not isinstance(player, (bool, np.bool_)):
+                return index(player)
         except TypeError:
-            raise SpecError(f"{where} names players by number or by name, got {player!r}") from None
+            pass
+        raise SpecError(f"{where} names players by number or by name, got {player!r}")
     found = [at for at, name in enumerate(names) if name == player]
     if not found:
         near = get_close_matches(player, names, n=1, cutoff=0.5)

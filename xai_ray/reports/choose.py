@@ -21,7 +21,10 @@ def first_order(result: Result, index: str | None = None) -> Estimate:
 
 
 def asked_players(result: Result, index: str | None = None) -> Estimate:
-    """The first estimate with one value a player, of all players or of those that were asked."""
+    """`first_order`, or else the first estimate with one value for each of the players that were asked."""
+    for estimate in _named(result, index):
+        if is_first_order(estimate, len(result.players)) and estimate.values.ndim == 2:
+            return estimate
     for estimate in _named(result, index):
         if estimate.values.ndim == 2 and all(len(members) == 1 for members in estimate.coalitions):
             return estimate
