@@ -16,7 +16,7 @@ from xai_ray.estimators import Ask, EachPool, PiecePool, Plan, RowPool, Stop, pl
 from xai_ray.estimators.closed_sets import CLOSED_FORM
 from xai_ray.games.protocol import Game
 from xai_ray.games.view import View
-from xai_ray.indices import Question
+from xai_ray.indices import Question, player_numbers
 from xai_ray.reports import Result
 from xai_ray.reports.each_result import EachResult
 from xai_ray.reports.rows_result import RowsResult
@@ -53,10 +53,12 @@ def explain(
     name: str = "explain",
     recompute: bool = False,
     watcher: Watcher | None = None,
+    players: Sequence[int | str] | None = None,
 ) -> Result:
     """Estimate an index of a game with standard errors.
 
     `order`, `contexts`, `pairs`, `p`, `alpha`, `beta`, `weights`, `groups` and `split` are the parameters of the index, as in `Question`.
+    `players`, by number or by name, asks for these alone.
     `budget` counts evaluations of v and is never exceeded; "exact" takes all 2^n. `asks` puts several questions to one pool of
     evaluations, instead of `index` and its parameters.
 
@@ -86,6 +88,7 @@ def explain(
             weights=None if weights is None else tuple(weights),
             groups=None if groups is None else tuple(tuple(group) for group in groups),
             split=split,
+            players=player_numbers(players, game.player_names, "players"),
         )
         asks = [Ask(question, estimator)]
     stop = Stop(std_error, relative_error, top, ranking, seconds, bottom, signs)

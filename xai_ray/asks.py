@@ -10,7 +10,7 @@ from xai_ray import spec as s
 from xai_ray.errors import SpecError
 from xai_ray.estimators import Ask
 from xai_ray.games.view import View
-from xai_ray.indices import Question
+from xai_ray.indices import Question, player_numbers
 
 
 class Asked(Protocol):
@@ -40,6 +40,7 @@ def ask_of(ask: s.AskSpec, at: int, game: Asked) -> Ask:
         weights=ask.weights,
         groups=ask.groups,
         split=ask.split,
+        players=player_numbers(ask.players, getattr(game, "player_names", ()), f"ask[{at}].players"),
     )
     return Ask(question, ask.estimator)
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from xai_ray.errors import InputError
 from xai_ray.game_spec import Dataset
-from xai_ray.inputs import read_lines
+from xai_ray.inputs import NO_UTF8, read_lines
 from xai_ray.row_spans import span_of
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_REMEDY = "name the column of texts, or leave `column` out to explain rows of numbers"
 _TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
 
 
@@ -78,10 +79,39 @@ def _columns(path: Path, wanted: list[str], where: str) -> list[list[Any]]:
         raise InputError(f"no table at {path}") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from None
+    try:
+        names = table.column_names
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read the table {path}: {NO_UTF8}") from None
     for name in wanted:
-        if table.column_names.count(name) != 1:
-            raise InputError(f"{where}: it has no one column {name!r}; columns: {', '.join(table.column_names[:12])}")
+        if names.count(name) != 1:
+            raise InputError(f"{where}: it has no one column {name!r}; columns: {', '.join(names[:12])}")
     kind = table.schema.field(wanted[0]).type
+    if pa.types.is_dictionary(kind):
+        # As pandas stores categories.
+        kind = kind.value_type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise InputError(f"{where}: column {wanted[0]!r} holds {kind}, not texts")
-    return [table.column(name).to_pylist() for name in wanted]
+        raise InputError(f"{where}: column {wanted[0]!r} holds {kind}, not texts; {_REMEDY}")
+    columns = [table.column(name).to_pylist() for name in wanted]
+    # A CSV file says nothing of types, and was read as texts.
+    if ending in _DELIMITERS and _numbers(columns[0]):
+        shown = next(entry for entry in columns[0] if entry and entry.strip())
+        raise InputError(
+            f"{where}: every entry of column {wanted[0]!r} is a number (the first is {shown[:40]!r}), not a text; {_REMEDY}"
+        )
+    return columns
+
+
+def _numbers(entries: list[str | None]) -> bool:
+    """Whether all that is there are numbers, and something is."""
+    there = [entry for entry in entries if entry and entry.strip()]
+    return bool(there) and all(map(_is_number, there))
+
+
+def _is_number(entry: str) -> bool:
+    try:
+        float(entry)
+    except ValueError:
+        return False
+    # `nan` and `infinity` are words too.
+    return any(map(str.isdigit, entry))

@@ -155,6 +155,8 @@ def _question_text(question: Question) -> str:
         parts.append(f"contexts {_some([str(c) for c in question.contexts])}")
     if question.pairs is not None:
         parts.append(f"{len(question.pairs)} pairs")
+    if question.players is not None:
+        parts.append(f"{len(question.players)} player{'s' * (len(question.players) > 1)}")
     if question.split is not None:
         parts.append(f"{question.split} split")
     return ", ".join(parts)

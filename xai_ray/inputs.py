@@ -25,6 +25,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 TABLES = (".csv", ".parquet", ".arrow", ".feather", ".npy", ".npz")
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L")
 """Modes of pictures that would be clipped to 8 bits."""
+NO_UTF8 = "the names of its columns are no UTF-8; save it in this encoding"
 _BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 
@@ -62,7 +63,7 @@ def read_input(source: Any, base: Path) -> ReadInput:
     if path.suffix.lower() == ".npy":
         return ReadInput(array=read_npy(path))
     if path.suffix.lower() == ".txt":
-        return ReadInput(text=_read_bytes(path).decode("utf-8", errors="replace").strip())
+        return ReadInput(text=_read_text(path).strip())
     raise InputError(
         f"game.input {source!r}: unknown ending; pictures {', '.join(PICTURES)}, arrays .npy, texts .txt, or {{ table, row }}"
     )
@@ -183,7 +184,7 @@ def _rgb(picture: Array, where: str) -> npt.NDArray[np.uint8]:
 
 
 def _text(source: TextRow, base: Path) -> str:
-    lines = _read_bytes(base / source.texts).decode("utf-8", errors="replace").splitlines()
+    lines = read_lines(base / source.texts)
     header = lines[0].split("\t") if lines else []
     if source.column not in header:
         raise InputError(
@@ -204,11 +205,10 @@ def _passages(source: PassageList, base: Path) -> tuple[str, ...]:
     path = base / source.passages
     if path.suffix.lower() not in (".txt", ".json"):
         raise InputError(f"game.input.passages: {path} is neither .txt (a passage a line) nor .json (a list of texts)")
-    content = _read_bytes(path).decode("utf-8", errors="replace")
     if path.suffix.lower() == ".txt":
-        return tuple(line.strip() for line in content.splitlines() if line.strip())
+        return tuple(line.strip() for line in read_lines(path) if line.strip())
     try:
-        found = json.loads(content)
+        found = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"game.input.passages: cannot read {path}: {error}") from None
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
@@ -217,8 +217,10 @@ def _passages(source: PassageList, base: Path) -> tuple[str, ...]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file. Raises InputError."""
-    return _read_bytes(path).decode("utf-8", errors="replace").splitlines()
+    """The lines of a text file, which end in a newline, or in a carriage return and a newline. Raises InputError."""
+    # `str.splitlines` ends a line at form feeds, line separators and others too, which texts hold.
+    lines = _read_text(path).split("\n")
+    return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
 
 
 def read_npy(path: Path, mapped: bool = False) -> Array:
@@ -264,10 +266,16 @@ def arrow_table(path: Path) -> Any:
 
     try:
         if path.suffix.lower() == ".csv":
-            return arrow_csv.read_csv(path)
-        return parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
+            found = arrow_csv.read_csv(path)
+        else:
+            found = parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
+        # Names are decoded when they are first asked for.
+        _ = found.column_names
+        return found
     except FileNotFoundError:
         raise InputError(f"no table at {path}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read the table {path}: {NO_UTF8}") from None
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"cannot read the table {path}: {ragged_line(path) or str(error).splitlines()[0]}") from None
 
@@ -294,6 +302,11 @@ def is_number(kind: Any) -> bool:
 
     # A column without a single entry has the type null: numbers that are all missing.
     return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
+
+
+def _read_text(path: Path) -> str:
+    """Without the byte order mark that some editors put first, and bytes that are no UTF-8 replaced."""
+    return _read_bytes(path).decode("utf-8-sig", errors="replace")
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -52,6 +52,8 @@ class AskSpec(Frozen):
     orders: tuple[int | float, ...] | None = None
     """Context sizes: whole numbers, or fractions of the largest one."""
     pairs: Literal["all", "local"] | tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = "all"
+    players: tuple[NonNegativeInt | str, ...] | None = None
+    """Only these players, by number or by name; all if left out."""
     p: float | None = None
     alpha: float | None = None
     beta: float | None = None

@@ -12,7 +12,7 @@ import numpy as np
 
 from xai_ray.errors import InputError
 from xai_ray.games.named_columns import check_once
-from xai_ray.inputs import check_commas, is_number, ragged_line
+from xai_ray.inputs import NO_UTF8, check_commas, is_number, ragged_line
 from xai_ray.row_spool import PIECE, Spool
 
 
@@ -113,6 +113,8 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise InputError(f"no table at {path}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read the table {path}: {NO_UTF8}") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"cannot read the table {path}: {ragged_line(path) or str(error).splitlines()[0]}; every row needs the columns of the first "

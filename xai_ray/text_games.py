@@ -54,6 +54,10 @@ class TextGames:
     halvings: int = 0
     first: games.ModelGame = field(init=False, repr=False)
     """Of the first text, to whose batch all keep."""
+    sizes: dict[str, list[tuple[int, int]]] = field(
+        default_factory=dict[str, list[tuple[int, int]]], init=False, repr=False, compare=False
+    )
+    """Players and evaluations of each text by budget and seed, once they are known."""
     _there: Any = field(default=None, init=False, repr=False)
 
     @classmethod
@@ -153,14 +157,21 @@ class TextGames:
     def asks(self) -> tuple[Ask, ...]:
         """What is asked, without what each text has of its own: sizes and pairs of players."""
         own = [self.asked(self.first, i) for i in range(len(self.ask))]
-        return tuple(Ask(replace(one.question, contexts=None, pairs=None, groups=None), one.estimator) for one in own)
+        return tuple(
+            Ask(replace(one.question, contexts=None, pairs=None, groups=None, players=None), one.estimator)
+            for one in own
+        )
 
     def asks_of(self, game: Asked) -> tuple[Ask, ...]:
         """What is asked of a text."""
         return tuple(self.asked(game, i) for i in range(len(self.ask)))
 
     def asked(self, game: Asked, number: int) -> Ask:
-        """One of the questions."""
+        """One of the questions. Raises SpecError for players by name."""
+        if any(isinstance(player, str) for player in self.ask[number].players or ()):
+            raise SpecError(
+                f"ask[{number}].players: each text has players of its own; give numbers, as [0, 1] for the first two of each"
+            )
         return ask_of(self.ask[number], number, game)
 
     def sized(self, at: int) -> Sized:
@@ -200,4 +211,4 @@ class TextGames:
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_there": None}
+        return self.__dict__ | {"_there": None, "sizes": {}}

@@ -23,7 +23,7 @@ CASES = [(tag, name) for name, row in ESTIMATORS.items() if name != "exact" for 
 
 def design_of(name, question, n, seed):
     kind, own = ESTIMATORS[name].designs[0], ESTIMATORS[name].design
-    if kind in ("paired", "stars", "cubes", "owen_orders", "run_contexts"):
+    if kind in ("paired", "stars", "cubes", "owen_orders", "player_contexts", "run_contexts"):
         return own([question], n, seed, False)
     if kind == "permutations":
         return Permutations(n, seed)

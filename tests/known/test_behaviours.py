@@ -113,3 +113,23 @@ def test_mean_of_a_sample_before_a_non_linear_behaviour_is_refused() -> None:
     Averaging(Probability(), "logits", "mean_then_behaviour").check(sampled=True)
     with pytest.raises(SpecError, match="order is"):
         Averaging(Raw(), "logits", "mean").check(sampled=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("order", ["mean_then_behaviour", "behaviour_then_mean"])
+def test_an_own_behaviour_of_probabilities_sees_their_logarithms(size, order) -> None:
+    class Own:
+        target, averaged = "all", "probabilities"
+
+        def score(self, outputs, convention, targets):
+            assert convention == "logits"
+            return outputs[:, targets] ** 2
+
+        def linear(self, convention):
+            return False
+
+    logits = G.reshape(-1, size, 12)
+    p = P.reshape(-1, size, 12)
+    found = Averaging(Own(), "logits", order).values(logits, ALL)
+    mean = np.log(p.mean(axis=1)) ** 2 if order == "mean_then_behaviour" else (np.log(p) ** 2).mean(axis=1)
+    np.testing.assert_allclose(found, mean, rtol=1e-9)

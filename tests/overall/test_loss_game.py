@@ -119,6 +119,35 @@ def test_one_filling(removal, fillings):
     np.testing.assert_allclose(game.values(EVERY, NONE)[:, 0], want, atol=1e-12)
 
 
+@pytest.mark.parametrize("convention", ["mean_then_loss", "loss_then_mean"])
+@pytest.mark.parametrize("removal", [Constant(0.5), Marginal(BACKGROUND)])
+def test_an_own_loss_of_logits_sees_logarithms_of_probabilities(removal, convention):
+    """With one filling as with several, and whatever constant the model adds to its logits."""
+    seen = []
+
+    def own(found, truth):
+        seen.append((found, truth))
+        return found[np.arange(len(found)), truth] ** 2
+
+    def moved(x):
+        return logits(x) + 10 * x[:, :1]
+
+    settings = {"removal": removal, "loss": own, "outputs": "logits", "convention": convention}
+    got = LossGame(logits, X, LABELS, **settings).values(EVERY, NONE)
+    np.testing.assert_allclose(LossGame(moved, X, LABELS, **settings).values(EVERY, NONE), got, atol=1e-9)
+    for found, _ in seen:
+        np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-9)
+    seen.clear()
+
+    def against(found, truth):
+        seen.append((found, truth))
+        return ((found - truth) ** 2).sum(axis=1)
+
+    LossGame(logits, X, **settings | {"loss": against}).values(EVERY, NONE)
+    for _, truth in seen:
+        np.testing.assert_allclose(np.exp(truth).sum(axis=1), 1, atol=1e-9)
+
+
 def test_the_brier_score_and_the_models_own_output():
     game = LossGame(logits, X, LABELS, removal=Marginal(BACKGROUND), loss="squared_error", outputs="logits")
     brier = slowly(probabilities, lambda p, y: ((p - np.eye(3)[y]) ** 2).sum(axis=1), LABELS, BACKGROUND, True)

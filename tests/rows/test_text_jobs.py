@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -19,12 +20,17 @@ from tests.cli.runs import Cli, environment, written
 from tests.rows.test_row_jobs import Until
 from tests.rows.texts import TEXTS, folder, offline, single, spec
 from tests.waiting import until
-from xai_ray.coalitions import Unit
+from xai_ray.coalitions import EachInput, Unit
 from xai_ray.engine import InlineEngine
+from xai_ray.engine.rounds import Rounds
+from xai_ray.engine.watching import Silent
 from xai_ray.errors import Cancelled
+from xai_ray.estimators import Ask, Stop
+from xai_ray.indices import Question
 from xai_ray.launch import new_run
 from xai_ray.spec import load
 from xai_ray.stores import MemoryStore, open_store
+from xai_ray.text_games import TextGames
 
 pytest.importorskip("transformers", reason="the extra `text` is not installed")
 
@@ -259,3 +265,57 @@ def test_a_cancelled_job_tells_of_texts(folder: Path, monkeypatch: pytest.Monkey
     attempt = new_run(load(written(folder, document)), folder, store, InlineEngine, Until(store, 2))
     with pytest.raises(Cancelled, match=r"was cancelled with [2-7] texts committed"):
         attempt.execute()
+
+
+def test_the_clock_ends_a_job_after_any_text() -> None:
+    """Of 200 texts every fourth is a boundary."""
+    design, now = EachInput(200, 0), [0.0]
+    pool: Any = SimpleNamespace(answer=lambda question, estimator: SimpleNamespace(largest_std_error=0.0))
+    stage = 200
+    rounds = Rounds(design, 400, [Ask(Question("SV"))], Stop(seconds=1.0), Silent(), lambda: now[0], lambda draws: pool)
+    rounds.done.add(Unit(0, stage))
+    now[0] = 2.0
+    assert rounds.overdue() is None  # No text of this stage is there.
+    rounds.commit(Unit(stage, stage + 1))
+    rounds.commit(Unit(stage + 2, stage + 3))
+    rounds.look()
+    assert rounds.overdue() == stage + 1
+    now[0] = 0.5
+    assert rounds.overdue() is None
+    now[0] = 2.0
+    rounds.settle(stage + 1)
+    assert (rounds.stop_at, rounds.by) == (stage + 1, "seconds")
+
+
+def test_a_job_that_ran_out_of_time_keeps_its_texts_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "slow_texts.py").write_text(SLOW)
+    (folder / "seconds").write_text("0")
+    (folder / "many.txt").write_text("One text.\n" * 200)
+    monkeypatch.syspath_prepend(folder)
+    document = json.loads(spec(folder, {"dataset": "many.txt"}, budget={"evaluations": 4, "seconds": 3.0}).read_text())
+    document["game"]["model"] = {"factory": "slow_texts:make", "arguments": {"folder": str(folder)}}
+    source, store = load(written(folder, document)), MemoryStore()
+    attempt = new_run(source, folder, store, InlineEngine, Silent())
+    # A second for each text that is planned.
+    ticks = iter(range(10_000))
+    attempt.clock = lambda: float(next(ticks)) / 2
+    ended = attempt.execute()
+    done = ended.pool.draws
+    assert 0 < done < 200
+    assert done % 4, "the boundaries of 200 texts are every fourth"
+    assert ended.ending["by"] == "seconds"
+    again = new_run(source, folder, store, InlineEngine, Silent()).execute()
+    assert again.pool.draws == done
+
+
+def test_check_lays_out_every_text_once(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid, sized = list[int](), TextGames.sized
+
+    def counted(self: TextGames, at: int) -> Any:
+        laid.append(at)
+        return sized(self, at)
+
+    monkeypatch.setattr(TextGames, "sized", counted)
+    facts = cli("check", spec(folder, {"dataset": "texts.txt"}), "--json").json
+    assert facts["players"] == "1 to 6 a text"
+    assert laid == [0, 1, 2]

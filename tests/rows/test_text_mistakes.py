@@ -88,3 +88,17 @@ def test_questions_that_no_text_answers_are_no_row_s(cli: Cli, folder: Path) -> 
         assert not ended.err.startswith("xai-ray: row")
     ended = cli("check", spec(folder, {"dataset": "texts.txt"}, ask=[{"index": "SII"}]))
     assert ended.err.startswith("xai-ray: row 2: ")
+
+
+def test_players_of_texts_go_by_number(cli: Cli, folder: Path) -> None:
+    ask = [{"index": "SV", "players": ["it"]}]
+    ended = cli("check", spec(folder, {"dataset": "texts.txt"}, ask=ask))
+    assert ended.code == 2
+    assert ended.err.strip() == (
+        "xai-ray: ask[0].players: each text has players of its own; give numbers, as [0, 1] for the first two of each"
+    )
+    ended = cli("check", spec(folder, {"dataset": "texts.txt"}, ask=[{"index": "SV", "players": [1]}]))
+    assert ended.err.startswith("xai-ray: row 2: SV: player 1 is out of range; players are 0..0")
+    first = [{"index": "SV", "players": [0]}]
+    done = cli("run", spec(folder, {"dataset": "texts.txt"}, ask=first), "--store", "runs", "--out", "out", "-q")
+    assert done.code == 0, done.err

@@ -118,6 +118,8 @@ def closed_form_game(game: Game, asks: Sequence[Ask]) -> ClosedFormGame:
     for question in questions:
         if question.index not in READ_OUT:
             raise SpecError(f"{CLOSED_FORM} does not answer {question.index}; it answers {', '.join(READ_OUT)}")
+        if question.players is not None:
+            raise SpecError(f"{CLOSED_FORM} answers all players at once; leave players out and pick from the result")
         check_workload(CLOSED_FORM, question, n, outputs=game.n_outputs)
     sets = sum(rows_of(question, n) for question in questions)
     design = Pieces(n, game.n_outputs, "answer", 1, 1, sets=sets)

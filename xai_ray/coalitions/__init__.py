@@ -8,6 +8,7 @@ from xai_ray.coalitions.exhaustive import Exhaustive
 from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
 from xai_ray.coalitions.pieces import Pieces
+from xai_ray.coalitions.player_contexts import PlayerContexts
 from xai_ray.coalitions.row_blocks import RowBlocks
 from xai_ray.coalitions.stars import Stars
 from xai_ray.coalitions.strata import Strata
@@ -21,6 +22,7 @@ __all__ = [
     "PairedContexts",
     "Permutations",
     "Pieces",
+    "PlayerContexts",
     "RowBlocks",
     "Stars",
     "Strata",

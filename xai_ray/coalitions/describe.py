@@ -12,6 +12,7 @@ from xai_ray.coalitions.owen_orders import OwenOrders
 from xai_ray.coalitions.paired_contexts import PairedContexts
 from xai_ray.coalitions.permutations import Permutations
 from xai_ray.coalitions.pieces import Pieces
+from xai_ray.coalitions.player_contexts import PlayerContexts
 from xai_ray.coalitions.row_blocks import RowBlocks
 from xai_ray.coalitions.run_contexts import RunContexts
 from xai_ray.coalitions.stars import Stars
@@ -34,6 +35,10 @@ def from_description(description: dict[str, Any]) -> Design:
             return OwenOrders(**arguments)
         case "pieces":
             return Pieces(**arguments)
+        case "player_contexts":
+            given = arguments["players"]
+            arguments["law"], arguments["players"] = tuple(arguments["law"]), None if given is None else tuple(given)
+            return PlayerContexts(**arguments)
         case "run_contexts":
             arguments["members"] = tuple(arguments["members"])
             return RunContexts(**arguments)
@@ -61,6 +66,7 @@ KINDS = (
     "paired",
     "permutations",
     "pieces",
+    "player_contexts",
     "rows",
     "run_contexts",
     "stars",

@@ -33,6 +33,7 @@ class Stream(IntEnum):
     PAIRED_CONTEXTS = 9
     STARS = 10
     CUBES = 11
+    PLAYER_CONTEXTS = 12
     SIGNS = 20
     OWEN_ORDERS = 21
     RUN_CONTEXTS = 22

@@ -22,6 +22,7 @@ class Asked:
     pairs: str | None = None
     groups: str | None = None
     weights: str | None = None
+    players: str | None = None
 
     def given(self) -> list[str]:
         """Names of the options that were typed."""
@@ -45,6 +46,7 @@ def answered(found: Result, ask: str, asked: Asked) -> Result:
         weights=None if asked.weights is None else _weights(asked.weights),
         groups=None if asked.groups is None else _groups(asked.groups),
         split=question.split,
+        players=None if asked.players is None else _players(asked.players),
     )
 
 
@@ -61,6 +63,11 @@ def _pairs(text: str) -> tuple[tuple[int, int], ...]:
     if not all(isinstance(pair, list) and len(pair) == 2 and all(_whole(i) for i in pair) for pair in found):
         raise SpecError(f"--pairs takes two player numbers a pair, as {example}; got {text!r}")
     return tuple((i, j) for i, j in found)
+
+
+def _players(text: str) -> tuple[int | str, ...]:
+    found = _json("--players", text, "players by number or by name as JSON, as '[0, 3]'")
+    return tuple(found)
 
 
 def _weights(text: str) -> tuple[float, ...]:

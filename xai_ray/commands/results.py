@@ -33,6 +33,9 @@ def result(
     estimator: Annotated[str | None, typer.Option(help="Estimator of the asked index; default auto.")] = None,
     contexts: Annotated[str | None, typer.Option(help="Context sizes of the asked index, as 0,12,24.")] = None,
     pairs: Annotated[str | None, typer.Option(help="Only these pairs, as JSON: [[0,1],[0,2]].")] = None,
+    players: Annotated[
+        str | None, typer.Option(help='Only these players of a semivalue, as JSON: [0,3] or ["age"].')
+    ] = None,
     groups: Annotated[
         str | None,
         typer.Option(help="Groups of the Owen value, or the set of a multivariate index, as JSON: [[0,1],[2]]."),
@@ -57,7 +60,7 @@ def result(
         raise SpecError("--bands goes with the estimates of a job, not with --global; leave one of them out")
     if bands and output_format != "json":
         raise SpecError(f"--bands goes with --format json, not {output_format}")
-    asked = Asked(order, estimator, contexts, pairs, groups, weights)
+    asked = Asked(order, estimator, contexts, pairs, groups, weights, players)
     if ask is None and asked.given():
         raise SpecError(f"{asked.given()[0]} belongs to a question: give --ask INDEX too")
     found = _opened(job, store, address, partial)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xai_ray.coalitions import Design, Unit
+from xai_ray.coalitions import Design, EachInput, Unit
 from xai_ray.engine.spans import Spans
 from xai_ray.engine.watching import Watcher
 from xai_ray.errors import NotEnoughSamples
@@ -127,10 +127,14 @@ class Rounds:
             self._end(self._late, self._why_late)
 
     def overdue(self) -> int | None:
-        """When the time is over and nothing is decided yet: the newest boundary whose estimates are all there, else None."""
+        """When the time is over and nothing is decided yet: the newest boundary whose estimates are all there (of a job whose
+        inputs have players of their own, the last of the inputs that are all there), else None."""
         over = self._stop.seconds is not None and self._clock() >= self._stop.seconds
         if not over or self.stop_at is not None or self._late is not None:
             return None
+        if isinstance(self._design, EachInput) and self.done.prefix > self._design.first(max(self._looks)):
+            # Inputs answer for themselves, so the run may end after any of them.
+            return self.done.prefix
         while self._passed:
             draws = self._passed[-1]
             if len(self.estimates(draws)) == len(self._asks):

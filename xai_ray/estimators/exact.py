@@ -58,4 +58,5 @@ INFO = EstimatorInfo(
     source="Harsanyi 1963; Grabisch & Roubens 1999",
     largest=LARGEST_EXACT,
     beyond="All values are held in memory: use a sampled estimator, or fewer players (a coarser grid, column groups)",
+    names_players=True,
 )

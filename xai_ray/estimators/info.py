@@ -60,6 +60,9 @@ class EstimatorInfo:
     design: OwnDesign | None = None
     """How its design is made, when the first of `designs` is not strata."""
 
+    names_players: bool = False
+    """Whether it reads `players` of a question itself; of others the asked players are picked from the answer for all."""
+
     def exhausted(self, question: Question, n: int) -> int:
         """Pair strata to exhaust for a question about n players."""
         return self.edges(question, n) if callable(self.edges) else self.edges

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from xai_ray.coalitions import Design, Exhaustive, Strata
+from xai_ray.coalitions import Design, Exhaustive, PlayerContexts, Strata
 from xai_ray.coalitions.strata import uniform_law
 from xai_ray.errors import BudgetTooSmall, SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.exact import LARGEST_EXACT
+from xai_ray.estimators.iterated import least
 from xai_ray.estimators.workload import check_workload
 from xai_ray.indices import READ_OUT, Question, resolve
 
@@ -81,6 +82,11 @@ def plan(asks: Sequence[Ask], n: int, evaluations: int | None, seed: int, stocha
     draws = design.affordable(evaluations)
     if isinstance(design, Strata):
         _check_reach(design, draws, resolved)
+    if isinstance(design, PlayerContexts) and evaluations < (need := least(design)):
+        raise BudgetTooSmall(
+            f"budget of {evaluations} evaluations: 'iterated' needs at least {need} for the {len(design.player_list)} players of "
+            "all questions together"
+        )
     return Plan(resolved, design, draws)
 
 

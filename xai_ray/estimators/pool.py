@@ -60,7 +60,9 @@ class Pool:
         table.check(name, question, self.design.n_players)
         # How BLAS splits a product over threads moves last bits, so an answer is computed on one.
         with library_threads(1):
-            return self._answer(question, name)
+            if question.players is None or table.info(name).names_players:
+                return self._answer(question, name)
+            return _only(self._answer(replace(question, players=None), name), question)
 
     def _answer(self, question: Question, name: str) -> Estimate:
         everything = self.complete and self.design.n_players <= LARGEST_EXACT
@@ -97,3 +99,16 @@ class Pool:
         if self.design.describe()["kind"] == "exhaustive":
             return self.values[[0, -1]]
         return np.asarray(self.values[:2])
+
+
+def _only(estimate: Estimate, question: Question) -> Estimate:
+    """The asked players of an estimate of all."""
+    asked = {(player,) for player in question.players or ()}
+    kept = [at for at, members in enumerate(estimate.coalitions) if members in asked]
+    return replace(
+        estimate,
+        question=question,
+        coalitions=tuple(estimate.coalitions[at] for at in kept),
+        values=estimate.values[kept],
+        std_errors=estimate.std_errors[kept],
+    )

@@ -80,7 +80,7 @@ def family(n: int, sizes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
 
 def check_whole(question: Question) -> None:
     """SpecError for questions about chosen sets: each row numbers its players anew."""
-    for name in ("pairs", "groups"):
+    for name in ("pairs", "groups", "players"):
         if getattr(question, name) is not None:
             raise SpecError(
                 f"{question.index} with {name}: a dataset job answers all sets of a size; leave {name} out and pick from the result"

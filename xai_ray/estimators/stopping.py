@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 from math import comb, isfinite
 from typing import Any
 
-from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks
+from xai_ray.coalitions import Design, EachInput, Pieces, PlayerContexts, RowBlocks
 from xai_ray.errors import SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
+from xai_ray.estimators.iterated import least
 from xai_ray.estimators.plan import Ask
 from xai_ray.estimators.stop_rules import (
     BottomSettled,
@@ -94,7 +95,8 @@ class Stop:
                     "ranks or signs of all; use std_error, or another estimator"
                 )
             sets = count_sets(question, n)
-            said = f"{question.index} of {n} player{'s' * (n > 1)} has {sets} value{'s' * (sets > 1)}"
+            asked = "" if question.players is None else f"{len(question.players)} of "
+            said = f"{question.index} of {asked}{n} player{'s' * (n > 1)} has {sets} value{'s' * (sets > 1)}"
             for name in ("relative_error", "top", "bottom", "ranking"):
                 if getattr(self, name) is not None and sets < 2:
                     raise SpecError(f"{where}{name}: {said}, and it needs at least two to compare; use std_error")
@@ -148,7 +150,7 @@ def count_sets(question: Question, n: int) -> int:
     if scope in ("none", "group"):
         return 1
     if scope == "players":
-        return n
+        return n if question.players is None else len(question.players)
     if scope == "pairs":
         return comb(n, 2) if question.pairs is None else len(question.pairs)
     sizes = [size for size in asked_sizes(question) if size > 0]
@@ -174,6 +176,9 @@ def boundaries(design: Design, draws: int) -> Iterator[int]:
         yield draws
         return
     evaluations = 4.0 * design.n_players + 4
+    if isinstance(design, PlayerContexts):
+        # Its cost is that of the players it draws, and not of all.
+        evaluations = float(least(design))
     while True:
         at = design.affordable(int(evaluations))
         if at >= draws:

@@ -15,6 +15,7 @@ from xai_ray.estimators import (
     faith,
     gp,
     gp_shared,
+    iterated,
     kernel,
     kernel_iq,
     levelled,
@@ -45,6 +46,7 @@ ESTIMATORS: dict[str, EstimatorInfo] = {
         leverage.INFO,
         permutation.INFO,
         levelled.INFO,
+        iterated.INFO,
         kernel.INFO,
         msr.INFO,
         stacked.INFO,
@@ -146,6 +148,7 @@ AUTO: dict[str, Callable[[Question, int, int], bool]] = {
     "strength": _always,
     "owen": _always,
     "runs": _always,
+    "iterated": _always,
 }
 """What `auto` takes, in this order, where the condition on (question, players, evaluations) holds."""
 

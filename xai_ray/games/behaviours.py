@@ -37,7 +37,8 @@ class Behaviour(Protocol):
         ...
 
     averaged: ClassVar[Averaged]
-    """What the order mean-then-behaviour averages over the background: the outputs as they are, or probabilities."""
+    """What the order mean-then-behaviour averages over the background: the outputs as they are, or probabilities. Of a model that gives
+    logits, `score` then sees logarithms of probabilities, whatever the number of fillings."""
 
     def score(self, outputs: Floats, convention: Outputs, targets: Ints) -> Floats:
         """Outputs (r, m) -> float64 (r, len(targets))."""
@@ -253,3 +254,6 @@ BEHAVIOURS: dict[str, type] = {
     "raw": Raw,
 }
 """Name in a spec -> class; its fields are the keys of the spec."""
+
+SHIFT_FREE = (Probability, LogProbability, LogOdds, Loss)
+"""Those of probabilities that read the same from logits with any constant added to all of them."""

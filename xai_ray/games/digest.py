@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
+_PIECE = 1 << 24
+"""Bytes of an array that are copied at a time."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -18,16 +20,36 @@ def fingerprint(parts: Iterable[str | bytes | np.ndarray[Any, Any]]) -> str:
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
-            # Its bytes in place: rows of a dataset may be mapped from a file that is larger than memory.
-            flat = np.ascontiguousarray(part).reshape(-1)
-            head, body = f"array {part.dtype.str} {part.shape}", flat.view(np.uint8).data if flat.size else b""
-        elif isinstance(part, str):
+            total.update(f"array {part.dtype.str} {part.shape} {part.nbytes}\n".encode())
+            for piece in _pieces(part):
+                total.update(piece)
+            continue
+        if isinstance(part, str):
             head, body = "text", part.encode()
         else:
             head, body = "bytes", part
         total.update(f"{head} {len(body)}\n".encode())
         total.update(body)
     return total.hexdigest()
+
+
+def _pieces(array: np.ndarray[Any, Any]) -> Iterator[memoryview]:
+    """The bytes of an array in row-major order, in place where they lie so: rows of a dataset may be mapped from a file that is larger
+    than memory, and of other layouts only `_PIECE` bytes are copied at a time.
+    """
+    if not array.size:
+        return
+    if array.flags.c_contiguous:
+        yield array.reshape(-1).view(np.uint8).data
+        return
+    row = array.nbytes // len(array)
+    if row > _PIECE and array.ndim > 1:
+        for part in array:
+            yield from _pieces(part)
+        return
+    step = max(1, _PIECE // row)
+    for start in range(0, len(array), step):
+        yield np.ascontiguousarray(array[start : start + step]).reshape(-1).view(np.uint8).data
 
 
 def printed(thing: object) -> str:

@@ -1,6 +1,7 @@
 """What is asked: the table of indices, their weights, and exact answers from a table of all 2^n values."""
 
 from xai_ray.indices.exact import ExactAnswer, exact
+from xai_ray.indices.named import player_numbers
 from xai_ray.indices.question import Question
 from xai_ray.indices.readouts import READ_OUT, KeepRate, Readout, readouts
 from xai_ray.indices.resolve import resolve
@@ -19,6 +20,7 @@ __all__ = [
     "exact",
     "normalised_strength",
     "pair_profile_weights",
+    "player_numbers",
     "readouts",
     "resolve",
     "semivalue_weights",

@@ -51,7 +51,10 @@ def exact(table: Values, question: Question) -> ExactAnswer:
 
 def _semivalue(table: Values, asked: Question) -> tuple[Sets, Floats]:
     n = count_players(table)
-    return _players(n), np.einsum("m,imk->ik", semivalue_weights(asked, n), player_profile(table))
+    values = np.einsum("m,imk->ik", semivalue_weights(asked, n), player_profile(table))
+    if asked.players is None:
+        return _players(n), values
+    return tuple((player,) for player in asked.players), values[list(asked.players)]
 
 
 def _order_m_values(table: Values, asked: Question) -> tuple[Sets, Floats]:

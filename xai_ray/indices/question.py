@@ -32,6 +32,8 @@ class Question:
     """Coalition structure of the Owen value, whose groups may be grouped in turn; a set A (one group) of the multivariate interaction."""
     split: str | None = None
     """How v is split for AND and OR interactions: "sparse", or None for the even split (resolving "even" gives None)."""
+    players: tuple[int, ...] | None = None
+    """Restricts a semivalue to these players; None takes all."""
 
     @property
     def shares_score(self) -> bool:

@@ -14,14 +14,24 @@ from xai_ray.indices.question import Question
 from xai_ray.indices.sparse_andor import LARGEST_SPARSE
 from xai_ray.indices.table import INDICES, IndexInfo, Parameter
 
-_PARAMETERS: tuple[Parameter, ...] = ("contexts", "pairs", "p", "alpha", "beta", "weights", "groups", "split")
+_PARAMETERS: tuple[Parameter, ...] = (
+    "contexts",
+    "pairs",
+    "p",
+    "alpha",
+    "beta",
+    "weights",
+    "groups",
+    "split",
+    "players",
+)
 
 SPLITS = ("even", "sparse")
 """How a game is split into an AND part and an OR part: v/2 each, or so that the interactions have the least L1 norm."""
 
 
 def resolve(question: Question, n: int) -> Question:
-    """The question with its defaults (order, contexts) filled in; pairs become i < j and ascend, contexts ascend.
+    """The question with its defaults (order, contexts) filled in; pairs become i < j and ascend, contexts and players ascend.
 
     Resolving twice changes nothing. Raises UnknownName for an index that is not in the table and SpecError for an
     order, a context, a pair or a parameter that the index or a game of n players does not allow.
@@ -44,12 +54,14 @@ def resolve(question: Question, n: int) -> Question:
         pairs=_pairs(info, question, n, order),
         groups=groups,
         split=_split(info, question, n),
+        players=_players(info, question, n),
     )
 
 
 def _plain(info: IndexInfo, question: Question) -> Question:
     # Lists and NumPy numbers are welcome; the resolved question is hashable and made of Python's own numbers.
     order, contexts, pairs, groups = question.order, question.contexts, question.pairs, question.groups
+    players = question.players
     try:
         return replace(
             question,
@@ -61,6 +73,7 @@ def _plain(info: IndexInfo, question: Question) -> Question:
             beta=None if question.beta is None else float(question.beta),
             weights=None if question.weights is None else tuple(float(w) for w in question.weights),
             groups=None if groups is None else plain(groups),
+            players=None if players is None else tuple(index(i) for i in players),
         )
     except (TypeError, ValueError) as error:
         raise SpecError(
@@ -80,6 +93,7 @@ def _check_parameters(info: IndexInfo, question: Question) -> None:
         "weights": question.weights,
         "groups": question.groups,
         "split": question.split,
+        "players": question.players,
     }
     for name in _PARAMETERS:
         if given[name] is not None and name not in allowed:
@@ -156,6 +170,20 @@ def _pairs(info: IndexInfo, question: Question, n: int, order: int) -> tuple[tup
         if pair == following:
             raise SpecError(f"{info.tag}: pair {pair} is given twice ((i, j) and (j, i) are the same pair)")
     return tuple(ordered)
+
+
+def _players(info: IndexInfo, question: Question, n: int) -> tuple[int, ...] | None:
+    players = question.players
+    if players is None:
+        return None
+    if not players:
+        raise SpecError(f"{info.tag}: players is empty; leave it out to ask for all players")
+    for i in players:
+        if not 0 <= i < n:
+            raise SpecError(f"{info.tag}: player {i} is out of range; players are 0..{n - 1}")
+        if players.count(i) > 1:
+            raise SpecError(f"{info.tag}: player {i} is given twice in players; name each once")
+    return tuple(sorted(players))
 
 
 def _split(info: IndexInfo, question: Question, n: int) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Parameter: TypeAlias = Literal["contexts", "pairs", "p", "alpha", "beta", "weights", "groups", "split"]
+Parameter: TypeAlias = Literal["contexts", "pairs", "p", "alpha", "beta", "weights", "groups", "split", "players"]
 Kind: TypeAlias = Literal["value", "profile", "strength", "interaction", "transform", "generalised", "multivariate"]
 Scope: TypeAlias = Literal["players", "pairs", "of_order", "up_to_order", "all_up_to_order", "group", "none"]
 
@@ -54,6 +54,7 @@ _ROWS = (
         1,
         "Shapley, A value for n-person games (1953)",
         "mean over m = 0..n-1 of phi^(m)(i)",
+        takes=("players",),
         efficient=True,
     ),
     IndexInfo(
@@ -64,6 +65,7 @@ _ROWS = (
         1,
         "Banzhaf, Weighted voting doesn't work (1965)",
         "sum_T 2^-(n-1) [v(T + i) - v(T)]",
+        takes=("players",),
     ),
     IndexInfo(
         "WBV",
@@ -73,6 +75,7 @@ _ROWS = (
         1,
         "Li, Yu, Robust data valuation with weighted Banzhaf values (NeurIPS 2023)",
         "sum_T p^t (1-p)^(n-1-t) [v(T + i) - v(T)]",
+        takes=("players",),
         needs=("p",),
     ),
     IndexInfo(
@@ -83,6 +86,7 @@ _ROWS = (
         1,
         "Kwon, Zou, Beta Shapley (AISTATS 2022), eq. 5",
         "sum_m C(n-1,m) B(m+beta, n-1-m+alpha) / B(alpha,beta) phi^(m)(i)",
+        takes=("players",),
         needs=("alpha", "beta"),
     ),
     IndexInfo(
@@ -93,6 +97,7 @@ _ROWS = (
         1,
         "Dubey, Neyman, Weber, Value theory without efficiency (1981)",
         "sum_m weights[m] phi^(m)(i)",
+        takes=("players",),
         needs=("weights",),
     ),
     IndexInfo(

@@ -20,6 +20,17 @@ def first_order(result: Result, index: str | None = None) -> Estimate:
     raise _lacking(result, "one value a player", index or "SV")
 
 
+def asked_players(result: Result, index: str | None = None) -> Estimate:
+    """`first_order`, or else the first estimate with one value for each of the players that were asked."""
+    for estimate in _named(result, index):
+        if is_first_order(estimate, len(result.players)) and estimate.values.ndim == 2:
+            return estimate
+    for estimate in _named(result, index):
+        if estimate.values.ndim == 2 and all(len(members) == 1 for members in estimate.coalitions):
+            return estimate
+    raise _lacking(result, "one value a player", index or "SV")
+
+
 def pairwise(result: Result, index: str | None = None) -> Estimate:
     """The first estimate with values of pairs and no contexts."""
     for estimate in _named(result, index):
@@ -37,14 +48,22 @@ def profile(result: Result, index: str | None = None) -> Estimate:
 
 
 def has(result: Result, what: str) -> bool:
-    """Whether `what` (first_order, pairwise, profile, convergence) can be drawn."""
+    """Whether `what` (first_order, asked_players, pairwise, profile, convergence) can be drawn."""
     if what == "convergence":
         return len(result.convergence) > 1
     try:
-        {"first_order": first_order, "pairwise": pairwise, "profile": profile}[what](result)
+        _CHOICES[what](result)
     except NotEnoughSamples:
         return False
     return True
+
+
+_CHOICES = {
+    "first_order": first_order,
+    "asked_players": asked_players,
+    "pairwise": pairwise,
+    "profile": profile,
+}
 
 
 def output_position(result: Result, output: int | str) -> int:

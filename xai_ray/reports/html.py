@@ -20,7 +20,7 @@ from xai_ray.errors import NotEnoughSamples
 from xai_ray.indices.table import INDICES
 from xai_ray.reports import plots
 from xai_ray.reports.canvas import diverging, symmetric
-from xai_ray.reports.choose import first_order, has
+from xai_ray.reports.choose import asked_players, first_order, has
 from xai_ray.reports.rows import rows
 from xai_ray.reports.rows_overall import Overall, overall_of
 from xai_ray.reports.rows_pictures import rows_headline, rows_pictures
@@ -110,7 +110,7 @@ def _pictures(result: Result) -> list[Picture]:
             caption += " Hatched ones have no value."
         add("first_order", plots.heatmap, "Where it comes from", caption, raster=True)
     caption = "The largest values with 95 % intervals." if _noisy(result) else "The largest values; exact."
-    add("first_order", plots.bar, "Largest values", caption)
+    add("asked_players", plots.bar, "Largest values", caption)
     caption = "Red pairs do more together than the sum of their parts, blue ones less. The wider, the stronger."
     if not (image or text):
         caption = "Red pairs do more together than the sum of their parts, blue ones less. Grey cells have no value."
@@ -228,7 +228,7 @@ def _signed(value: float, digits: int | None) -> str:
 
 
 def _noisy(result: Result) -> bool:
-    return has(result, "first_order") and bool(np.nansum(first_order(result).std_errors) > 0)
+    return has(result, "asked_players") and bool(np.nansum(asked_players(result).std_errors) > 0)
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:

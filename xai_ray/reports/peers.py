@@ -96,6 +96,11 @@ def _accepted(kind: type, known: dict[str, Any]) -> dict[str, Any]:
 def _convertible(result: Result, index: str | None) -> Estimate:
     """The estimate asked for, else the first one with one value a set; complete."""
     estimate = _choose(result, index)
+    if estimate.question.players is not None:
+        raise NotEnoughSamples(
+            f"{result.job}: {estimate.question.index} was asked of {len(estimate.coalitions)} of {len(result.players)} players, and these "
+            "objects hold them all; take to_pandas() or to_arrow(), or ask without players"
+        )
     gone = int(np.isnan(estimate.values).sum())
     if gone:
         raise NotEnoughSamples(

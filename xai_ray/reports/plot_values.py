@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from xai_ray.reports.canvas import FAINT, INK, bare, diverging, new_axes, sign_colours, symmetric, text_width, written
-from xai_ray.reports.choose import first_order, output_position
+from xai_ray.reports.choose import asked_players, output_position
 from xai_ray.reports.rows import rows
 from xai_ray.reports.wording import decimals, names, number, row_name
 from xai_ray.types import Floats
@@ -24,12 +24,15 @@ STRONGEST_OVERLAY = 0.72
 
 
 def heatmap(result: Result, ax: Axes | None = None, output: int | str = 0, index: str | None = None) -> Axes:
-    """Values of the players where a reader sees them: over the photograph, behind the words; bars for other views.
+    """Values of the players where a reader sees them: over the photograph, behind the words; bars for other views, and where only some
+    players were asked.
 
     Red raises the output, blue lowers it, hatching marks players whose value is missing. Draws the first estimate
     with one value a player, or that of `index`; raises NotEnoughSamples when there is none.
     """
-    estimate, k = first_order(result, index), output_position(result, output)
+    estimate, k = asked_players(result, index), output_position(result, output)
+    if estimate.question.players is not None:
+        return bar(result, ax, output, index)
     values, view = estimate.values[:, k], result.view
     if view is not None and view.kind == "image" and view.image is not None and view.regions is not None:
         ax = new_axes(5.6, 4.8) if ax is None else ax
@@ -44,7 +47,7 @@ def heatmap(result: Result, ax: Axes | None = None, output: int | str = 0, index
 
 def bar(result: Result, ax: Axes | None = None, output: int | str = 0, index: str | None = None, top: int = 15) -> Axes:
     """The `top` largest |values| of the first estimate with one value a player (or of `index`), with 95 % intervals."""
-    estimate, k = first_order(result, index), output_position(result, output)
+    estimate, k = asked_players(result, index), output_position(result, output)
     flat, labels = rows(estimate), names(result)
     chosen = flat.strongest(k, top)
     ax = new_axes(5.6, 0.9 + 0.28 * max(len(chosen), 1)) if ax is None else ax

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xai_ray.errors import InputError, NotEnoughSamples, SpecError
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.games.view import View
+from xai_ray.indices.named import player_numbers
 from xai_ray.indices.question import Question
 from xai_ray.reports.document import result_document
 from xai_ray.types import Floats
@@ -114,6 +115,7 @@ class Result:
         weights: Sequence[float] | None = None,
         groups: Sequence[Sequence[int]] | None = None,
         split: str | None = None,
+        players: Sequence[int | str] | None = None,
     ) -> Result:
         """Another index from the values already evaluated, as a result of its own. Arguments as in `Question`.
 
@@ -139,6 +141,7 @@ class Result:
             weights=None if weights is None else tuple(weights),
             groups=None if groups is None else tuple(tuple(group) for group in groups),
             split=split,
+            players=player_numbers(players, self.players, "players"),
         )
         if self.texts is not None:
             return replace(self, texts=self.texts.asked(question, estimator))

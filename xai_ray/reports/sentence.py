@@ -42,7 +42,8 @@ def headline(result: Result) -> str:
             answer += f", the strongest of {len(result.players)} players, followed by {what[1]} with {much[1]}"
     else:
         name = info.name if info else estimate.question.index
-        answer = f"For {whole}, the largest {name} is that of {what[0]}, {much[0]}"
+        among = f" of the {len(estimate.coalitions)} asked players" if estimate.question.players is not None else ""
+        answer = f"For {whole}, the largest {name}{among} is that of {what[0]}, {much[0]}"
         if len(chosen) > 1:
             answer += f", followed by {what[1]}, {much[1]}"
     return f"{answer}. With every player removed it is {number(start, digits)}.".replace(" -", " −")

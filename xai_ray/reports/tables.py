@@ -61,7 +61,12 @@ def write_csv(result: Result, stream: TextIO) -> None:
 def total_line(result: Result, estimate: Estimate, output: int) -> str | None:
     """Sum of an efficient index beside v(N) - v(empty); None for any other index, or with a value missing."""
     info = INDICES.get(estimate.question.index)
-    if info is None or not info.efficient or estimate.question.pairs is not None or estimate.values.ndim == 3:
+    if (
+        info is None
+        or not info.efficient
+        or (estimate.question.pairs or estimate.question.players) is not None
+        or estimate.values.ndim == 3
+    ):
         return None
     values = estimate.values[[len(s) > 0 for s in estimate.coalitions], output]
     if np.isnan(values).any():

@@ -24,7 +24,8 @@ from xai_ray.types import Floats
 LossName: TypeAlias = Literal["cross_entropy", "squared_error", "zero_one"]
 Truth: TypeAlias = npt.NDArray[Any]
 LossFunction: TypeAlias = Callable[[Floats, Truth], Any]
-"""`(outputs (r, m), truth (r, ...)) -> (r,)`: a finite number a row, smaller being better."""
+"""`(outputs (r, m), truth (r, ...)) -> (r,)`: a finite number a row, smaller being better. Of a model that gives logits the outputs are
+logarithms of probabilities, over however many fillings they are means; with outputs="raw" they are means of what the model gives."""
 
 LOSSES: dict[str, str] = {
     "cross_entropy": "minus the log of the probability of the label; against the model's output, of its probabilities",
@@ -76,7 +77,8 @@ class RowLoss:
         owner = self.loss if hasattr(self.loss, "__qualname__") else type(self.loss)
         code = getattr(self.loss, "__code__", None)
         body = [printed(self.loss)] if code is None else _code(code)
-        return [f"{owner.__module__}.{owner.__qualname__}", *body, *parts]
+        seen = ["log probabilities"] if self.convention == "logits" else []
+        return [f"{owner.__module__}.{owner.__qualname__}", *body, *parts, *seen]
 
     def rows(self, outputs: Floats, truth: Truth) -> Floats:
         """Losses (r,) of outputs (r, m). Raises ModelOutputError for an own function that returns something else."""
@@ -146,6 +148,10 @@ class RowLoss:
 
     def _own(self, outputs: Floats, truth: Truth) -> Floats:
         assert callable(self.loss)
+        if self.convention == "logits":
+            # Means over fillings are means of probabilities. Logits of one filling have a constant of their own, which a function of
+            # the user's may see.
+            outputs, truth = _log_shares(outputs), _log_shares(truth) if self.soft else truth
         try:
             found = np.asarray(self.loss(outputs, truth))
         except XaiRayError:

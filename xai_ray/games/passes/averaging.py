@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from xai_ray.errors import SpecError
-from xai_ray.games.behaviours import Averaged, Behaviour, Outputs, Raw, classes
+from xai_ray.games.behaviours import SHIFT_FREE, Averaged, Behaviour, Outputs, Raw, classes
 from xai_ray.games.probabilities import check_not_probabilities, check_probabilities
 from xai_ray.types import Floats, Ints
 
@@ -79,7 +79,16 @@ class Averaging:
     def scores(self, means: Floats, targets: Ints) -> Floats:
         """Means over fillings (c, m), of `means` or `mean_over_fillings`, -> values (c, len(targets))."""
         with np.errstate(all="ignore"):
+            if self._own_probabilities:
+                # One filling leaves logits as they are, several make them logarithms of mean probabilities: an own behaviour sees these.
+                means = log_softmax(means, axis=1)
             return self.behaviour.score(means, self.convention, targets)
+
+    @property
+    def _own_probabilities(self) -> bool:
+        """Whether a behaviour of the user's reads probabilities from logits; those here do not see a constant added to all logits."""
+        read = self.convention == "logits" and self.behaviour.averaged == "probabilities"
+        return read and not isinstance(self.behaviour, SHIFT_FREE)
 
     def _mean_outputs(self, columns: Floats, c: int, size: int) -> Floats:
         if self.behaviour.averaged == "outputs" or self.convention != "logits":
