@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xai_ray.estimators.gp_kernel import Hyper
-from xai_ray.estimators.gp_torch import numbers, split, tensor
+from xai_ray.estimators.gp_torch import distinct, numbers, split, tensor
 from xai_ray.estimators.keep_rates import Mixture
 from xai_ray.indices import Readout
 from xai_ray.indices.weights import log_binomial
@@ -57,7 +57,10 @@ def _of_players(hyper: Hyper, members: Tensor, nodes: Mixture, players: Tensor) 
     log, ratio = factor.log(), (present - absent) / factor
     whole = (members.to(log.dtype) @ (log[0] - log[1]) + log[1].sum(0)).exp()
     held = members[:, players].T
-    columns = [torch.where(held > 0, *(ratio[:, players] @ (whole * of).T)) for of in weights.T]
+    columns: list[Tensor] = []
+    for of in weights.T:
+        inside, outside = ratio[:, players] @ (whole * of).T
+        columns.append(torch.where(held > 0, inside, outside))
     out = torch.stack(columns, dim=1)
     return out.real if out.is_complex() else out
 
@@ -170,9 +173,9 @@ def _quadratic(
     b0, b1 = (tensor(x).to(rho.device)[None, :] for x in (right.absent, right.present))
     same, differ = a0 * b0 * low**2 + a1 * b1 * high**2, a0 * b1 + a1 * b0
     # Players with one length scale have the same factors: in `gp_shared` these are all of them.
-    scales, of_player, count = torch.unique(rho, return_inverse=True, return_counts=True)
+    scales, of_player, count = distinct(rho)
     log = torch.zeros_like(same)
-    for r, times in zip(scales, count.tolist(), strict=True):
+    for r, times in zip(scales, count, strict=True):
         log += times * torch.log(same + r * differ)
     outside = torch.exp(log)
     s = readout.size
