@@ -24,7 +24,7 @@ JOBS = Path(__file__).parents[1] / "jobs"
 SIGMA = 10.0
 BACKGROUND = 100
 FAR_ROWS = 10_000
-_FOREST_BATCHES = (1024, 2048, 4096, 8192, 16384)
+_FOREST_BATCHES = (1024, 2048, 4096, 8192, 16384, 32768)
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def forest(trees: int = 100, far_rows: int = FAR_ROWS) -> Subject:
         budgets=(122, 150, 200, 250),
         peer_budget=250,
         truth_budget=0,
-        batch=16384,
+        batch=32768,
         many=True,
     )
 

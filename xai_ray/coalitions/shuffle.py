@@ -30,7 +30,9 @@ def shuffled_each(seed: int, subs: Sequence[int], sizes: Sequence[int], of: Ints
     for g, (sub, size) in enumerate(zip(subs, sizes, strict=True)):
         if not large[g]:
             mine = of == g
-            out[mine] = _sorted_words(seed, sub, size)[items[mine]]
+            asked = items[mine]
+            most = int(asked.max(initial=-1)) + 1
+            out[mine] = _first_sorted(seed, sub, size, min(size, 1 << max(6, (most - 1).bit_length())))[asked]
     rows = np.flatnonzero(large[of])
     if len(rows):
         out[rows] = _walked(seed, subs, sizes, of[rows], items[rows])
@@ -50,9 +52,13 @@ def _walked(seed: int, subs: Sequence[int], sizes: Sequence[int], of: Ints, item
 
 
 @lru_cache(maxsize=256)
-def _sorted_words(seed: int, sub: int, size: int) -> Ints:
+def _first_sorted(seed: int, sub: int, size: int, count: int) -> Ints:
+    """Places of the `count` smallest of `size` random words, in their order; of equal words the first comes first."""
     words = random_words(seed, Stream.RANKS, sub, np.arange(size), 1)[:, 0]
-    return np.argsort(words, kind="stable").astype(np.int64)
+    if 2 * count > size:
+        return np.argsort(words, kind="stable")[:count].astype(np.int64)
+    small = np.flatnonzero(words <= np.partition(words, count - 1)[count - 1])
+    return small[np.argsort(words[small], kind="stable")][:count].astype(np.int64)
 
 
 def _feistel(x: Words, half: Words, keys: Words) -> Words:

@@ -10,7 +10,8 @@ exhausted is the border trick of Fumagalli et al. (NeurIPS 2023).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import comb, floor
+from functools import lru_cache
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,6 @@ class Strata:
     _dealt: list[tuple[Ints, Ints]] = field(
         default_factory=list[tuple[Ints, Ints]], init=False, repr=False, compare=False
     )
-
-    _ahead: list[Draw] = field(default_factory=list[Draw], init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.law) != self.n_players // 2 or any(not w > 0 for w in self.law):
@@ -81,13 +80,11 @@ class Strata:
         ahead = min(_AHEAD, _AHEAD_CELLS // self.n_players)
         first = start // max(1, ahead) * ahead
         last = first + ahead if self.capacity is None else min(first + ahead, self.capacity)
-        if stop > last or stop - start == last - first:
+        if stop > last:
+            first, last = start, stop
+        if (last - first) * self.n_players > _AHEAD_CELLS:
             return self._drawn(start, stop)
-        piece = next(iter(self._ahead), None)
-        if piece is None or piece.start != first:
-            piece = self._drawn(first, last)
-            self._ahead[:] = [piece]
-        return _part(piece, start, stop)
+        return _part(_piece(self, first, last), start, stop)
 
     def _drawn(self, start: int, stop: int) -> Draw:
         stratum, index = (a[start:stop].copy() for a in self._sequence(stop))
@@ -159,6 +156,12 @@ class Strata:
         }
 
 
+@lru_cache(maxsize=4)
+def _piece(design: Strata, start: int, stop: int) -> Draw:
+    """Draws that are kept: who evaluates them, who answers from them and the next run of the same design need the same."""
+    return design._drawn(start, stop)  # pyright: ignore[reportPrivateUsage]
+
+
 def _part(draw: Draw, start: int, stop: int) -> Draw:
     """Some of the draws of a piece, as arrays of their own."""
     draws = slice(start - draw.start, stop - draw.start)
@@ -177,13 +180,14 @@ def _counts_below(weights: Floats, caps: Ints, draws: int) -> Ints:
     """Per stratum, all draws of priority up to the smallest threshold that yields `draws` of them (or everything)."""
 
     def taken(threshold: float) -> Ints:
-        return np.minimum(caps, np.array([floor((threshold * w + 1) / 2) for w in weights], dtype=np.int64))
+        return np.minimum(caps, np.floor((threshold * weights + 1) / 2).astype(np.int64))
 
+    wanted = min(draws, int(caps.sum()))
     high = 1.0
-    while taken(high).sum() < min(draws, int(caps.sum())):
+    while taken(high).sum() < wanted:
         high *= 2.0
     low = 0.0
     for _ in range(60):
         middle = 0.5 * (low + high)
-        low, high = (low, middle) if taken(middle).sum() >= min(draws, int(caps.sum())) else (middle, high)
+        low, high = (low, middle) if taken(middle).sum() >= wanted else (middle, high)
     return taken(high * (1 + 1e-12))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xai_ray.estimators.gp_density import Whole
 from xai_ray.estimators.gp_kernel import Hyper
-from xai_ray.estimators.gp_paired import Pairs, worth
+from xai_ray.estimators.gp_paired import Pairs
 from xai_ray.estimators.gp_torch import tensor
 from xai_ray.types import Floats
 
@@ -56,10 +56,11 @@ def fit_alike(members: Tensor, data: Tensor, whole: bool = False) -> Hyper:
     rows = _spread(len(members), FIT_STAGES[0][0]).to(members.device)
     seen = data[rows]
     posterior = _Posterior(members[rows], seen / seen.square().mean(0).sqrt().clamp_min(1e-300), whole)
+    times, first = np.array([n, 1, 1, 1]), np.array([0, n, n + 1, n + 2])
 
     def objective(at: Floats) -> tuple[float, Floats]:
-        value, gradient = posterior(np.r_[np.full(n, at[0]), at[1:]])
-        return value, np.r_[gradient[:n].sum(), gradient[n:]]
+        value, gradient = posterior(np.repeat(at, times))
+        return value, np.add.reduceat(gradient, first)
 
     at = np.r_[np.log(_START[0] / n), np.log(_START[1:]), 0.0]
     bounds = [*np.log(_BOUNDS), (-_TILT_BOUND, _TILT_BOUND)]
@@ -87,20 +88,21 @@ class _Posterior:
 
     def __init__(self, members: Tensor, data: Tensor, whole: bool) -> None:
         self._members = members
-        self._rows = Whole(members, data) if whole or not worth(*members.shape) else Pairs(members, data)
+        self._rows = Whole(members, data) if whole else Pairs(members, data)
+        self._precision = np.concatenate([np.full(members.shape[1], _PRECISION[0]), _PRECISION[1:]])
 
     def __call__(self, at: Floats) -> tuple[float, Floats]:
-        n = self._members.shape[1]
-        found = self._rows.density(_hyper(at, self._members))
+        # A step too far may overflow; the search turns back by itself.
+        with np.errstate(all="ignore"):
+            found = self._rows.density(_hyper(at, self._members))
         if found is None:
             return 1e12, np.zeros_like(at)
-        prior, pull = _prior(at, n)
-        return found.value + prior, np.r_[found.theta, found.linear, found.nugget, found.tilt] + pull
-
-
-def _prior(at: Floats, n: int) -> tuple[float, Floats]:
-    away = at.copy()
-    away[:n] -= at[:n].mean()
-    away[n + 1] -= _LOG_NUGGET
-    precision = np.r_[np.full(n, _PRECISION[0]), _PRECISION[1:]]
-    return 0.5 * float(precision @ away**2), precision * away
+        n = self._members.shape[1]
+        away = at.copy()
+        away[:n] -= at[:n].sum() / n
+        away[n + 1] -= _LOG_NUGGET
+        pull = self._precision * away
+        prior = 0.5 * float(pull @ away)
+        pull[:n] += found.theta
+        pull[n:] += found.linear, found.nugget, found.tilt
+        return found.value + prior, pull

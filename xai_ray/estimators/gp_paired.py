@@ -11,102 +11,102 @@ unknowns. B has n + 1 columns, which the matrix inversion lemma adds. The same f
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from xai_ray.estimators.gp_arrays import arrays_on
 from xai_ray.estimators.gp_density import Density
 from xai_ray.estimators.gp_kernel import Hyper
-from xai_ray.estimators.gp_torch import factored, numbers
-
-_LEAST_ROWS = 128
 
 
 class Pairs:
     """2p rows (2p, n) that hold complements as neighbours, with centred values (2p, k)."""
 
     def __init__(self, members: Tensor, data: Tensor) -> None:
-        self._half = members[0::2]
-        self._lean = self._half.mean(1) - 0.5
+        arrays = self._arrays = arrays_on(members.device)
+        self._half = arrays.of(members[0::2].contiguous())
+        self._lean = (self._half.mean(1) - 0.5)[:, None]
         self._signs = (2.0 * self._half - 1.0) / sqrt(members.shape[1])
-        self._inside, self._outside = data[0::2], data[1::2]
+        self._inside, self._outside = arrays.of(data[0::2]), arrays.of(data[1::2])
 
     def density(self, hyper: Hyper) -> Density | None:
         """At these parameters; None where the covariance is not positive definite to rounding."""
-        linear = hyper.linear
-        near, far = self._kernels(hyper.theta)
-        system = torch.stack([near + far, near - far])
-        system.diagonal(dim1=1, dim2=2).add_(hyper.nugget)
-        factor = factored(system)
-        if factor is None:
+        arrays, linear, theta = self._arrays, hyper.linear, self._arrays.of(hyper.theta)
+        p, outputs = self._inside.shape
+        near, far = self._kernels(theta)
+        systems = arrays.empty(2, p, p)
+        systems[0], systems[1] = near + far, near - far
+        arrays.raise_diagonal(systems, hyper.nugget)
+        found = arrays.inverted(systems)
+        if found is None:
             return None
-        inverse = torch.cholesky_inverse(factor)
-        data, columns = self._untilted(hyper.tilt)
-        solved = inverse @ torch.cat([data, columns], dim=2)
-        outputs = data.shape[2]
+        inverse, halves = found
+        both = self._untilted(hyper.tilt)
+        data, columns = both[..., :outputs], both[..., outputs:]
+        solved = inverse @ both
         own, through = solved[..., :outputs], solved[..., outputs:]
-        inner = linear * (columns.mT @ through).sum(0)
-        inner.diagonal().add_(1.0)
-        lower = factored(inner)
-        if lower is None:
+        inner = linear * _met(columns, through)
+        arrays.raise_diagonal(inner, 1.0)
+        found = arrays.inverted(inner[None])
+        if found is None:
             return None
-        small = torch.cholesky_inverse(lower)
+        small = found[0][0]
         # The inverse of the covariance times B, and times the data.
         reached = through @ small
-        alpha = own - linear * reached @ (columns.mT @ own).sum(0)
-        rows = 2 * data.shape[1]
-        variance = ((data * alpha).sum((0, 1)) / rows).clamp_min(1e-300)
-        halved = factor.diagonal(dim1=1, dim2=2).log().sum() + lower.diagonal().log().sum()
-        value = 0.5 * rows * variance.log().sum() + outputs * halved
-        scaled, seen = alpha / variance, (columns.mT @ alpha).sum(0)
+        alpha = own - reached @ (linear * _met(columns, own))
+        variance = arrays.at_least((data * alpha).sum((0, 1)) / (2 * p), 1e-300)
+        value = p * float(arrays.log(variance).sum()) + outputs * (halves + found[1])
+        scaled, seen = alpha / variance, _met(columns, alpha)
         # Of the inverse only the blocks within a parity are felt: A has no others.
-        slope = torch.baddbmm(
-            inverse,
-            torch.cat([outputs * linear * reached, scaled], 2),
-            torch.cat([through, alpha], 2).mT,
-            beta=outputs,
-            alpha=-1.0,
-        )
-        left = data - linear * columns @ seen
-        turned = linear * outputs * (self._swapped(reached) * columns).sum() + (self._swapped(scaled) * left).sum()
-        spent = outputs * (len(inner) - small.diagonal().sum()) - linear * (seen.square().sum(0) / variance).sum()
-        by_theta = self._by_theta(slope, near, far)
+        felt_by = arrays.joined([(outputs * linear) * reached, scaled]) @ arrays.joined([through, alpha]).mT
+        slope = outputs * inverse - felt_by
+        left = data - columns @ (linear * seen)
+        turned = (linear * outputs) * (self._swapped(reached) * columns).sum() + (self._swapped(scaled) * left).sum()
+        spent = outputs * (len(inner) - small.diagonal().sum()) - linear * ((seen * seen).sum(0) / variance).sum()
         return Density(
-            float(value),
-            numbers(-hyper.theta * by_theta),
+            value,
+            arrays.numbers(-theta * self._by_theta(slope, near, far)),
             0.5 * float(spent),
-            0.5 * hyper.nugget * float(slope.diagonal(dim1=1, dim2=2).sum()),
+            0.5 * hyper.nugget * float(slope[0].diagonal().sum() + slope[1].diagonal().sum()),
             -float(turned),
         )
 
-    def _kernels(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+    def _kernels(self, theta: Any) -> tuple[Any, Any]:
         """Of coalitions with coalitions, and with complements, each (p, p)."""
         weighted = self._half * theta
         side = weighted.sum(1)
-        apart = side[:, None] + side[None, :] - 2.0 * weighted @ self._half.T
-        return torch.exp(-apart), torch.exp(apart - theta.sum())
+        close = (2.0 * weighted) @ self._half.T
+        close -= side[:, None]
+        close -= side
+        near = self._arrays.exp(close)
+        close += theta.sum()
+        return near, self._arrays.exp(-close)
 
-    def _untilted(self, tilt: float) -> tuple[Tensor, Tensor]:
-        """Data (2, p, k) and columns of the linear part (2, p, n + 1) over the tilt, even parity first."""
-        down = torch.exp(-tilt * self._lean)[:, None]
-        inside, outside = self._inside * down, self._outside / down
-        data = torch.stack([inside + outside, inside - outside]) / sqrt(2.0)
-        same, other = (down + 1.0 / down) / sqrt(2.0), (down - 1.0 / down) / sqrt(2.0)
-        even = torch.cat([same, other * self._signs], dim=1)
-        return data, torch.stack([even, torch.cat([other, same * self._signs], dim=1)])
+    def _untilted(self, tilt: float) -> Any:
+        """Data and columns of the linear part (2, p, k + n + 1), over the tilt, even parity first."""
+        down = self._arrays.exp(-tilt * self._lean) / sqrt(2.0)
+        up = 0.5 / down
+        (p, outputs), n = self._inside.shape, self._half.shape[1]
+        inside, outside, same, other = self._inside * down, self._outside * up, down + up, down - up
+        both = self._arrays.empty(2, p, outputs + n + 1)
+        both[0, :, :outputs], both[1, :, :outputs] = inside + outside, inside - outside
+        both[0, :, outputs : outputs + 1], both[1, :, outputs : outputs + 1] = same, other
+        both[0, :, outputs + 1 :], both[1, :, outputs + 1 :] = other * self._signs, same * self._signs
+        return both
 
-    def _swapped(self, of: Tensor) -> Tensor:
+    def _swapped(self, of: Any) -> Any:
         """Times the derivative of the logarithm of the tilt, which is odd: it turns one parity into the other. Shape (2, p, q)."""
-        return of.flip(0) * self._lean[:, None]
+        return of[[1, 0]] * self._lean
 
-    def _by_theta(self, slope: Tensor, near: Tensor, far: Tensor) -> Tensor:
+    def _by_theta(self, slope: Any, near: Any, far: Any) -> Any:
         """Half the slope times the kernel over pairs of rows that differ in a player, shape (n,)."""
         far_felt = (slope[0] - slope[1]) * far
         felt = (slope[0] + slope[1]) * near - far_felt
-        differ = self._half.T @ felt.sum(1) - (self._half * (felt @ self._half)).sum(0)
+        differ = felt.sum(1) @ self._half - (self._half * (felt @ self._half)).sum(0)
         return differ + 0.5 * far_felt.sum()
 
 
-def worth(rows: int, n: int) -> bool:
-    """Whether this is the quicker way for so many rows and players: many small steps cost more than a small factorisation."""
-    return rows >= max(_LEAST_ROWS, 4 * (n + 1))
+def _met(columns: Any, other: Any) -> Any:
+    """Products of columns (2, p, a) with others (2, p, b) over both parities, shape (a, b)."""
+    return columns[0].T @ other[0] + columns[1].T @ other[1]

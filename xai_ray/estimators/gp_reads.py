@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xai_ray.estimators.gp_kernel import Hyper
-from xai_ray.estimators.gp_torch import numbers, split, tensor
+from xai_ray.estimators.gp_torch import distinct, numbers, split, tensor
 from xai_ray.estimators.keep_rates import Mixture
 from xai_ray.indices import Readout
 from xai_ray.indices.weights import log_binomial
@@ -26,6 +26,9 @@ BLOCK = 4_000_000
 
 def cross(hyper: Hyper, members: Tensor, readout: Readout, nodes: Mixture, sets: Tensor) -> Tensor:
     """Covariance of read-outs with the values of rows, shape (f, r, p): f sets (f, s), r columns, p rows (p, n)."""
+    if readout.size == 1:
+        smooth = _of_players(hyper, members, nodes, sets[:, 0]) * hyper.weight(members)
+        return smooth + hyper.linear * _linear(members, readout, sets)
     present, absent = factors(hyper, members)
     weights = tensor(nodes.weights).to(members.device)
     real = is_real(nodes)
@@ -38,6 +41,28 @@ def cross(hyper: Hyper, members: Tensor, readout: Readout, nodes: Mixture, sets:
         out += used.real @ stacked if real else used.real @ stacked.real - used.imag @ stacked.imag
     smooth = out.reshape(-1, rows, len(sets)).permute(2, 0, 1) * hyper.weight(members)
     return smooth + hyper.linear * _linear(members, readout, sets)
+
+
+def _of_players(hyper: Hyper, members: Tensor, nodes: Mixture, players: Tensor) -> Tensor:
+    """Read-outs of the product kernel for single players (f,), shape (f, r, p). A factor has two values a player and node, one for rows
+    that hold the player and one for those that do not, so logarithms are taken of these alone and the rest is products of matrices.
+    """
+    rows = torch.stack([torch.ones_like(hyper.theta), torch.zeros_like(hyper.theta)])
+    present, absent = (part[..., None] for part in factors(hyper, rows))
+    leave, join, weights = (tensor(part).to(members.device) for part in (nodes.absent, nodes.present, nodes.weights))
+    if is_real(nodes):
+        leave, join, weights = leave.real, join.real, weights.real
+    # Of rows that hold the player, and of those that do not: (2, n, j).
+    factor = leave * absent + join * present
+    log, ratio = factor.log(), (present - absent) / factor
+    whole = (members.to(log.dtype) @ (log[0] - log[1]) + log[1].sum(0)).exp()
+    held = members[:, players].T
+    columns: list[Tensor] = []
+    for of in weights.T:
+        inside, outside = ratio[:, players] @ (whole * of).T
+        columns.append(torch.where(held > 0, inside, outside))
+    out = torch.stack(columns, dim=1)
+    return out.real if out.is_complex() else out
 
 
 def factors(hyper: Hyper, members: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,9 +172,11 @@ def _quadratic(
     a0, a1 = (tensor(x).to(rho.device)[:, None] for x in (left.absent, left.present))
     b0, b1 = (tensor(x).to(rho.device)[None, :] for x in (right.absent, right.present))
     same, differ = a0 * b0 * low**2 + a1 * b1 * high**2, a0 * b1 + a1 * b0
+    # Players with one length scale have the same factors: in `gp_shared` these are all of them.
+    scales, of_player, count = distinct(rho)
     log = torch.zeros_like(same)
-    for r in rho:
-        log += torch.log(same + r * differ)
+    for r, times in zip(scales, count, strict=True):
+        log += times * torch.log(same + r * differ)
     outside = torch.exp(log)
     s = readout.size
     if s == 0:
@@ -160,6 +187,9 @@ def _quadratic(
         jump = (high**2 + low**2 - 2.0 * rho[sets]).prod(1)
     if s == 2 and not readout.block and len(sets) > len(rho):
         return _pairs(rho, same, differ, outside, u, w)[sets[:, 0], sets[:, 1]] * jump[:, None]
+    if s == 1:
+        found = [_alone(chunk, same, differ, outside, u, w) for chunk in split(scales, max(1, BLOCK // same.numel()))]
+        return torch.cat(found)[of_player[sets[:, 0]]] * jump[:, None]
     parts: list[Tensor] = []
     for chunk in split(sets, max(1, BLOCK // same.numel())):
         value = outside.expand(len(chunk), -1, -1)
@@ -167,6 +197,12 @@ def _quadratic(
             value = value / (same + rho[chunk[:, column]][:, None, None] * differ)
         parts.append(torch.einsum("jr,fjk,kr->fr", u, value, w).real)
     return torch.cat(parts) * jump[:, None]
+
+
+def _alone(rho: Tensor, same: Tensor, differ: Tensor, outside: Tensor, u: Tensor, w: Tensor) -> Tensor:
+    """Sums over nodes for players of these length scales (l,), shape (l, r)."""
+    value = outside / (same + rho[:, None, None] * differ)
+    return torch.einsum("jr,fjk,kr->fr", u, value, w).real
 
 
 def _pairs(rho: Tensor, same: Tensor, differ: Tensor, outside: Tensor, u: Tensor, w: Tensor) -> Tensor:

@@ -42,3 +42,9 @@ def solve_lower(factor: Tensor, right: Tensor) -> Tensor:
 def split(of: Tensor, size: int) -> tuple[Tensor, ...]:
     """Along the first axis, `size` at a time."""
     return tuple(of[start : start + size] for start in range(0, max(len(of), 1), size))
+
+
+def distinct(of: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """The different numbers of (n,) in ascending order, which of them each is, and how often each comes."""
+    found, where, count = torch.unique(of, return_inverse=True, return_counts=True)
+    return found, where, count.tolist()

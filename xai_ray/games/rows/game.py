@@ -151,10 +151,17 @@ class RowsGame(ModelGame):
             step = self.block * self._passes
             for start in range(0, len(pairs), step):
                 own = min(step, len(pairs) - start)
-                whole = np.arange(-(-own // self.block) * self.block)
+                block = self._block_of(own)
+                whole = np.arange(-(-own // block) * block)
                 at = pairs[start + np.where(whole < own, whole, 0)]
-                out[at[:own]] = self._pairs(rows[at], coalitions[at], context[at], targets[at])[:own]
+                out[at[:own]] = self._pairs(rows[at], coalitions[at], context[at], targets[at], block)[:own]
         return out
+
+    def _block_of(self, pairs: int) -> int:
+        """Pairs a pass for so many that go through together: as many as a batch holds. A callable on arrays knows no fixed shape, so its
+        passes are cut evenly instead of filled up: a unit belongs to its job, and with it the shape of its passes.
+        """
+        return -(-pairs // -(-pairs // self.block)) if isinstance(self._backend, ArrayBackend) else self.block
 
     def trial(self, coalitions: Coalitions, context: Ints) -> Values:
         """See `ModelGame.trial`: the rows in turn, with one part of the background."""
@@ -196,16 +203,16 @@ class RowsGame(ModelGame):
         names = self.class_names
         return [[names[t] if t < len(names) else f"class {t}" for t in row] for row in self.row_targets(rows).tolist()]
 
-    def _pairs(self, rows: Ints, coalitions: Coalitions, context: Ints, targets: Ints) -> Floats:
+    def _pairs(self, rows: Ints, coalitions: Coalitions, context: Ints, targets: Ints, block: int) -> Floats:
         if self._filling.draw is None:
             part = None if self.parts == 1 else int(context[0])
-            return self._evaluated(rows, coalitions, self.block, self._own_fillings(rows), targets, part)
+            return self._evaluated(rows, coalitions, block, self._own_fillings(rows), targets, part)
         drawn = context >= 0
         out = np.empty((len(rows), self.n_outputs))
         if drawn.any():
             # Expectations ride along with context 0, so that a pair keeps its place in the batch; they are replaced below.
             fillings = self._filling.draw(np.where(drawn, context, 0))[0]
-            out[:] = self._evaluated(rows, coalitions, self.block, fillings, targets)
+            out[:] = self._evaluated(rows, coalitions, block, fillings, targets)
         for at in np.flatnonzero(~drawn):
             one = slice(at, at + 1)
             out[one] = self._evaluated(rows[one], coalitions[one], 1, None, targets[one])
