@@ -89,11 +89,11 @@ class GaussianProcess(KeepsRows):
 
     def over_rows(self, partial: Observed) -> tuple[Floats, Floats] | None:
         """See `RowEstimator`."""
-        from xai_ray.estimators.unshrunk import unshrunk
+        from xai_ray.estimators.gp_over_rows import gp_over_rows
 
         n = self.design.n_players
         at = Conditioned.on(enough(partial, n, self.name), self.design.stochastic)
-        return unshrunk(self.question, at.process, at.coalitions, at.stochastic, n + 3, at.read)
+        return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, n + 3, at.read)
 
 
 def enough(partial: Observed, n: int, name: str) -> Rows:

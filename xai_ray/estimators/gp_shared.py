@@ -87,10 +87,10 @@ class SharedProcess(KeepsRows):
 
     def over_rows(self, partial: Observed) -> tuple[Floats, Floats] | None:
         """See `RowEstimator`."""
-        from xai_ray.estimators.unshrunk import unshrunk
+        from xai_ray.estimators.gp_over_rows import gp_over_rows
 
         at = Shared.on(enough(partial, self.design.n_players, self.name), self.design.stochastic)
-        return unshrunk(self.question, at.process, at.coalitions, at.stochastic, PARAMETERS, at.read)
+        return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, PARAMETERS, at.read)
 
 
 def minimum(n: int) -> int:

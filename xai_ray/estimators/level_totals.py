@@ -7,12 +7,15 @@ over all coalitions of its level. A table of a weight by level is a read-out, to
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
-import numpy.typing as npt
-from scipy.special import comb
 
 from xai_ray.indices import Readout
 from xai_ray.types import Coalitions, Floats, Ints
+
+_BLOCK = 1 << 20
+"""Pairs of coalitions at a time."""
 
 
 def levels(coalitions: Coalitions, sets: Ints) -> Ints:
@@ -29,7 +32,7 @@ def count(readout: Readout) -> int:
 
 def wanted(readout: Readout) -> Floats:
     """Those of the index itself, shape (m, levels), m its columns."""
-    times = comb(readout.size, np.arange(readout.size + 1))[None, :, None]
+    times = np.array([comb(readout.size, w) for w in range(readout.size + 1)])[None, :, None]
     return (times * readout.cells).reshape(len(readout.weights), -1)
 
 
@@ -46,26 +49,32 @@ def gram(product: Floats, coalitions: Coalitions, size: int) -> Floats:
     members = coalitions.astype(np.float64)
     r, n = members.shape
     drawn = members.sum(axis=1).astype(np.int64)
-    both = members @ members.T
-    one, other = drawn[:, None] - both, drawn[None, :] - both
-    neither = n - both - one - other
     by_size = np.zeros((r, n + 1))
     by_size[np.arange(r), drawn] = 1.0
-    out = np.empty((size + 1, n + 1, size + 1, n + 1))
-    for w in range(size + 1):
-        for v in range(w, size + 1):
-            sets = _sets(both, one, other, neither, w, v, size) / comb(n, size)
-            out[w, :, v, :] = by_size.T @ (product * sets) @ by_size
-            out[v, :, w, :] = out[w, :, v, :].T
+    out = np.zeros((size + 1, n + 1, size + 1, n + 1))
+    step = max(1, _BLOCK // r)
+    for start in range(0, r, step):
+        here = slice(start, start + step)
+        both = members[here] @ members.T
+        one, other = drawn[here, None] - both, drawn[None, :] - both
+        parts = (both, one, other, n - both - one - other)
+        for w in range(size + 1):
+            for v in range(size + 1):
+                seen = by_size[here].T @ (product[here] * _sets(parts, w, v, size)) @ by_size
+                out[w, :, v, :] += seen / comb(n, size)
     return out.reshape((size + 1) * (n + 1), -1)
 
 
-def _sets(
-    both: Floats, one: Floats, other: Floats, neither: Floats, w: int, v: int, size: int
-) -> npt.NDArray[np.float64]:
-    """How many sets of `size` have w players in the one and v in the other of two coalitions."""
-    found = np.zeros_like(both)
+def _sets(parts: tuple[Floats, Floats, Floats, Floats], w: int, v: int, size: int) -> Floats:
+    """How many sets of `size` have w players in the one and v in the other of two coalitions. `parts`: how many players both hold, the
+    one alone, the other alone, and neither.
+    """
+    found = np.zeros_like(parts[0])
     for shared in range(max(0, w + v - size), min(w, v) + 1):
-        apart = comb(one, w - shared) * comb(other, v - shared)
-        found += comb(both, shared) * apart * comb(neither, size - w - v + shared)
+        taken = (shared, w - shared, v - shared, size - w - v + shared)
+        ways = np.ones_like(found)
+        for part, chosen in zip(parts, taken, strict=True):
+            for j in range(chosen):
+                ways *= (part - j) / (j + 1)
+        found += ways
     return found

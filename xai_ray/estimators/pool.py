@@ -65,7 +65,7 @@ class Pool:
             return self._answer(question, name)
 
     def over_rows(self, question: Question, estimator: str) -> tuple[bool, tuple[Floats, Floats] | None]:
-        """For outputs that are rows: whether the errors of `answer` are not independent by themselves, and then what `RowEstimator` says."""
+        """For outputs that are rows: whether their errors are not independent by themselves, and then what `RowEstimator` says."""
         built = self._built(resolve(question, self.design.n_players), estimator)
         if not isinstance(built, RowEstimator):
             return False, None
