@@ -13,6 +13,7 @@ from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.exact import LARGEST_EXACT
 from xai_ray.estimators.protocol import Estimator, RowEstimator
+from xai_ray.estimators.row_sums import INDEPENDENT
 from xai_ray.indices import Question, resolve
 from xai_ray.library_threads import library_threads
 from xai_ray.types import Floats, Values
@@ -67,8 +68,10 @@ class Pool:
     def over_rows(self, question: Question, estimator: str) -> tuple[bool, tuple[Floats, Floats] | None]:
         """For outputs that are rows: whether their errors are not independent by themselves, and then what `RowEstimator` says."""
         built = self._built(resolve(question, self.design.n_players), estimator)
-        if not isinstance(built, RowEstimator):
+        if built.name == "exact" or estimator in INDEPENDENT:
             return False, None
+        if not isinstance(built, RowEstimator):
+            return True, None
         with library_threads(1):
             return True, built.over_rows(self._partial(built))
 

@@ -1,7 +1,7 @@
 """What a mean over rows takes of them: their values as they have to be for it, and how far their errors leave it open.
 
-Errors of rows are independent where the estimator is unbiased for a design that it sees through a relabelling a row. `RowEstimator`s are
-not; they say what to add to each row, and with which variance, so that it is so.
+Errors of rows are independent where the estimator is unbiased over the relabellings through which rows see their design. `RowEstimator`s
+are not; they say what to add to each row, and with which variance, so that it is so.
 """
 
 from __future__ import annotations
@@ -9,6 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xai_ray.types import Floats
+
+INDEPENDENT = frozenset(("permutation", "svarmiq"))
+"""Estimators of a sample that are unbiased over the relabellings of any fixed design (`tests/laws/test_over_rows.py`). Regressions are
+not, nor ratios of sums, nor what is corrected by a surrogate: of those that are no `RowEstimator` the errors are bounded, as if they were
+common to all rows.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,7 @@ class Unshrinking:
         """Variances (c, m, k) of weights (c, m, r), where those under the kernel average to `posterior` (m,) over the sets."""
         (c, m, r), k = weights.shape, self.data.shape[1]
         open_share = self._open()
-        first_of = np.arange(2, r, 2)
-        at = np.stack([first_of, first_of + 1], axis=1)
+        at: Ints = np.arange(2, r, dtype=np.int64).reshape(-1, 2)
         block = self.precision[at[:, :, None], at[:, None, :]]
         # A pair of sizes that are exhausted has no variance, and may have no precision left either.
         block = np.where(open_share[:, None, None] > 0, block, np.eye(2))
