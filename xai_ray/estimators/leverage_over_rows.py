@@ -6,20 +6,20 @@ regression. It is exact at the empty and at the grand coalition.
 
 from __future__ import annotations
 
-from math import comb
-
 import numpy as np
 
 from xai_ray.coalitions import Strata
+from xai_ray.estimators.cholesky import Factor
 from xai_ray.estimators.observed import Rows
 from xai_ray.estimators.realised import kernel_weights
 from xai_ray.estimators.unshrunk import Unshrinking
 from xai_ray.indices import Question, readouts, resolve
+from xai_ray.indices.weights import log_binomial
 from xai_ray.types import Coalitions, Floats
 
 _TAKEN_BACK = 0.5
 """As the standard errors of rows do, between HC2 and HC3: the game beyond its additive part is not rough as the weights have it."""
-LARGEST_ROWS = 4_000
+LARGEST_ROWS = 5_000
 """Coalitions up to which this is computed: a matrix of as many rows and columns."""
 
 
@@ -30,10 +30,9 @@ def leverage_over_rows(rows: Rows, design: Strata) -> tuple[Floats, Floats] | No
         return None
     readout = readouts(resolve(Question("SV"), n), n)[0]
     own, precision, variances = _regression(rows, design)
-    posterior = np.maximum(_posterior(rows.coalitions, own, variances, design.stochastic), 0.0)
-    data = precision @ rows.values
-    ready = Unshrinking(rows.coalitions, precision, data, design.stochastic, taken_back=_TAKEN_BACK)
-    return ready.read(readout, np.arange(n)[:, None], own[:, None, :], posterior[:, None])
+    posterior = _posterior(rows.coalitions, own, variances, design.stochastic)
+    ready = Unshrinking(rows.coalitions, precision, precision @ rows.values, design.stochastic, taken_back=_TAKEN_BACK)
+    return ready.read(readout, np.arange(n)[:, None], own[:, None, :], np.maximum(posterior, 0.0)[:, None])
 
 
 def _posterior(coalitions: Coalitions, own: Floats, variances: Floats, stochastic: bool) -> Floats:
@@ -44,13 +43,12 @@ def _posterior(coalitions: Coalitions, own: Floats, variances: Floats, stochasti
     if stochastic:
         return (own**2) @ variances[coalitions.sum(axis=1)]
     spread = variances[coalitions.sum(axis=1)]
-    inside, outside = np.zeros(n + 1), np.zeros(n + 1)
-    for t in range(n):
-        inside[t + 1], outside[t] = 1.0 / (n * comb(n - 1, t)), 1.0 / (n * comb(n - 1, t))
-    index = np.where(coalitions.T, inside[coalitions.sum(axis=1)], -outside[coalitions.sum(axis=1)])
+    each = np.exp(-log_binomial(n - 1, np.arange(n, dtype=np.float64))) / n
+    inside, outside = np.r_[0.0, each], np.r_[each, 0.0]
+    index: Floats = np.where(coalitions.T, inside[coalitions.sum(axis=1)], -outside[coalitions.sum(axis=1)])
     # Sums of squared weights by size: C(n - 1, t) coalitions without the player, as many with it.
     whole = float((inside + outside) @ variances) / n
-    return ((own - index) ** 2) @ spread + whole - (index**2) @ spread
+    return np.asarray(((own - index) ** 2) @ spread + whole - (index**2) @ spread)
 
 
 def _regression(rows: Rows, design: Strata) -> tuple[Floats, Floats, Floats]:
@@ -59,7 +57,7 @@ def _regression(rows: Rows, design: Strata) -> tuple[Floats, Floats, Floats]:
     weight, _ = kernel_weights(design, rows.stratum[1:])
     A = rows.coalitions[2::2] - (rows.stratum[1:] / n)[:, None]
     gram = (A * weight[:, None]).T @ A
-    reach: Floats = np.linalg.solve(gram + np.trace(gram) / n**2, (A * weight[:, None]).T)
+    reach = Factor.of(gram + np.trace(gram) / n**2).solve((A * weight[:, None]).T)
     own = np.zeros((n, r))
     own[:, 2::2], own[:, 3::2] = reach / 2, -reach / 2
     lean = reach @ (rows.stratum[1:] / n - 0.5)
@@ -71,10 +69,12 @@ def _regression(rows: Rows, design: Strata) -> tuple[Floats, Floats, Floats]:
     precision = np.zeros((r, r))
     precision[2:, 2:] = np.diag(inner) - scaled @ np.linalg.pinv(members.T @ scaled) @ scaled.T
     # With the ends known, v less its straight line from one to the other is what is regressed.
-    line = np.zeros((r, r))
     share = rows.coalitions.mean(axis=1)
-    line[:, 0], line[:, 1] = 1.0 - share, share
-    rest = np.eye(r) - line
+    line = np.stack([1.0 - share, share], axis=1)
+    through = precision @ line
+    precision[:, :2] -= through
+    precision[:2] -= through.T
+    precision[:2, :2] += line.T @ through
     variances = np.zeros(n + 1)
     variances[rows.coalitions[2:].sum(axis=1)] = 1.0 / inner
-    return own, rest.T @ precision @ rest, variances
+    return own, precision, variances

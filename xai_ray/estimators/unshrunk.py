@@ -21,14 +21,16 @@ Matheron, "The theory of regionalized variables" (1971) on universal kriging; Ef
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 
 from xai_ray.estimators import level_totals
 from xai_ray.indices import Readout
+from xai_ray.indices.weights import log_binomial
 from xai_ray.types import Coalitions, Floats, Ints
 
+LARGEST_LEVELS = 2_048
+"""Levels, sizes of coalitions times one more than players of a set, whose gram is taken apart."""
 _RANK, _MISSED = 1e-12, 1e-6
 """Of the gram of levels; and what may be left of the difference in totals, as a share of the index's largest."""
 
@@ -49,8 +51,11 @@ class Unshrinking:
 
     def read(self, readout: Readout, sets: Ints, own: Floats, posterior: Floats) -> tuple[Floats, Floats] | None:
         """What W' adds to the values of all sets (c, s), and the variances of its errors, each of shape (c, m, k); None where the drawn
-        coalitions do not have the levels that the index reads. `own` is W (c, m, r), `posterior` (c, m) its variance under the kernel.
+        coalitions do not have the levels that the index reads, or there are too many. `own` is W (c, m, r), `posterior` (c, m) its variance
+        under the kernel.
         """
+        if level_totals.count(readout) > LARGEST_LEVELS:
+            return None
         level = level_totals.levels(self.coalitions, sets)
         added = self._added(readout, own, level)
         if added is None:
@@ -96,5 +101,6 @@ class Unshrinking:
         if self.stochastic:
             return np.ones(len(sizes) // 2 - 1)
         drawn = np.bincount(sizes, minlength=n + 1)
-        there = np.array([float(comb(n, t)) for t in range(n + 1)])
-        return np.maximum(1.0 - drawn / there, 0.0)[sizes[2::2]]
+        share = drawn * np.exp(-log_binomial(n, np.arange(n + 1, dtype=np.float64)))
+        # A size that is exhausted is so to rounding.
+        return np.where(share < 1.0 - 1e-9, 1.0 - share, 0.0)[sizes[2::2]]
