@@ -15,7 +15,7 @@ from xai_ray.estimators.realised import kernel_weights
 from xai_ray.estimators.unshrunk import Unshrinking
 from xai_ray.indices import Question, readouts, resolve
 from xai_ray.indices.weights import log_binomial
-from xai_ray.types import Coalitions, Floats
+from xai_ray.types import Coalitions, Floats, Ints
 
 _TAKEN_BACK = 0.5
 """As the standard errors of rows do, between HC2 and HC3: the game beyond its additive part is not rough as the weights have it."""
@@ -45,7 +45,8 @@ def _posterior(coalitions: Coalitions, own: Floats, variances: Floats, stochasti
     spread = variances[coalitions.sum(axis=1)]
     each = np.exp(-log_binomial(n - 1, np.arange(n, dtype=np.float64))) / n
     inside, outside = np.r_[0.0, each], np.r_[each, 0.0]
-    index: Floats = np.where(coalitions.T, inside[coalitions.sum(axis=1)], -outside[coalitions.sum(axis=1)])
+    sizes: Ints = coalitions.sum(axis=1, dtype=np.int64)
+    index: Floats = np.where(coalitions.T, inside[sizes], -outside[sizes])
     # Sums of squared weights by size: C(n - 1, t) coalitions without the player, as many with it.
     whole = float((inside + outside) @ variances) / n
     return np.asarray(((own - index) ** 2) @ spread + whole - (index**2) @ spread)
@@ -67,7 +68,10 @@ def _regression(rows: Rows, design: Strata) -> tuple[Floats, Floats, Floats]:
     members = rows.coalitions[2:] - rows.coalitions[2:].mean(axis=1, keepdims=True)
     scaled = members * inner[:, None]
     precision = np.zeros((r, r))
-    precision[2:, 2:] = np.diag(inner) - scaled @ np.linalg.pinv(members.T @ scaled) @ scaled.T
+    # The columns of members sum to zero, so the all-ones direction may be added.
+    normal = members.T @ scaled
+    fitted = scaled @ Factor.of(normal + np.trace(normal) / n**2).solve(scaled.T)
+    precision[2:, 2:] = np.diag(inner) - (fitted + fitted.T) / 2
     # With the ends known, v less its straight line from one to the other is what is regressed.
     share = rows.coalitions.mean(axis=1)
     line = np.stack([1.0 - share, share], axis=1)
