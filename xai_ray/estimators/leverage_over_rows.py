@@ -28,11 +28,12 @@ def leverage_over_rows(rows: Rows, design: Strata) -> tuple[Floats, Floats] | No
     r, n = rows.coalitions.shape
     if r > LARGEST_ROWS or n < 2:
         return None
+    players: Ints = np.arange(n, dtype=np.int64)[:, None]
     readout = readouts(resolve(Question("SV"), n), n)[0]
     own, precision, variances = _regression(rows, design)
     posterior = _posterior(rows.coalitions, own, variances, design.stochastic)
     ready = Unshrinking(rows.coalitions, precision, precision @ rows.values, design.stochastic, taken_back=_TAKEN_BACK)
-    return ready.read(readout, np.arange(n)[:, None], own[:, None, :], np.maximum(posterior, 0.0)[:, None])
+    return ready.read(readout, players, own[:, None, :], np.maximum(posterior, 0.0)[:, None])
 
 
 def _posterior(coalitions: Coalitions, own: Floats, variances: Floats, stochastic: bool) -> Floats:
@@ -46,7 +47,7 @@ def _posterior(coalitions: Coalitions, own: Floats, variances: Floats, stochasti
     each = np.exp(-log_binomial(n - 1, np.arange(n, dtype=np.float64))) / n
     inside, outside = np.r_[0.0, each], np.r_[each, 0.0]
     sizes: Ints = coalitions.sum(axis=1, dtype=np.int64)
-    index: Floats = np.where(coalitions.T, inside[sizes], -outside[sizes])
+    index = np.asarray(np.where(coalitions.T, inside[sizes], -outside[sizes]), dtype=np.float64)
     # Sums of squared weights by size: C(n - 1, t) coalitions without the player, as many with it.
     whole = float((inside + outside) @ variances) / n
     return np.asarray(((own - index) ** 2) @ spread + whole - (index**2) @ spread)
