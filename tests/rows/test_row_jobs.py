@@ -18,8 +18,10 @@ from xai_ray.stores import MemoryStore, open_store
 RULES = {"relative_error": 0.01}
 
 
-def bits(found: xr.RowsResult) -> tuple[bytes, bytes, bytes]:
-    return found.values.tobytes(), found.std_errors.tobytes(), found.row_evaluations.tobytes()
+def bits(found: xr.RowsResult) -> tuple[bytes, ...]:
+    mean, whole = found.means[0], found.global_values()
+    own = (found.values, found.std_errors, found.row_evaluations)
+    return tuple(part.tobytes() for part in (*own, mean.values, mean.std_errors, whole.mean, whole.mean_std_errors))
 
 
 @pytest.mark.ray

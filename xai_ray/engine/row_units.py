@@ -14,13 +14,16 @@ from xai_ray.engine.non_finite import check_finite
 from xai_ray.errors import ModelOutputError, NotEnoughSamples
 from xai_ray.estimators import Ask, Stop, boundaries
 from xai_ray.estimators.row_answers import RowAnswers, answer_rows, family
-from xai_ray.estimators.row_pool import RowBlock, gathered
+from xai_ray.estimators.row_pool import RowBlock, gathered, summed
+from xai_ray.estimators.row_sums import OverRows
 from xai_ray.games.digest import fingerprint
 from xai_ray.games.passes.numerics import Numerics
 from xai_ray.games.view import View
 from xai_ray.stores.canonical import canonical
 from xai_ray.types import Coalitions, Ints, Values
 
+_LAYOUT = 2
+"""Of records; jobs of another one have other ids."""
 _PAIRS = 4_096
 """Pairs of a row and a coalition between two looks at whether to stop, in whole batches."""
 
@@ -138,9 +141,10 @@ class RowTask:
 
     @property
     def digest(self) -> str:
-        """Of the games and of the precisions, which decide what each row takes."""
+        """Of the games and of the precisions, which decide what each row takes, and of the layout of its records."""
         rules = {key: value for key, value in self.stop.document().items() if key != "seconds"}
-        return fingerprint([self.rows.digest, canonical(rules, "the stop rules")]) if rules else self.rows.digest
+        told = [canonical(rules, "the stop rules")] if rules else []
+        return fingerprint([self.rows.digest, f"records {_LAYOUT}", *told])
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
         """See `RowsGame.values`."""
@@ -274,7 +278,10 @@ class _Block:
         ends = np.stack([self._values[:, 0], self._values[:, grand]], axis=1)
         ends = ends.reshape(len(self._rows), -1, 2, k).mean(axis=1)
         own = self._task.rows.row_targets(self._rows) if getattr(self._task.rows, "predicted", False) else None
-        return RowBlock(int(self._rows[0]), self._draws, values, answers, ends, own, self.open, self._design.parts)
+        sums = tuple(summed(a, self._design) for a in answers)
+        return RowBlock(
+            int(self._rows[0]), self._draws, values, answers, sums, ends, own, self.open, self._design.parts
+        )
 
     def _named(self, error: ModelOutputError, rows: Ints) -> ModelOutputError:
         """The error with the first of these rows that the model does not take even whole, where there is one."""
@@ -291,4 +298,7 @@ class _Block:
 
 
 def _taken(answers: RowAnswers, at: Ints) -> RowAnswers:
-    return RowAnswers(answers.sizes, answers.values[at], answers.std_errors[at], answers.freedom[at], answers.contexts)
+    over = answers.over_rows
+    mine = None if over is None else OverRows(over.shift[at], over.variance[at], over.common)
+    values, errors, freedom = answers.values[at], answers.std_errors[at], answers.freedom[at]
+    return RowAnswers(answers.sizes, values, errors, freedom, answers.contexts, mine)

@@ -87,6 +87,14 @@ class GaussianProcess(KeepsRows):
         found = assemble(self.question, self.name, SizedRows.of(rows, self.design), conditioned.read)
         return replace(found, degrees_of_freedom=conditioned.freedom)
 
+    def over_rows(self, partial: Observed) -> tuple[Floats, Floats] | None:
+        """See `RowEstimator`."""
+        from xai_ray.estimators.gp_over_rows import gp_over_rows
+
+        n = self.design.n_players
+        at = Conditioned.on(enough(partial, n, self.name), self.design.stochastic)
+        return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, n + 3, at.read)
+
 
 def enough(partial: Observed, n: int, name: str) -> Rows:
     """The rows, or NotEnoughSamples with the number that is needed."""

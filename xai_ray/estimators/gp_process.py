@@ -150,6 +150,17 @@ class Process:
             variance = extrapolated(every, prior, _left(prior, explained))
         return means, np.sqrt(variance[..., None] * numbers(self.variance))
 
+    @one_thread()
+    def covariance(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats]:
+        """Covariance of read-outs with the values of the rows, shape (f, m, r), and their prior variances (f, m), m columns, in units of
+        the process variance.
+        """
+        nodes = mixture(readout)
+        chunks = self._chunks(readout, nodes, sets)
+        found = torch.cat([self._covariance(readout, nodes, at, roughness) for at in chunks])
+        prior = torch.cat([self._prior(readout, nodes, at, roughness) for at in chunks])
+        return numbers(found), numbers(prior)
+
     def _moments(self, readout: Readout, sets: Ints, roughness: bool) -> tuple[Floats, Floats, Floats]:
         """Means (f, r, k), prior variances and explained variances (f, r) in units of the process variance."""
         means: list[Tensor] = []

@@ -85,6 +85,13 @@ class SharedProcess(KeepsRows):
         found = assemble(self.question, self.name, SizedRows.of(rows, self.design), conditioned.read)
         return replace(found, degrees_of_freedom=conditioned.freedom)
 
+    def over_rows(self, partial: Observed) -> tuple[Floats, Floats] | None:
+        """See `RowEstimator`."""
+        from xai_ray.estimators.gp_over_rows import gp_over_rows
+
+        at = Shared.on(enough(partial, self.design.n_players, self.name), self.design.stochastic)
+        return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, PARAMETERS, at.read)
+
 
 def minimum(n: int) -> int:
     """As of `gp`: below that there is little to learn of the sizes."""

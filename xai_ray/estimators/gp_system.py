@@ -97,4 +97,8 @@ class Dense:
 
     def precision(self) -> Tensor:
         """From the inverse."""
-        return torch.cholesky_inverse(self.factor).diagonal().clone()
+        return self.inverse().diagonal().clone()
+
+    def inverse(self) -> Tensor:
+        """K^-1, shape (r, r)."""
+        return torch.cholesky_inverse(self.factor)

@@ -50,6 +50,12 @@ class Leverage(KeepsRows):
         players = tuple((i,) for i in range(n))
         return Estimate(self.question, players, values, errors, self.name, len(rows.coalitions), freedom)
 
+    def over_rows(self, partial: Observed) -> tuple[Floats, Floats] | None:
+        """See `RowEstimator`."""
+        from xai_ray.estimators.leverage_over_rows import leverage_over_rows
+
+        return leverage_over_rows(partial.rows(), self.design)
+
     def solve(self, pairs: Pairs, total: Values) -> tuple[Floats, Floats, float]:
         """Values and standard errors, each (n, k), and degrees of freedom; total is v(N) - v(empty), shape (k,)."""
         n, count = self.design.n_players, len(pairs.stratum)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from xai_ray.errors import NotEnoughSamples
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.exact import LARGEST_EXACT
+from xai_ray.estimators.protocol import Estimator, RowEstimator
+from xai_ray.estimators.row_sums import INDEPENDENT
 from xai_ray.indices import Question, resolve
 from xai_ray.library_threads import library_threads
-from xai_ray.types import Values
+from xai_ray.types import Floats, Values
 
 FOLD_DRAWS = 1_024
 """Draws observed at a time. Fixed, so that sums are folded in one order whatever the units were."""
@@ -64,9 +67,25 @@ class Pool:
                 return self._answer(question, name)
             return _only(self._answer(replace(question, players=None), name), question)
 
+    def over_rows(self, question: Question, estimator: str) -> tuple[bool, tuple[Floats, Floats] | None]:
+        """For outputs that are rows: whether their errors are not independent by themselves, and then what `RowEstimator` says."""
+        built = self._built(resolve(question, self.design.n_players), estimator)
+        if built.name == "exact" or estimator in INDEPENDENT:
+            return False, None
+        if not isinstance(built, RowEstimator):
+            return True, None
+        with library_threads(1):
+            return True, built.over_rows(self._partial(built))
+
     def _answer(self, question: Question, name: str) -> Estimate:
+        built = self._built(question, name)
+        return replace(built.finish(self._partial(built)), estimator=name)
+
+    def _built(self, question: Question, name: str) -> Estimator[Any]:
         everything = self.complete and self.design.n_players <= LARGEST_EXACT
-        built = table.build("exact" if everything else name, question, self.design)
+        return table.build("exact" if everything else name, question, self.design)
+
+    def _partial(self, built: Estimator[Any]) -> Any:
         partial = built.empty()
         fold = self._fold_draws()
         for start in range(0, self.draws, fold):
@@ -74,8 +93,7 @@ class Pool:
             draw = self._draw(start, stop, getattr(built, "reads_coalitions", True))
             rows = slice(self.design.evaluations(start), self.design.evaluations(stop))
             partial = built.merge(partial, built.observe(draw, self.values[rows]))
-        estimate = built.finish(partial)
-        return replace(estimate, estimator=name)
+        return partial
 
     def _draw(self, start: int, stop: int, coalitions: bool) -> Draw:
         """Without coalitions where orders do: those of 10,000 players are 200 million entries a draw."""

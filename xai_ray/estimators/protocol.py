@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from xai_ray.coalitions import Draw
 from xai_ray.estimators.estimate import Estimate
-from xai_ray.types import Values
+from xai_ray.types import Floats, Values
 
 P = TypeVar("P")
 
@@ -35,4 +35,15 @@ class Estimator(Protocol[P]):
 
     def finish(self, partial: P) -> Estimate:
         """The estimate. Raises NotEnoughSamples when the draws do not answer the question, and says what would."""
+        ...
+
+
+@runtime_checkable
+class RowEstimator(Protocol):
+    """An estimator whose errors in games that see one design through relabellings of their own are not independent by themselves."""
+
+    def over_rows(self, partial: Any) -> tuple[Floats, Floats] | None:
+        """What to add to the values of all sets for a mean over such games, and the variances of the errors then, which are independent;
+        each of shape (c, m, k), m contexts (1 without). None where it cannot be told.
+        """
         ...

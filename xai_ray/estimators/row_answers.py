@@ -6,7 +6,7 @@ Row r saw the design through its relabelling sigma_r, so what the estimator says
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
 
@@ -18,6 +18,7 @@ from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.plan import Ask
 from xai_ray.estimators.pool import Pool
+from xai_ray.estimators.row_sums import OverRows
 from xai_ray.indices import Question, resolve
 from xai_ray.types import Floats, Ints
 
@@ -39,6 +40,8 @@ class RowAnswers:
     """Shape (b,): degrees of freedom of the standard errors."""
     contexts: bool = False
     """Whether the question has contexts, so that values keep their axis."""
+    over_rows: OverRows | None = field(default=None, repr=False)
+    """What a mean over rows takes instead; None where that is the values, with errors that are independent."""
 
     def at(self, row: int, question: Question, sets: tuple[tuple[int, ...], ...], name: str, spent: int) -> Estimate:
         """The estimate of one row of these."""
@@ -61,12 +64,30 @@ def answer_rows(design: Design, draws: int, values: Floats, relabellings: Ints, 
     places = _places(design.n_players, sizes, relabellings)[:, :, None, None]
     freedom = np.full(b, found.degrees_of_freedom)
     own, errors = (_of_rows(part, b, k, places) for part in (found.values, found.std_errors))
+    over = _over_rows(pool, found, places, errors)
     if parts > 1:
-        # Parts have relabellings of their own, so their errors are independent but for what is common to all relabellings of the design.
+        # Parts have relabellings of their own, so their errors are independent but for what `over` takes out.
         own = _by_part(own, parts).mean(axis=1)
         errors = np.sqrt((_by_part(errors, parts) ** 2).sum(axis=1)) / parts
+        over = None if over is None else _of_parts(over, parts)
         freedom = freedom[::parts]
-    return RowAnswers(sizes, own, errors, freedom, found.values.ndim == 3)
+    return RowAnswers(sizes, own, errors, freedom, found.values.ndim == 3, over)
+
+
+def _over_rows(pool: Pool, found: Estimate, places: Ints, errors: Floats) -> OverRows | None:
+    """What a mean over the rows takes, whose own standard errors are `errors` (b, c, m, k)."""
+    dependent, said = pool.over_rows(found.question, found.estimator)
+    if not dependent:
+        return None
+    if said is None:
+        return OverRows(np.zeros_like(errors), errors**2, common=True)
+    shift, variance = (_of_rows(part, len(errors), errors.shape[3], places) for part in said)
+    return OverRows(shift, variance)
+
+
+def _of_parts(over: OverRows, parts: int) -> OverRows:
+    shift, variance = _by_part(over.shift, parts).mean(axis=1), _by_part(over.variance, parts).sum(axis=1) / parts**2
+    return OverRows(shift, variance * parts if over.common else variance, over.common)
 
 
 def _by_part(lines: Floats, parts: int) -> Floats:

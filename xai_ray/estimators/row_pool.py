@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from xai_ray.coalitions.row_blocks import RowBlocks
-from xai_ray.errors import NotEnoughSamples
+from xai_ray.errors import NotEnoughSamples, StoreError
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.plan import Ask
 from xai_ray.estimators.row_answers import RowAnswers, answer_rows, check_whole, family, row_ask
+from xai_ray.estimators.row_sums import AnswerSums, OverRows
 from xai_ray.estimators.stop_rules import Verdict
 from xai_ray.estimators.stopping import Stop
 from xai_ray.indices import Question, resolve
@@ -31,6 +32,8 @@ class RowBlock:
     """Of each row (r, k), r evaluations of its draws; of a background in parts (parts r, k), part by part."""
     answers: tuple[RowAnswers, ...]
     """One a question."""
+    sums: tuple[AnswerSums, ...]
+    """Of the answers, one a question, for means over rows."""
     ends: Floats
     """Shape (b, 2, k): v(empty) and v(grand)."""
     targets: Ints | None = None
@@ -51,9 +54,12 @@ class RowBlock:
         return np.arange(self.start, self.start + len(self.draws), dtype=np.int64)
 
     def packed(self) -> tuple[Values, dict[str, Any]]:
-        """As the values (r, k) and facts of a record: row by row, then question by question values and standard errors."""
+        """As the values (r, k) and facts of a record: row by row, then question by question values and standard errors, then
+        question by question the sums.
+        """
         k = self.values[0].shape[1]
         said = [part.reshape(-1, k) for a in self.answers for part in (a.values, a.std_errors)]
+        said += [part.reshape(-1, k) for s in self.sums for part in (s.values, s.variances, s.spread)]
         freedom = [[float(f) if np.isfinite(f) else None for f in a.freedom] for a in self.answers]
         facts = {
             "draws": self.draws.tolist(),
@@ -66,7 +72,7 @@ class RowBlock:
 
     @classmethod
     def unpacked(cls, design: RowBlocks, start: int, values: Values, facts: dict[str, Any]) -> RowBlock:
-        """The inverse of `packed`."""
+        """The inverse of `packed`. Raises StoreError for a record of another layout."""
         draws, k = np.array(facts["draws"], dtype=np.int64), values.shape[1]
         counts = [design.each.evaluations(int(d)) * design.parts for d in draws]
         cuts = np.cumsum([*counts, 2 * len(draws)])
@@ -78,10 +84,17 @@ class RowBlock:
             free = np.array([np.inf if f is None else f for f in freedom])
             answers.append(RowAnswers(tuple(sizes), parts[0], parts[1], free, contexts))
             at += 2 * size
+        if len(rest) != at + 3 * sum(c * m for _, c, m, _ in facts["answers"]):
+            raise StoreError("the rows of this job were stored by another state of xai_ray; run its spec again")
+        sums = list[AnswerSums]()
+        for _, c, m, _ in facts["answers"]:
+            own_sums = rest[at : at + 3 * c * m].reshape(3, c, m, k)
+            sums.append(AnswerSums(own_sums[0], own_sums[1], own_sums[2]))
+            at += 3 * c * m
         targets = np.array(facts["targets"], dtype=np.int64) if "targets" in facts else None
         still = int(facts.get("open", 0))
         shaped = ends.reshape(len(draws), 2, k)
-        return cls(start, draws, tuple(own), tuple(answers), shaped, targets, still, design.parts)
+        return cls(start, draws, tuple(own), tuple(answers), tuple(sums), shaped, targets, still, design.parts)
 
     def asked(self, design: RowBlocks, ask: Ask) -> RowAnswers:
         """The answer to another question from the same values; rows that took as many draws are answered together."""
@@ -96,6 +109,11 @@ class RowBlock:
         return gathered(len(self.draws), parts)
 
 
+def summed(answers: RowAnswers, design: RowBlocks) -> AnswerSums:
+    """The sums of a question over the rows of a block."""
+    return AnswerSums.of(answers.values, answers.std_errors, answers.over_rows, design.rows)
+
+
 def gathered(count: int, parts: Sequence[tuple[Ints, RowAnswers]]) -> RowAnswers:
     """Answers of `count` rows from those of some of them each."""
     first = parts[0][1]
@@ -103,7 +121,19 @@ def gathered(count: int, parts: Sequence[tuple[Ints, RowAnswers]]) -> RowAnswers
     freedom = np.empty(count)
     for mine, part in parts:
         values[mine], errors[mine], freedom[mine] = part.values, part.std_errors, part.freedom
-    return RowAnswers(first.sizes, values, errors, freedom, first.contexts)
+    return RowAnswers(first.sizes, values, errors, freedom, first.contexts, _joined(values, errors, parts))
+
+
+def _joined(values: Floats, errors: Floats, parts: Sequence[tuple[Ints, RowAnswers]]) -> OverRows | None:
+    """What a mean over all rows takes; rows that are exact, at full budget, beside others that are not, stay as they are."""
+    if all(part.over_rows is None for _, part in parts):
+        return None
+    shift, variance, common = np.zeros_like(values), errors**2, False
+    for mine, part in parts:
+        if part.over_rows is not None:
+            shift[mine], variance[mine] = part.over_rows.shift, part.over_rows.variance
+            common = common or part.over_rows.common
+    return OverRows(shift, variance, common)
 
 
 @dataclass
@@ -117,7 +147,7 @@ class RowSums:
     ends: Floats | float = 0.0
     """Sum of (2, k)."""
     values: list[Floats] = field(default_factory=list[Floats])
-    """Sums of (c, m, k), one a question."""
+    """Sums of (c, m, k), one a question, see `AnswerSums`."""
     variances: list[Floats] = field(default_factory=list[Floats])
     shapes: list[tuple[tuple[int, ...], bool]] = field(default_factory=list[tuple[tuple[int, ...], bool]])
 
@@ -125,8 +155,7 @@ class RowSums:
         """The next block."""
         if block.start != self.rows:
             raise ValueError(f"rows from {block.start} on do not follow row {self.rows}")
-        own = [a.values.sum(axis=0) for a in block.answers]
-        noise = [(a.std_errors**2).sum(axis=0) for a in block.answers]
+        own, noise = [s.values for s in block.sums], [s.variances for s in block.sums]
         self.values = [a + b for a, b in zip(self.values, own, strict=True)] if self.rows else own
         self.variances = [a + b for a, b in zip(self.variances, noise, strict=True)] if self.rows else noise
         self.shapes = [(a.sizes, a.contexts) for a in block.answers]
@@ -174,8 +203,7 @@ class RowPool:
         raise NotEnoughSamples(f"the means are over {self.draws} rows, not {draws}; open the job at that row")
 
     def answer(self, question: Question, estimator: str = "auto") -> Estimate:
-        """Mean over the rows, with the standard error that the errors of the rows leave it, taken as independent:
-        relabellings are, the design is shared.
+        """Mean over the rows, unbiased over relabellings of the design (see `OverRows`), with the standard error that the rows leave it.
 
         A question of the job, or another one, which reads all rows again. Raises NotEnoughSamples, SpecError.
         """
@@ -193,7 +221,8 @@ class RowPool:
 
         def blocks() -> Iterator[RowBlock]:
             for block in self.blocks():
-                yield replace(block, answers=(block.asked(self.design, ask),))
+                found = block.asked(self.design, ask)
+                yield replace(block, answers=(found,), sums=(summed(found, self.design),))
 
         sums = RowSums(self.design)
         for block in blocks():

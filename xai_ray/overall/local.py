@@ -58,6 +58,12 @@ class LocalSums:
         mean = each.mean(axis=1)
         return cls(len(x), mean, ((each - mean[:, None]) ** 2).sum(axis=1))
 
+    def with_mean(self, mean: Floats, spread: Floats) -> LocalSums:
+        """With another mean phi, and squared deviations from it, each of the shape of a row; the other statistics stay."""
+        return LocalSums(
+            self.rows, np.concatenate([mean[None], self.mean[1:]]), np.concatenate([spread[None], self.spread[1:]])
+        )
+
     def merge(self, other: LocalSums) -> LocalSums:
         """Of the rows of both."""
         if self.mean.shape != other.mean.shape:

@@ -56,7 +56,11 @@ def overall_of(result: RowsResult, at: Sequence[int] | None = None) -> tuple[Ove
         own = [block.answers[number] for number in numbers]
         for number, answers in zip(numbers, own, strict=True):
             _check(result, block, answers, number)
-        parts = [LocalSums.of(answers.values, answers.std_errors) for answers in own]
+        rows = len(block.draws)
+        parts = [
+            LocalSums.of(answers.values, answers.std_errors).with_mean(summed.values / rows, summed.spread)
+            for answers, summed in zip(own, (block.sums[number] for number in numbers), strict=True)
+        ]
         sums = [a.merge(b) for a, b in zip(sums, parts, strict=True)] if sums else parts
         pairs = [_strength(result, answers, number) for answers, number in zip(own, numbers, strict=True)]
         strengths = [_merged(a, b) for a, b in zip(strengths, pairs, strict=True)] if strengths else pairs
