@@ -195,9 +195,9 @@ def test_default_batch() -> None:
         given = {"players": Patches(2, 2), "removal": Zeros(), "behaviour": Raw(), "threads": threads}
         return ModelGame(model, torch.zeros(shape), **given)
 
-    assert made((3, 224, 224)).batch == 1
+    assert made((3, 224, 224)).batch == 2
     assert made((3, 224, 224), threads=4).batch == 4
-    assert made((3, 32, 32)).batch == 64
+    assert made((3, 32, 32)).batch == 128
     assert made((1, 4, 4)).batch == 1024
     assert made((1, 1500, 1500)).batch == 1
 

@@ -79,8 +79,11 @@ class RowsResult:
 
     @property
     def means(self) -> tuple[Estimate, ...]:
-        """Means of the values over the rows, one estimate a question, each unbiased over relabellings of the common design so that errors of
-        rows are independent (`xai_ray.estimators.row_sums`); of other estimators with errors as wide as if they were common to all rows."""
+        """Means of the values over the rows, one estimate a question.
+
+        Each is unbiased over relabellings of the common design, so that errors of rows are independent (`xai_ray.estimators.row_sums`); of
+        estimators of which that cannot be told, standard errors are as wide as errors common to all rows make them.
+        """
         return tuple(self.pool.answer(a.question, a.estimator) for a in self.asks)
 
     def global_values(self, at: int = 0) -> GlobalValues:
