@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from xai_ray.coalitions import from_description
 from xai_ray.coalitions.exhaustive import pack
 from xai_ray.estimators import Ask, Estimate, Pool, cells, plan
 from xai_ray.estimators.cell_means import read_means
@@ -50,3 +53,29 @@ def coverage(table: np.ndarray, question: Question, name: str, budget: int, seed
     np.testing.assert_allclose(values[:, ~sampled], np.broadcast_to(truth, values.shape)[:, ~sampled], atol=1e-9)
     deviation = (values.mean(axis=0) - truth)[sampled] / (values.std(axis=0, ddof=1)[sampled] / np.sqrt(seeds))
     return float(inside[:, sampled].mean()), np.abs(deviation)
+
+
+def check_cuts(design: Any, last: int) -> None:
+    """Any cut of the first `last` draws gives the same draws, in a design that was described and built again."""
+    whole = design.draw(0, last)
+    assert len(whole.coalitions) == design.evaluations(last)
+    for start, stop in [(0, 1), (0, 7), (1, 2), (13, 29), (39, 40)]:
+        if stop > last:
+            continue
+        fresh = from_description(design.describe())
+        assert fresh == design
+        part, rows = fresh.draw(start, stop), slice(fresh.evaluations(start), fresh.evaluations(stop))
+        assert (part.coalitions == whole.coalitions[rows]).all()
+        assert (part.context == whole.context[rows]).all()
+        assert (part.owner + start == whole.owner[rows]).all()
+        assert (part.stratum == whole.stratum[start:stop]).all()
+        assert (part.index == whole.index[start:stop]).all()
+
+
+def check_affordable(design: Any) -> None:
+    """What is affordable never exceeds the budget and wastes less than a draw."""
+    for budget in [*range(2, 150), 997, 5_000]:
+        draws = design.affordable(budget)
+        assert design.evaluations(draws) <= budget
+        if design.capacity is None or draws < design.capacity:
+            assert design.evaluations(draws + 1) > budget

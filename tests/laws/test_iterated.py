@@ -5,8 +5,8 @@ import pytest
 
 import xai_ray as xr
 from tests.games import smooth_table
-from tests.laws.sampled import coverage, drawn
-from xai_ray.coalitions import PlayerContexts, from_description
+from tests.laws.sampled import check_affordable, check_cuts, coverage, drawn
+from xai_ray.coalitions import PlayerContexts
 from xai_ray.coalitions.exhaustive import pack, unpack
 from xai_ray.coalitions.player_contexts import STRATA
 from xai_ray.errors import BudgetTooSmall, NotEnoughSamples, SpecError
@@ -59,29 +59,12 @@ def test_weighted_contributions_of_all_contexts_are_the_index(question):
 
 @pytest.mark.parametrize("design", DESIGNS, ids=IDS)
 def test_any_cut_of_the_sequence_gives_the_same_draws(design):
-    last = design.capacity or 40
-    whole = design.draw(0, last)
-    assert len(whole.coalitions) == design.evaluations(last)
-    for start, stop in [(0, 1), (0, 7), (1, 2), (13, 29), (39, 40)]:
-        if stop > last:
-            continue
-        fresh = from_description(design.describe())
-        assert fresh == design
-        part, rows = fresh.draw(start, stop), slice(fresh.evaluations(start), fresh.evaluations(stop))
-        assert (part.coalitions == whole.coalitions[rows]).all()
-        assert (part.context == whole.context[rows]).all()
-        assert (part.owner + start == whole.owner[rows]).all()
-        assert (part.stratum == whole.stratum[start:stop]).all()
-        assert (part.index == whole.index[start:stop]).all()
+    check_cuts(design, design.capacity or 40)
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=IDS)
 def test_what_is_affordable_never_exceeds_the_budget_and_wastes_less_than_a_draw(design):
-    for budget in [*range(2, 150), 997, 5_000]:
-        draws = design.affordable(budget)
-        assert design.evaluations(draws) <= budget
-        if design.capacity is None or draws < design.capacity:
-            assert design.evaluations(draws + 1) > budget
+    check_affordable(design)
 
 
 @pytest.mark.parametrize("design", [d for d in DESIGNS if d.capacity is None])

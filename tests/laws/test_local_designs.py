@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.games import smooth_table
-from xai_ray.coalitions import Cubes, PairedContexts, Stars, from_description
+from tests.laws.sampled import check_affordable, check_cuts
+from xai_ray.coalitions import Cubes, PairedContexts, Stars
 from xai_ray.coalitions.covers import group_blocks, pair_blocks, union_blocks
 from xai_ray.coalitions.exhaustive import pack, unpack
 from xai_ray.errors import NotEnoughSamples, SpecError
@@ -46,28 +47,13 @@ IDS = [f"{d.describe()['kind']}-{d.n_players}-{at}" for at, d in enumerate(DESIG
 
 @pytest.mark.parametrize("design", DESIGNS, ids=IDS)
 def test_any_cut_of_the_sequence_gives_the_same_draws(design):
-    whole = design.draw(0, 40)
-    assert len(whole.coalitions) == design.evaluations(40)
-    assert (np.bincount(whole.owner, minlength=40) > 0).all()
-    for start, stop in [(0, 1), (0, 7), (1, 2), (13, 29), (39, 40)]:
-        fresh = from_description(design.describe())
-        assert fresh == design
-        part = fresh.draw(start, stop)
-        rows = slice(fresh.evaluations(start), fresh.evaluations(stop))
-        assert (part.coalitions == whole.coalitions[rows]).all()
-        assert (part.context == whole.context[rows]).all()
-        assert (part.owner + start == whole.owner[rows]).all()
-        assert (part.stratum == whole.stratum[start:stop]).all()
-        assert (part.index == whole.index[start:stop]).all()
+    check_cuts(design, 40)
+    assert (np.bincount(design.draw(0, 40).owner, minlength=40) > 0).all()
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=IDS)
 def test_what_is_affordable_never_exceeds_the_budget_and_wastes_less_than_a_draw(design):
-    for budget in [*range(2, 150), 997, 5_000]:
-        draws = design.affordable(budget)
-        assert design.evaluations(draws) <= budget
-        if design.capacity is None or draws < design.capacity:
-            assert design.evaluations(draws + 1) > budget
+    check_affordable(design)
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=IDS)

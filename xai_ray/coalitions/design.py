@@ -79,3 +79,33 @@ class Design(Protocol):
     def describe(self) -> dict[str, Any]:
         """A JSON object with the key `kind` and the arguments of the constructor."""
         ...
+
+
+class AfterHead:
+    """Sizes of a design whose draw 0 has rows of its own number, and all others have the same."""
+
+    @property
+    def first_rows(self) -> int:
+        """Evaluations of draw 0."""
+        raise NotImplementedError
+
+    @property
+    def rows_per_draw(self) -> int:
+        """Evaluations of each other draw."""
+        return 4
+
+    @property
+    def capacity(self) -> int | None:
+        """See `Design`."""
+        raise NotImplementedError
+
+    def evaluations(self, draws: int) -> int:
+        """Draw 0, then `rows_per_draw` a draw."""
+        return 0 if draws == 0 else self.first_rows + self.rows_per_draw * (draws - 1)
+
+    def affordable(self, evaluations: int) -> int:
+        """Whole draws only."""
+        if evaluations < self.first_rows:
+            return 0
+        draws = 1 + (evaluations - self.first_rows) // self.rows_per_draw
+        return draws if self.capacity is None else min(draws, self.capacity)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xai_ray.coalitions.design import Draw
+from xai_ray.coalitions.design import AfterHead, Draw
 from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.coalitions.rounds import Differences, InRounds, Rounds, smallest
 from xai_ray.coalitions.shuffle import shuffled
@@ -23,7 +23,7 @@ _STEPS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
 @dataclass(frozen=True)
-class PairedContexts(InRounds):
+class PairedContexts(InRounds, AfterHead):
     """Draw t >= 1 is one (pair, context size) with the rows T, T+i, T+j, T+ij. Slots are the context sizes.
 
     With a `law` every draw takes its context size from it, and contexts are drawn with replacement; so they are in a stochastic game,
@@ -51,17 +51,6 @@ class PairedContexts(InRounds):
     def capacity(self) -> int | None:
         """Every context of every pair once; None with a law or for a stochastic game."""
         return self.rounds.capacity
-
-    def evaluations(self, draws: int) -> int:
-        """Draw 0, then four a draw."""
-        return 0 if draws == 0 else self.first_rows + 4 * (draws - 1)
-
-    def affordable(self, evaluations: int) -> int:
-        """Whole draws only."""
-        if evaluations < self.first_rows:
-            return 0
-        draws = 1 + (evaluations - self.first_rows) // 4
-        return draws if self.capacity is None else min(draws, self.capacity)
 
     def round_cost(self) -> int:
         """Evaluations of one round."""

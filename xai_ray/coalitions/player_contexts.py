@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xai_ray.coalitions.design import FULL_EXPECTATION, Draw
+from xai_ray.coalitions.design import FULL_EXPECTATION, AfterHead, Draw
 from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.coalitions.rounds import Rounds, smallest, uniform
 from xai_ray.types import Coalitions, Floats, Ints
@@ -36,7 +36,7 @@ class Contributions:
 
 
 @dataclass(frozen=True)
-class PlayerContexts:
+class PlayerContexts(AfterHead):
     """Draw 0 is the empty and the grand coalition, and where level 0 has a single context {i} and N - i of every asked player, which
     answers that level exactly. Draw t >= 1 is one player in one stratum; of a stochastic game, one exogenous context.
     """
@@ -87,17 +87,6 @@ class PlayerContexts:
     def capacity(self) -> int | None:
         """None: contexts are drawn with replacement; 1 where level 0 is all there is."""
         return None if self.chances().any() else 1
-
-    def evaluations(self, draws: int) -> int:
-        """Draw 0, then four a draw."""
-        return 0 if draws == 0 else self.first_rows + 4 * (draws - 1)
-
-    def affordable(self, evaluations: int) -> int:
-        """Whole draws only."""
-        if evaluations < self.first_rows:
-            return 0
-        draws = 1 + (evaluations - self.first_rows) // 4
-        return draws if self.capacity is None else min(draws, self.capacity)
 
     def draw(self, start: int, stop: int) -> Draw:
         """Draws [start, stop)."""

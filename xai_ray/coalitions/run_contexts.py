@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xai_ray.coalitions.design import FULL_EXPECTATION, Draw
+from xai_ray.coalitions.design import FULL_EXPECTATION, AfterHead, Draw
 from xai_ray.coalitions.philox import Stream, random_words
 from xai_ray.coalitions.rounds import Rounds
 from xai_ray.coalitions.subsets import COUNTABLE, draw_subsets
@@ -27,7 +27,7 @@ _GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
-class RunContexts:
+class RunContexts(AfterHead):
     """Stratum h holds the pairs (S, rest of the outside) with |S| = h <= r/2. Draw 0 is the only pair of stratum 0: S empty.
 
     Rows of a draw: v(S), v(S + A) and, block by block, v(S + C), for S and then for its complement. Draw 0 begins with the empty
@@ -91,17 +91,6 @@ class RunContexts:
     def first_rows(self) -> int:
         """Evaluations of draw 0: half a draw when nobody is outside."""
         return self.rows_per_draw if len(self.outside) else self.rows_per_draw // 2
-
-    def evaluations(self, draws: int) -> int:
-        """Draw 0, then `rows_per_draw` a draw."""
-        return 0 if draws == 0 else self.first_rows + (draws - 1) * self.rows_per_draw
-
-    def affordable(self, evaluations: int) -> int:
-        """Whole draws only."""
-        if evaluations < self.first_rows:
-            return 0
-        draws = 1 + (evaluations - self.first_rows) // self.rows_per_draw
-        return draws if self.capacity is None else min(draws, self.capacity)
 
     def draw(self, start: int, stop: int) -> Draw:
         """Draws [start, stop)."""
