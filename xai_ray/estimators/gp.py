@@ -82,7 +82,7 @@ class GaussianProcess(KeepsRows):
 
     def finish(self, partial: Observed) -> Estimate:
         """Fits, conditions, reads out. Raises NotEnoughSamples below `minimum`."""
-        rows = enough(partial, self.design.n_players, self.name)
+        rows = enough(partial, self.design.n_players, self.name, minimum(self.design.n_players))
         conditioned = Conditioned.on(rows, self.design.stochastic)
         found = assemble(self.question, self.name, SizedRows.of(rows, self.design), conditioned.read)
         return replace(found, degrees_of_freedom=conditioned.freedom)
@@ -92,13 +92,12 @@ class GaussianProcess(KeepsRows):
         from xai_ray.estimators.gp_over_rows import gp_over_rows
 
         n = self.design.n_players
-        at = Conditioned.on(enough(partial, n, self.name), self.design.stochastic)
+        at = Conditioned.on(enough(partial, n, self.name, minimum(n)), self.design.stochastic)
         return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, n + 3, at.read)
 
 
-def enough(partial: Observed, n: int, name: str) -> Rows:
+def enough(partial: Observed, n: int, name: str, need: int) -> Rows:
     """The rows, or NotEnoughSamples with the number that is needed."""
-    need = minimum(n)
     if 2 * sum(len(draw) for draw, _ in partial.parts.values()) < need:
         raise NotEnoughSamples(f"{name} needs {need} evaluations for {n} players, too few are there")
     return partial.rows()

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from xai_ray.coalitions import Strata
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.gp import LARGEST, ORDERS, enough
@@ -80,7 +78,8 @@ class SharedProcess(KeepsRows):
 
     def finish(self, partial: Observed) -> Estimate:
         """Fits, conditions, reads out. Raises NotEnoughSamples below `minimum`."""
-        rows = enough(partial, self.design.n_players, self.name)
+        n = self.design.n_players
+        rows = enough(partial, n, self.name, minimum(n))
         conditioned = Shared.on(rows, self.design.stochastic)
         found = assemble(self.question, self.name, SizedRows.of(rows, self.design), conditioned.read)
         return replace(found, degrees_of_freedom=conditioned.freedom)
@@ -89,13 +88,14 @@ class SharedProcess(KeepsRows):
         """See `RowEstimator`."""
         from xai_ray.estimators.gp_over_rows import gp_over_rows
 
-        at = Shared.on(enough(partial, self.design.n_players, self.name), self.design.stochastic)
+        n = self.design.n_players
+        at = Shared.on(enough(partial, n, self.name, minimum(n)), self.design.stochastic)
         return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, PARAMETERS, at.read)
 
 
 def minimum(n: int) -> int:
-    """As of `gp`: below that there is little to learn of the sizes."""
-    return int(np.minimum(1 << min(n, 62), 4 * n + 2))
+    """Evaluations from which intervals cover as they do with more; one length scale takes fewer than that of every player."""
+    return min(1 << min(n, 62), 3 * n + 2)
 
 
 INFO = EstimatorInfo(

@@ -40,7 +40,8 @@ class Stacked(KeepsRows):
 
     def finish(self, partial: Observed) -> Estimate:
         """Fits both as far as it takes to weigh them, reads out. Raises NotEnoughSamples below the minimum of `gp`."""
-        rows = enough(partial, self.design.n_players, self.name)
+        n = self.design.n_players
+        rows = enough(partial, n, self.name, gp.minimum(n))
         process = Conditioned.on(rows, self.design.stochastic)
         sized = SizedRows.of(rows, self.design)
         trees, weight = None, np.ones(rows.values.shape[1])
