@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,16 @@ from scipy.cluster.hierarchy import linkage
 from scipy.ndimage import gaussian_filter
 
 import xai_ray as xr
-from xai_ray.types import Floats
+from xai_ray.estimators import Ask, plan
+from xai_ray.indices import Question
+from xai_ray.types import Coalitions, Floats, Ints
 from xai_ray.zoo.tumour import tumour_data
 
 JOBS = Path(__file__).parents[1] / "jobs"
 SIGMA = 10.0
 BACKGROUND = 100
 FAR_ROWS = 10_000
+_PER_ROW, _ROWS_A_ROUND = 150, 100
 _FOREST_BATCHES = (1024, 2048, 4096, 8192, 16384, 32768)
 
 
@@ -101,6 +106,15 @@ def chunked(
         return torch.cat(parts).double().numpy()
 
     return call
+
+
+def as_in_a_run(n: int, per_row: int, count: int) -> tuple[Ints, Coalitions]:
+    """Row (count,) and coalition (count, n) of the first evaluations of a run by `leverage`; every row has players of another order."""
+    planned = plan([Ask(Question("SV"), "leverage")], n, per_row, 0)
+    drawn = planned.design.draw(0, planned.draws).coalitions
+    rng = np.random.default_rng(0)
+    rows = [drawn[:, rng.permutation(n)] for _ in range(-(-count // len(drawn)))]
+    return np.repeat(np.arange(len(rows), dtype=np.int64), len(drawn))[:count], np.concatenate(rows)[:count]
 
 
 def one_input(game: Any, budget: int, estimator: str, seed: int) -> tuple[Floats, int]:
@@ -226,9 +240,16 @@ def forest(trees: int = 100, far_rows: int = FAR_ROWS) -> Subject:
     def truth(count: int, budget: int) -> tuple[Floats, float]:
         return xr.closed_form_values(fitted.predict_proba, rows[:count], data.background).values[:, :, 1], 0.0
 
-    # Trees take longer on rows that are put together from two, which is what every method asks for.
-    present = rng.random((-(-max(_FOREST_BATCHES) // BACKGROUND), rows.shape[1])) < 0.5
-    masked = np.where(present[:, None], rows[0], data.background).reshape(-1, rows.shape[1])
+    @cache
+    def masked() -> Floats:
+        """How long trees take hangs on the rows, so these are all that a run asks for."""
+        of, present = as_in_a_run(rows.shape[1], _PER_ROW, _PER_ROW * _ROWS_A_ROUND)
+        return np.where(present[:, None], rows[of][:, None], data.background).reshape(-1, rows.shape[1])
+
+    def bare(batch: int) -> Callable[[], object]:
+        starts = cycle(range(0, len(masked()) - batch + 1, batch))
+        return lambda: fitted.predict_proba(masked()[(at := next(starts)) : at + batch])
+
     return Subject(
         name=f"forest of {trees} trees, {BACKGROUND} background rows",
         game=game,
@@ -237,10 +258,10 @@ def forest(trees: int = 100, far_rows: int = FAR_ROWS) -> Subject:
         rows=rows,
         background=data.background,
         truth=truth,
-        bare=lambda batch: lambda: fitted.predict_proba(masked[:batch]),
+        bare=bare,
         bare_batches=_FOREST_BATCHES,
-        per_row=150,
-        rows_a_round=100,
+        per_row=_PER_ROW,
+        rows_a_round=_ROWS_A_ROUND,
         budgets=(122, 150, 200, 250),
         peer_budget=250,
         truth_budget=0,

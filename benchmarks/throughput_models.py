@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from throughput_inputs import SUBJECTS, Subject
+from throughput_inputs import SUBJECTS, Subject, as_in_a_run
 from throughput_methods import PEERS, Explain, cpu, ours
 from throughput_tables import beside, markdown, quartiles
 
@@ -77,10 +77,9 @@ def best_batch(subject: Subject, quick: bool) -> int:
 
 
 def pass_seconds(subject: Subject, game: Any, evaluations: int) -> float:
-    """Of an evaluation, of coalitions of all sizes made in advance."""
-    rng = np.random.default_rng(0)
-    coalitions = rng.random((evaluations, subject.players)) < rng.random((evaluations, 1))
-    context, of = np.zeros((2, evaluations), dtype=np.int64)
+    """Of an evaluation, of the coalitions of a run, made in advance."""
+    of, coalitions = as_in_a_run(subject.players, subject.per_row, evaluations)
+    context = np.zeros(evaluations, dtype=np.int64)
     call = (
         (lambda: game.row_values(of, coalitions, context)) if subject.many else lambda: game.values(coalitions, context)
     )

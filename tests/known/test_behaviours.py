@@ -133,3 +133,13 @@ def test_an_own_behaviour_of_probabilities_sees_their_logarithms(size, order) ->
     found = Averaging(Own(), "logits", order).values(logits, ALL)
     mean = np.log(p.mean(axis=1)) ** 2 if order == "mean_then_behaviour" else (np.log(p) ** 2).mean(axis=1)
     np.testing.assert_allclose(found, mean, rtol=1e-9)
+
+
+def test_a_behaviour_derived_from_one_here_is_an_own_one() -> None:
+    class Squared(Probability):
+        def score(self, outputs, convention, targets):
+            return outputs[:, targets] ** 2
+
+    p = P.reshape(-1, 1, 12)
+    found = Averaging(Squared("all"), "logits", "mean_then_behaviour").values(G.reshape(-1, 1, 12), ALL)
+    np.testing.assert_allclose(found, np.log(p[:, 0]) ** 2, rtol=1e-9)

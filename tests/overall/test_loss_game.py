@@ -352,3 +352,18 @@ def test_bad_losses_and_models():
         outputs="probabilities", clip=1e-6,
     )  # fmt: skip
     assert np.isfinite(clipped.values(EVERY, NONE)).all()
+
+
+def test_an_own_loss_of_raw_outputs_takes_labels_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    weights, X, labels = rng.normal(size=(5, 3)), rng.normal(size=(20, 5)), rng.integers(0, 3, 20)
+
+    def hinge(outputs: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        return np.maximum(0.0, 1.0 - outputs[np.arange(len(outputs)), truth.astype(int)])
+
+    given = {"removal": xr.Marginal(X[:4]), "outputs": "raw"}
+    game = xr.LossGame(lambda rows: rows @ weights, X, labels, loss=hinge, **given)
+    both = game.values(np.ones((1, 5), dtype=bool), np.zeros(1, dtype=np.int64))
+    assert both[0, 0] == pytest.approx(-hinge(X @ weights, labels).mean())
+    with pytest.raises(InputError, match="say outputs='logits'"):
+        xr.LossGame(lambda rows: rows @ weights, X, labels, loss="squared_error", **given)

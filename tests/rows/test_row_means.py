@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import xai_ray as xr
+from xai_ray.estimators.row_pool import RowSums
 from xai_ray.types import Floats
 
 
@@ -85,3 +88,21 @@ def test_errors_that_may_be_common_do_not_average_out() -> None:
     np.testing.assert_allclose(found.means[0].std_errors[:, 0], expected, rtol=1e-12)
     scatter = found.values.var(axis=0, ddof=1) / 20
     np.testing.assert_allclose(found.global_values().mean_std_errors, np.sqrt(scatter + expected**2), rtol=1e-9)
+
+
+def test_the_set_of_no_players_is_a_set_like_others() -> None:
+    """Its Fourier coefficient is the mean of v, which a process shrinks in all rows alike."""
+    exactly = xr.explain_rows(game(6, 3, 1.0), "Fourier", order=2, budget="exact")
+    assert exactly.sets(0)[0] == ()
+    off, wide, _ = errors(6, 30, 400, 0.01, 6, index="Fourier", order=2)
+    assert np.sqrt((off[:, 0] ** 2 / wide[:, 0] ** 2).mean()) < 1.35
+
+
+def test_common_errors_of_the_rows_that_are_there() -> None:
+    """A job that ended early has the root mean square of its own rows' errors, whatever it was to have."""
+    found = xr.explain_rows(game(6, 20, 1.0), "FSII", order=2, estimator="faith", budget=58, unit_rows=7)
+    sums = RowSums(found.pool.design)
+    sums.add(next(iter(found.pool.blocks())))
+    part = replace(found.pool, sums=sums).answer(found.asks[0].question, "faith")
+    expected = np.sqrt((found.std_errors[:7] ** 2).mean(axis=0))
+    np.testing.assert_allclose(part.std_errors[:, 0], expected, rtol=1e-12)

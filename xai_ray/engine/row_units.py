@@ -14,7 +14,7 @@ from xai_ray.engine.non_finite import check_finite
 from xai_ray.errors import ModelOutputError, NotEnoughSamples
 from xai_ray.estimators import Ask, Stop, boundaries
 from xai_ray.estimators.row_answers import RowAnswers, answer_rows, family
-from xai_ray.estimators.row_pool import RowBlock, gathered, summed
+from xai_ray.estimators.row_pool import RowBlock, gathered
 from xai_ray.estimators.row_sums import OverRows
 from xai_ray.games.digest import fingerprint
 from xai_ray.games.passes.numerics import Numerics
@@ -278,7 +278,7 @@ class _Block:
         ends = np.stack([self._values[:, 0], self._values[:, grand]], axis=1)
         ends = ends.reshape(len(self._rows), -1, 2, k).mean(axis=1)
         own = self._task.rows.row_targets(self._rows) if getattr(self._task.rows, "predicted", False) else None
-        sums = tuple(summed(a, self._design) for a in answers)
+        sums = tuple(a.sums() for a in answers)
         return RowBlock(
             int(self._rows[0]), self._draws, values, answers, sums, ends, own, self.open, self._design.parts
         )

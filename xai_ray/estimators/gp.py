@@ -93,7 +93,7 @@ class GaussianProcess(KeepsRows):
 
         n = self.design.n_players
         at = Conditioned.on(enough(partial, n, self.name, minimum(n)), self.design.stochastic)
-        return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, n + 3, at.read)
+        return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, n + 3)
 
 
 def enough(partial: Observed, n: int, name: str, need: int) -> Rows:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from xai_ray.estimators.gp_process import Process
@@ -11,8 +9,8 @@ from xai_ray.estimators.gp_system import Dense
 from xai_ray.estimators.gp_torch import numbers
 from xai_ray.estimators.readouts import asked_sets
 from xai_ray.estimators.unshrunk import Unshrinking
-from xai_ray.indices import Question, Readout, readouts
-from xai_ray.types import Coalitions, Floats, Ints
+from xai_ray.indices import Question, readouts
+from xai_ray.types import Coalitions, Floats
 
 LARGEST_READ = 1 << 25
 """Entries of a read-out, sets by columns by rows, up to which this is computed."""
@@ -24,9 +22,8 @@ def gp_over_rows(
     coalitions: Coalitions,
     stochastic: bool,
     parameters: int,
-    read: Callable[[Readout, Ints], tuple[Floats, Floats]],
 ) -> tuple[Floats, Floats] | None:
-    """See `RowEstimator`. `parameters` were fitted; `read` gives values and standard errors, which the set of no players keeps."""
+    """See `RowEstimator`. `parameters` were fitted."""
     if not isinstance(process.system, Dense):
         return None
     n = coalitions.shape[1]
@@ -39,10 +36,6 @@ def gp_over_rows(
     found: list[tuple[Floats, Floats]] = []
     for readout in readouts(question, n):
         sets = asked_sets(question, n, readout.size)
-        if not readout.size:
-            errors = read(readout, sets)[1]
-            found.append((np.zeros_like(errors), errors**2))
-            continue
         if len(sets) * len(readout.weights) * len(coalitions) > LARGEST_READ:
             return None
         covariance, prior = process.covariance(readout, sets, roughness=not stochastic)

@@ -90,7 +90,7 @@ class SharedProcess(KeepsRows):
 
         n = self.design.n_players
         at = Shared.on(enough(partial, n, self.name, minimum(n)), self.design.stochastic)
-        return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, PARAMETERS, at.read)
+        return gp_over_rows(self.question, at.process, at.coalitions, at.stochastic, PARAMETERS)
 
 
 def minimum(n: int) -> int:

@@ -99,7 +99,9 @@ class Iterated(KeepsRows):
             )
         missing = sorted({*self.question.players} - {*drawn.tolist()})
         if missing:
-            raise NotEnoughSamples(f"player {missing[0]} was not drawn; run a job that asks for it")
+            raise NotEnoughSamples(
+                f"player {missing[0]} was not drawn, of {len(drawn)} that were ({drawn[:8].tolist()}); run a job that asks for it"
+            )
         return np.searchsorted(drawn, np.array(self.question.players, dtype=np.int64)).astype(np.int64)
 
     def _check_levels(self, weights: Floats) -> None:

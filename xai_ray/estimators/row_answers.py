@@ -18,7 +18,7 @@ from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.plan import Ask
 from xai_ray.estimators.pool import Pool
-from xai_ray.estimators.row_sums import OverRows
+from xai_ray.estimators.row_sums import AnswerSums, OverRows
 from xai_ray.indices import Question, resolve
 from xai_ray.types import Floats, Ints
 
@@ -42,6 +42,10 @@ class RowAnswers:
     """Whether the question has contexts, so that values keep their axis."""
     over_rows: OverRows | None = field(default=None, repr=False)
     """What a mean over rows takes instead; None where that is the values, with errors that are independent."""
+
+    def sums(self) -> AnswerSums:
+        """What a mean over rows takes of these."""
+        return AnswerSums.of(self.values, self.std_errors, self.over_rows)
 
     def at(self, row: int, question: Question, sets: tuple[tuple[int, ...], ...], name: str, spent: int) -> Estimate:
         """The estimate of one row of these."""
@@ -154,7 +158,7 @@ def _places(n: int, sizes: Sequence[int], relabellings: Ints) -> Ints:
     """Where the sets of design players lie among the family, for relabellings (b, n): shape (b, c)."""
     b, parts, before = len(relabellings), list[Ints](), 0
     for size in sizes:
-        sets = np.array(list(combinations(range(n), size)), dtype=np.int64).reshape(-1, size)
+        sets = np.array(list(combinations(range(n), size)), dtype=np.int64).reshape(comb(n, size), size)
         powers = n ** np.arange(size - 1, -1, -1, dtype=np.int64)
         seen = np.sort(relabellings[:, sets], axis=2) @ powers if size else np.zeros((b, 1), dtype=np.int64)
         parts.append(before + np.searchsorted(sets @ powers, seen))

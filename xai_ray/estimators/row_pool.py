@@ -59,7 +59,7 @@ class RowBlock:
         """
         k = self.values[0].shape[1]
         said = [part.reshape(-1, k) for a in self.answers for part in (a.values, a.std_errors)]
-        said += [part.reshape(-1, k) for s in self.sums for part in (s.values, s.variances, s.spread)]
+        said += [part.reshape(-1, k) for s in self.sums for part in (s.values, s.variances, s.common, s.spread)]
         freedom = [[float(f) if np.isfinite(f) else None for f in a.freedom] for a in self.answers]
         facts = {
             "draws": self.draws.tolist(),
@@ -84,13 +84,12 @@ class RowBlock:
             free = np.array([np.inf if f is None else f for f in freedom])
             answers.append(RowAnswers(tuple(sizes), parts[0], parts[1], free, contexts))
             at += 2 * size
-        if len(rest) != at + 3 * sum(c * m for _, c, m, _ in facts["answers"]):
+        if len(rest) != at + 4 * sum(c * m for _, c, m, _ in facts["answers"]):
             raise StoreError("the rows of this job were stored by another state of xai_ray; run its spec again")
         sums = list[AnswerSums]()
         for _, c, m, _ in facts["answers"]:
-            own_sums = rest[at : at + 3 * c * m].reshape(3, c, m, k)
-            sums.append(AnswerSums(own_sums[0], own_sums[1], own_sums[2]))
-            at += 3 * c * m
+            sums.append(AnswerSums(*rest[at : at + 4 * c * m].reshape(4, c, m, k)))
+            at += 4 * c * m
         targets = np.array(facts["targets"], dtype=np.int64) if "targets" in facts else None
         still = int(facts.get("open", 0))
         shaped = ends.reshape(len(draws), 2, k)
@@ -107,11 +106,6 @@ class RowBlock:
             seen = sigma[mine].reshape(len(values), -1)
             parts.append((mine, answer_rows(design.each, int(draws), values, seen, ask, design.parts)))
         return gathered(len(self.draws), parts)
-
-
-def summed(answers: RowAnswers, design: RowBlocks) -> AnswerSums:
-    """The sums of a question over the rows of a block."""
-    return AnswerSums.of(answers.values, answers.std_errors, answers.over_rows, design.rows)
 
 
 def gathered(count: int, parts: Sequence[tuple[Ints, RowAnswers]]) -> RowAnswers:
@@ -149,15 +143,16 @@ class RowSums:
     values: list[Floats] = field(default_factory=list[Floats])
     """Sums of (c, m, k), one a question, see `AnswerSums`."""
     variances: list[Floats] = field(default_factory=list[Floats])
+    common: list[Floats] = field(default_factory=list[Floats])
     shapes: list[tuple[tuple[int, ...], bool]] = field(default_factory=list[tuple[tuple[int, ...], bool]])
 
     def add(self, block: RowBlock) -> None:
         """The next block."""
         if block.start != self.rows:
             raise ValueError(f"rows from {block.start} on do not follow row {self.rows}")
-        own, noise = [s.values for s in block.sums], [s.variances for s in block.sums]
-        self.values = [a + b for a, b in zip(self.values, own, strict=True)] if self.rows else own
-        self.variances = [a + b for a, b in zip(self.variances, noise, strict=True)] if self.rows else noise
+        self.values = _added(self.values, [s.values for s in block.sums])
+        self.variances = _added(self.variances, [s.variances for s in block.sums])
+        self.common = _added(self.common, [s.common for s in block.sums])
         self.shapes = [(a.sizes, a.contexts) for a in block.answers]
         self.open += block.open
         self.ends = self.ends + block.ends.sum(axis=0)
@@ -166,7 +161,12 @@ class RowSums:
 
     def copy(self) -> RowSums:
         """As it is now."""
-        return replace(self, values=[*self.values], variances=[*self.variances], shapes=[*self.shapes])
+        lists = {"values": [*self.values], "variances": [*self.variances], "common": [*self.common]}
+        return replace(self, **lists, shapes=[*self.shapes])
+
+
+def _added(so_far: list[Floats], own: list[Floats]) -> list[Floats]:
+    return [a + b for a, b in zip(so_far, own, strict=True)] if so_far else own
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class RowPool:
         def blocks() -> Iterator[RowBlock]:
             for block in self.blocks():
                 found = block.asked(self.design, ask)
-                yield replace(block, answers=(found,), sums=(summed(found, self.design),))
+                yield replace(block, answers=(found,), sums=(found.sums(),))
 
         sums = RowSums(self.design)
         for block in blocks():
@@ -246,7 +246,8 @@ class RowPool:
         if not sums.rows:
             raise NotEnoughSamples("no row is finished yet")
         sizes, contexts = sums.shapes[at]
-        values, errors = sums.values[at] / sums.rows, np.sqrt(sums.variances[at]) / sums.rows
+        values = sums.values[at] / sums.rows
+        errors = np.sqrt(sums.variances[at] / sums.rows + sums.common[at]) / np.sqrt(sums.rows)
         if not contexts:
             values, errors = values[:, 0], errors[:, 0]
         sets = family(self.design.n_players, sizes)

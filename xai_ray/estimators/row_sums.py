@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from xai_ray.types import Floats
 
 INDEPENDENT = frozenset(("permutation", "svarmiq"))
@@ -35,19 +37,17 @@ class AnswerSums:
 
     values: Floats
     variances: Floats
+    """Of errors that are independent: R of them add R variances to a sum."""
+    common: Floats
+    """Variances of errors that may be one and the same in all rows: R of them add R times their sum."""
     spread: Floats
-    """Squared deviations of the values from their mean over the b rows; where errors may be common, with what that adds to the spread
-    of all rows of the job.
-    """
+    """Squared deviations of the values from their mean over the b rows."""
 
     @classmethod
-    def of(cls, values: Floats, std_errors: Floats, over: OverRows | None, rows: int) -> AnswerSums:
-        """From rows (b, c, m, k) of a job of `rows`; without `over`, their errors are independent as they are."""
+    def of(cls, values: Floats, std_errors: Floats, over: OverRows | None) -> AnswerSums:
+        """From rows (b, c, m, k); without `over`, their errors are independent as they are."""
         shifted = values if over is None else values + over.shift
         variance = (std_errors**2 if over is None else over.variance).sum(axis=0)
-        spread = ((shifted - shifted.mean(axis=0)) ** 2).sum(axis=0)
-        if over is not None and over.common:
-            # The mean of R errors that are one and the same has the variance of one: R times the sum over R squared, or (R - 1) times
-            # as a spread over R (R - 1).
-            spread, variance = spread + (rows - 1) * variance, rows * variance
-        return cls(shifted.sum(axis=0), variance, spread)
+        none = np.zeros_like(variance)
+        apart, common = (none, variance) if over is not None and over.common else (variance, none)
+        return cls(shifted.sum(axis=0), apart, common, ((shifted - shifted.mean(axis=0)) ** 2).sum(axis=0))

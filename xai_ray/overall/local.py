@@ -59,9 +59,15 @@ class LocalSums:
         return cls(len(x), mean, ((each - mean[:, None]) ** 2).sum(axis=1))
 
     def with_mean(self, mean: Floats, spread: Floats) -> LocalSums:
-        """With another mean phi, and squared deviations from it, each of the shape of a row; the other statistics stay."""
+        """With another mean phi and squared deviations from it, each of the shape of a row; the other statistics stay."""
         return LocalSums(
             self.rows, np.concatenate([mean[None], self.mean[1:]]), np.concatenate([spread[None], self.spread[1:]])
+        )
+
+    def with_common(self, variances: Floats) -> LocalSums:
+        """With errors of phi that may be common to all rows and do not show in the spread; `variances` is their sum over the rows."""
+        return LocalSums(
+            self.rows, self.mean, np.concatenate([self.spread[:1] + (self.rows - 1) * variances, self.spread[1:]])
         )
 
     def merge(self, other: LocalSums) -> LocalSums:

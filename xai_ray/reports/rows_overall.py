@@ -51,6 +51,7 @@ def overall_of(result: RowsResult, at: Sequence[int] | None = None) -> tuple[Ove
     """
     numbers = tuple(range(len(result.asks))) if at is None else tuple(at)
     sums: list[LocalSums] = []
+    common: list[Floats] = []
     strengths: list[StrengthSums | None] = []
     for block in result.blocks():
         own = [block.answers[number] for number in numbers]
@@ -62,6 +63,8 @@ def overall_of(result: RowsResult, at: Sequence[int] | None = None) -> tuple[Ove
             for answers, summed in zip(own, (block.sums[number] for number in numbers), strict=True)
         ]
         sums = [a.merge(b) for a, b in zip(sums, parts, strict=True)] if sums else parts
+        shared = [block.sums[number].common for number in numbers]
+        common = [a + b for a, b in zip(common, shared, strict=True)] if common else shared
         pairs = [_strength(result, answers, number) for answers, number in zip(own, numbers, strict=True)]
         strengths = [_merged(a, b) for a, b in zip(strengths, pairs, strict=True)] if strengths else pairs
     return tuple(
@@ -69,10 +72,10 @@ def overall_of(result: RowsResult, at: Sequence[int] | None = None) -> tuple[Ove
             result.asks[number].question,
             result.asks[number].estimator,
             result.sets(number),
-            total.finish(),
+            total.with_common(variances).finish(),
             None if strength is None else strength.finish(),
         )
-        for number, total, strength in zip(numbers, sums, strengths, strict=True)
+        for number, total, variances, strength in zip(numbers, sums, common, strengths, strict=True)
     )
 
 

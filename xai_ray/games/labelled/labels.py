@@ -75,15 +75,20 @@ def class_labels(y: Any, rows: int, m: int, classes: Sequence[Any] | None) -> In
     return np.array(numbers, dtype=np.int64)
 
 
-def number_labels(y: Any, rows: int, m: int) -> Floats:
-    """Numbers to predict, shape (rows, m)."""
+def number_labels(y: Any, rows: int, m: int, own: bool = False) -> Floats:
+    """Numbers to predict, shape (rows, m); for functions of the user's alone (`own`) any number a row, (rows,) for one."""
     labels = _length(y, rows)
     if labels.dtype.kind not in "iubf":
         raise InputError(f"the truth of a regression is numbers, got {labels[0]!r}")
     table = labels.astype(np.float64).reshape(rows, -1)
     _finite(table)
     if table.shape[1] != m:
-        raise InputError(f"the truth has {table.shape[1]} numbers a row, the model {m}")
+        if own:
+            return table[:, 0] if table.shape[1] == 1 else table
+        raise InputError(
+            f"the truth has {table.shape[1]} numbers a row, the model {m} of raw outputs; give one for each, or, where these are "
+            "classes, say outputs='logits' or 'probabilities'"
+        )
     return table
 
 

@@ -121,7 +121,7 @@ class LossGame:
         probe = passes.full_outputs()
         if outputs is None and self._outputs == "logits":
             check_not_probabilities(probe)
-        passes.truth = truth = self._truths(y, classes, probe)
+        passes.truth = truth = self._truths(y, classes, probe, all(callable(one) for one in several))
         for one in losses:
             one.check(probe, truth, self._weights)
         if self.numerics.fold:
@@ -221,11 +221,11 @@ class LossGame:
         ends = np.cumsum(self._weights)
         return np.searchsorted(ends / ends[-1], unit, side="right")
 
-    def _truths(self, y: Any, named: Sequence[Any] | None, probe: Floats) -> Truth:
+    def _truths(self, y: Any, named: Sequence[Any] | None, probe: Floats, own: bool) -> Truth:
         R, m = self.n_rows, probe.shape[1]
         if y is None:
             return probe
-        return number_labels(y, R, m) if self._outputs == "raw" else class_labels(y, R, m, named)
+        return number_labels(y, R, m, own) if self._outputs == "raw" else class_labels(y, R, m, named)
 
     def _check_filling(self, removal: Removal, players: Players, held: npt.NDArray[Any]) -> None:
         """What stands for an absent player must not depend on the row."""

@@ -88,7 +88,7 @@ class Averaging:
     def _own_probabilities(self) -> bool:
         """Whether a behaviour of the user's reads probabilities from logits; those here do not see a constant added to all logits."""
         read = self.convention == "logits" and self.behaviour.averaged == "probabilities"
-        return read and not isinstance(self.behaviour, SHIFT_FREE)
+        return read and type(self.behaviour) not in SHIFT_FREE
 
     def _mean_outputs(self, columns: Floats, c: int, size: int) -> Floats:
         if self.behaviour.averaged == "outputs" or self.convention != "logits":

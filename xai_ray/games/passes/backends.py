@@ -31,6 +31,7 @@ class ArrayBackend:
 
     def __init__(self, model: Callable[..., Any], arguments: Arguments) -> None:
         self._model, self._arguments = model, arguments
+        keep_heap()
 
     def put(self, array: Array) -> Array:
         """The array itself."""

@@ -37,10 +37,12 @@ def _part(background: object, inputs: tuple[PlacedInput, ...], at: int, removal:
         if placed.name not in background:
             raise InputError(f"{removal} removal: the background has no rows for input {placed.name!r}")
         return background[placed.name]
+    own: Any = background[at] if isinstance(background, Sequence) and len(background) == len(inputs) else None
     if len([i for i in inputs if not i.constant]) == 1:
-        return background
-    if isinstance(background, Sequence) and len(background) == len(inputs):
-        return background[at]
+        # One array for each input beside those without players is taken, too.
+        return background if own is None or np.ndim(own) != placed.array.ndim + 1 else own
+    if own is not None:
+        return own
     raise InputError(
         f"{removal} removal: give the background as the input is given, one array for each of {len(inputs)} inputs"
     )
