@@ -28,8 +28,8 @@ from xai_ray.games.protocol import Game
 from xai_ray.stores.protocol import Record
 from xai_ray.types import Coalitions, Ints, Values
 
-_ROWS = 256
-"""Rows per call of `game.values`, in whole blocks (one at least): small enough to stop soon, large enough to batch."""
+_ROWS, _BLOCKS = 256, 8
+"""Rows per call of `game.values`, in whole blocks, and the least of blocks: small enough to stop soon, large enough to batch."""
 _CELLS = 1 << 22
 """Coalition entries regenerated at a time (one byte each), so that a unit of any size needs bounded memory."""
 
@@ -89,7 +89,7 @@ def _parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) 
 
 def _row_parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) -> Iterator[Part]:
     at = design.evaluations(unit.start)
-    for coalitions, context in _batches(unit, design, game.block * max(1, _ROWS // game.block)):
+    for coalitions, context in _batches(unit, design, game.block * max(_BLOCKS, _ROWS // game.block)):
         between()
         yield _block_values(unit, game, coalitions, context, at), coalitions.__getitem__
         at += len(context)

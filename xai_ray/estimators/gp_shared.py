@@ -95,7 +95,7 @@ class SharedProcess(KeepsRows):
 
 def minimum(n: int) -> int:
     """Evaluations from which intervals cover as they do with more; one length scale takes fewer than that of every player."""
-    return min(1 << min(n, 62), 3 * n + 2)
+    return min(1 << min(n, 62), 3 * n + 2 + n % 2)
 
 
 INFO = EstimatorInfo(
