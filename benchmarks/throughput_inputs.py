@@ -244,7 +244,7 @@ def forest(trees: int = 100, far_rows: int = FAR_ROWS) -> Subject:
     def masked() -> Floats:
         """How long trees take hangs on the rows, so these are all that a run asks for."""
         of, present = as_in_a_run(rows.shape[1], _PER_ROW, _PER_ROW * _ROWS_A_ROUND)
-        return np.where(present[:, None], rows[of][:, None], data.background).reshape(-1, rows.shape[1])
+        return np.where(present[:, None], rows[of % len(rows)][:, None], data.background).reshape(-1, rows.shape[1])
 
     def bare(batch: int) -> Callable[[], object]:
         starts = cycle(range(0, len(masked()) - batch + 1, batch))
