@@ -223,6 +223,15 @@ def test_a_folder_of_pictures(cli: Cli, folder: Path) -> None:
     assert "r.png has mode I" in cli("run", source, "--store", "runs", "-q").err
 
 
+CSV = {
+    "one name twice": "a,b,a,d,e,f\n1,2,3,4,5,6\n",
+    "a word among numbers": "a,b,c,d,e,f\n1,2,3,4,5,6\n1,2,3,4,5,6\n1,2,n/k,4,5,6\n",
+    "semicolons": "a;b;c;d;e;f\n1;2;3;4;5;6\n",
+    "empty file": "",
+    "ragged": "a,b,c,d,e,f\n1,2,3,4,5,6\n1,2,3\n",
+}
+
+
 def bad(folder: Path, kind: str) -> dict[str, Any]:
     rows = np.load(folder / "rows.npy")
     names = dict(zip(NAMES, rows.T, strict=True))
@@ -242,29 +251,17 @@ def bad(folder: Path, kind: str) -> dict[str, Any]:
             parquet.write_table(pa.table(names | {"label": np.ones(12)}), folder / "x.parquet")
         case "not parquet":
             (folder / "x.parquet").write_text("nothing")
-        case "one name twice":
-            (folder / "x.csv").write_text("a,b,a,d,e,f\n1,2,3,4,5,6\n")
-            return {"dataset": "x.csv"}
-        case "a word among numbers":
-            (folder / "x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,6\n1,2,3,4,5,6\n1,2,n/k,4,5,6\n")
-            return {"dataset": "x.csv"}
         case "no such id":
             return {"dataset": "rows.parquet", "id": "name"}
         case "texts":
             return {"dataset": "rows.csv", "column": "who"}
-        case "semicolons":
-            (folder / "x.csv").write_text("a;b;c;d;e;f\n1;2;3;4;5;6\n")
-            return {"dataset": "x.csv"}
         case "complex" | "objects":
             np.save(folder / "x.npy", rows.astype(complex if kind == "complex" else object), allow_pickle=True)
             return {"dataset": "x.npy"}
         case "no row":
             return {"dataset": "rows.npy", "rows": "5:2"}
-        case "empty file":
-            (folder / "x.csv").write_text("")
-            return {"dataset": "x.csv"}
-        case "ragged":
-            (folder / "x.csv").write_text("a,b,c,d,e,f\n1,2,3,4,5,6\n1,2,3\n")
+        case _ if kind in CSV:
+            (folder / "x.csv").write_text(CSV[kind])
             return {"dataset": "x.csv"}
         case _:
             return {"dataset": "rows.npy", "rows": "5:40"} if kind == "out of range" else {"dataset": kind}
