@@ -365,3 +365,17 @@ def test_non_finite_values_are_passed_on() -> None:
     )
     values = game.values(np.array([[True, False], [True, True]]), NONE[:2])
     assert np.isnan(values[:, 0]).tolist() == [False, True]
+
+
+def test_a_background_for_an_input_without_players_may_be_given_too() -> None:
+    rng = np.random.default_rng(0)
+    x, y, fillings = rng.normal(size=4), rng.normal(size=(2, 3)), rng.normal(size=(5, 4))
+
+    def model(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        return rows.sum(axis=1) * others.sum(axis=(1, 2))
+
+    given = {"players": [Columns(), None], "behaviour": Raw()}
+    both = ModelGame(model, (x, y), removal=Marginal((fillings, rng.normal(size=(5, 2, 3)))), **given)
+    one = ModelGame(model, (x, y), removal=Marginal(fillings), **given)
+    coalitions, context = rng.random((6, 4)) < 0.5, np.zeros(6, dtype=np.int64)
+    np.testing.assert_array_equal(both.values(coalitions, context), one.values(coalitions, context))
