@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from xai_ray.errors import InputError, SpecError
-from xai_ray.games.arguments import Arguments, arrange
+from xai_ray.games.arguments import arrange
 from xai_ray.games.behaviours import Behaviour, Outputs, check_convention, resolve_targets
 from xai_ray.games.digest import described, described_model, fingerprint
 from xai_ray.games.named_columns import check_column_order
@@ -21,7 +21,8 @@ from xai_ray.games.passes.batch_size import quickest_batch
 from xai_ray.games.passes.masking import Masker
 from xai_ray.games.passes.numerics import Numerics
 from xai_ray.games.passes.resting import backend_of, moved, resting
-from xai_ray.games.passes.slots import laid
+from xai_ray.games.passes.slots import evenly, laid
+from xai_ray.games.passes.trees import batch_of_trees, of_trees
 from xai_ray.games.picture import show
 from xai_ray.games.players.arrays import Players
 from xai_ray.games.players.words import Tokenizer
@@ -39,6 +40,7 @@ _ELEMENTS = 1 << 20
 _ELEMENTS_ON_ACCELERATOR = 1 << 24
 _PICTURE_ELEMENTS = 1 << 19
 """Of pictures, for each thread: what a convolutional net makes of them takes many times their room."""
+_COALITIONS_OF_TREES = 1 << 13
 _TEXT_BATCH = 16
 _TEXT_TOKENS, _TEXT_BATCHES = 1024, (8, 32)
 """Tokens of a pass of texts on a core, and the least and the most rows: more would cost small budgets more copies than they save."""
@@ -60,11 +62,12 @@ class ModelGame:
     `order`    over several fillings: "mean_then_behaviour" (Covert et al. 2021, the default) or "behaviour_then_mean".
     `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (pictures: 2^19 a
     thread; an accelerator: 2^24), at most 1,024, or 64 K with K fillings up to 4,096 (folded: 128 K up to 8,192; texts:
-    within 1,024 tokens, 8 to 32, on an accelerator 16); "auto" measures which is quickest here.
+    within 1,024 tokens, 8 to 32, on an accelerator 16; trees of scikit-learn: 2^21 numbers, 65,536 rows and 8,192
+    coalitions); "auto" measures which is quickest here.
     `numerics` folding, half precision, memory layout and compilation of torch modules; see `Numerics`.
 
-    Values depend on `batch`, `threads`, `numerics` and `device` in their last bits, so these belong to a job's plan;
-    `digest` leaves them out. A module is never changed: one in training mode or on another device is copied. Raises SpecError,
+    Values depend on `batch`, `threads`, `numerics` and `device` in their last bits (those of trees do not), so these belong to a job's
+    plan; `digest` leaves them out. A module is never changed: one in training mode or on another device is copied. Raises SpecError,
     InputError, ModelOutputError.
     """
 
@@ -104,11 +107,11 @@ class ModelGame:
         self.numerics = numerics or Numerics()
         """How a pass is computed; part of a job's identity."""
         self.numerics.check(is_module(model))
+        self._model, self._trees = resting(model), of_trees(model)
         if batch is None or batch == "auto":
-            self._take_batch(self._rounded(_default_batch(self._arguments, pick_device(device), self._most(), threads)))
+            self._take_batch(self._rounded(self._default_batch()))
         else:
             self._take_batch(self._rounded(_positive(batch, "batch")))
-        self._model = resting(model)
         self._running_backend: ArrayBackend | TorchBackend | None = None
         self._plain_backend: ArrayBackend | TorchBackend | None = None
         self.player_names = _names(player_names, self._arguments.player_names, "player")
@@ -137,20 +140,23 @@ class ModelGame:
         if len(coalitions) == 0:
             return np.empty((0, self.n_outputs))
         set_threads(self.threads)
-        at, places = laid(coalitions, np.asarray(context, dtype=np.int64), self.block, self.stochastic)
+        # Rows of trees have no slots: equal ones are evaluated once wherever they are, and passes are cut evenly, not filled up.
+        slots = 1 if self._trees else self.block
+        at, places = laid(coalitions, np.asarray(context, dtype=np.int64), slots, self.stochastic)
+        step = evenly(len(at), self.block) if self._trees else self.block
         if self.numerics.fold:
-            return self._folded().values(coalitions[at], self.block, self._averaging, self.targets)[places]
+            return self._folded().values(coalitions[at], step, self._averaging, self.targets)[places]
         if self._means_stay:
-            means = self._plain().means(coalitions[at], self.block, self._averaging)
+            means = self._plain().means(coalitions[at], step, self._averaging)
             return self._averaging.scores(means, self.targets)[places]
         out = np.empty((len(at), self.n_outputs))
         begun: deque[tuple[int, Callable[[], Floats]]] = deque()
-        for start in range(0, len(at), self.block):
-            rows = at[start : start + self.block]
+        for start in range(0, len(at), step):
+            rows = at[start : start + step]
             begun.append((start, self._begun(coalitions[rows], context[rows])))
-            while len(begun) > (self._ahead if start + self.block < len(at) else 0):
+            while len(begun) > (self._ahead if start + step < len(at) else 0):
                 first, values = begun.popleft()
-                out[first : first + self.block] = values()
+                out[first : first + step] = values()
         return out[places]
 
     def trial(self, coalitions: Coalitions, context: Ints) -> Values:
@@ -169,6 +175,20 @@ class ModelGame:
         other.__dict__.update(self.__dict__)
         other._take_batch(_positive(batch, "batch"))
         return other
+
+    def _default_batch(self) -> int:
+        device, inputs = pick_device(self.device), self._arguments.inputs
+        texts = [i.array.size for i in inputs if i.layout.kind == "text"]
+        if texts:
+            fewest, largest = _TEXT_BATCHES if device == "cpu" else (_TEXT_BATCH, _TEXT_BATCH)
+            return min(max(1 << ((_TEXT_TOKENS // max(texts)) | 1).bit_length() - 1, fewest), largest)
+        elements = sum(prod(i.array.shape) for i in inputs)
+        if self._trees:
+            return min(batch_of_trees(elements), _COALITIONS_OF_TREES * (self._filling.samples or self._filling.size))
+        room = _ELEMENTS if device == "cpu" else _ELEMENTS_ON_ACCELERATOR
+        if device == "cpu" and any(i.array.ndim > 2 for i in inputs):
+            room = min(room, _PICTURE_ELEMENTS * self.threads)
+        return 1 << max(min(room // elements, self._most()), 1).bit_length() - 1
 
     def _most(self) -> int:
         """Model rows of a default batch: 64 coalitions of a large background fill a pass; behind a folded layer, where there is less to
@@ -308,18 +328,6 @@ class ModelGame:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | _RUNNING | {"_model": moved(self._model, "cpu")}
-
-
-def _default_batch(arguments: Arguments, device: str, most: int, threads: int) -> int:
-    texts = [i.array.size for i in arguments.inputs if i.layout.kind == "text"]
-    if texts:
-        fewest, largest = _TEXT_BATCHES if device == "cpu" else (_TEXT_BATCH, _TEXT_BATCH)
-        return min(max(1 << ((_TEXT_TOKENS // max(texts)) | 1).bit_length() - 1, fewest), largest)
-    elements = sum(prod(i.array.shape) for i in arguments.inputs)
-    room = _ELEMENTS if device == "cpu" else _ELEMENTS_ON_ACCELERATOR
-    if device == "cpu" and any(i.array.ndim > 2 for i in arguments.inputs):
-        room = min(room, _PICTURE_ELEMENTS * threads)
-    return 1 << max(min(room // elements, most), 1).bit_length() - 1
 
 
 def _positive(number: int, what: str) -> int:

@@ -21,7 +21,6 @@ from xai_ray.games.labelled.labels import class_labels, data_rows, number_labels
 from xai_ray.games.labelled.losses import LossFunction, LossName, RowLoss, Truth
 from xai_ray.games.labelled.row_losses import Convention, Passes, RowLosses
 from xai_ray.games.named_columns import check_column_order
-from xai_ray.games.passes.backends import is_module
 from xai_ray.games.passes.batch_size import quickest_batch
 from xai_ray.games.passes.numerics import Numerics
 from xai_ray.games.passes.slots import laid
@@ -102,7 +101,7 @@ class LossGame:
             raise SpecError(f"rows drawn for each context are a whole number and at least 1, got {rows}")
         self.stochastic = rows is not None or self._filling.draw is not None
         self.threads, self.device, self.numerics = threads, device, numerics or Numerics()
-        given = default_batch(held, device, is_module(model)) if batch is None or batch == "auto" else batch
+        given = default_batch(held, device, model) if batch is None or batch == "auto" else batch
         if given < 1 or given != int(given):
             raise SpecError(f"batch is a whole number and at least 1, got {batch}")
         passes = RowLosses(

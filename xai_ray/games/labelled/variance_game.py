@@ -91,7 +91,7 @@ class VarianceGame:
         if 2 * self.n_players > 2 * _LARGEST:
             raise SpecError(f"Sobol' points are there for {_LARGEST:,} players, not for {self.n_players:,}")
         self._samples, self._seed, self.threads, self.device = samples or EXPECTED, seed, threads, device
-        self.batch = default_batch(example[None], device, is_module(model)) if batch is None else batch
+        self.batch = default_batch(example[None], device, model) if batch is None else batch
         if self.batch < 1:
             raise SpecError(f"batch must be at least 1, got {batch}")
         self._grid = RowGrid.within((4 if self.stochastic else 2) * self._samples, self.batch)

@@ -13,9 +13,11 @@ import numpy as np
 from xai_ray.errors import ModelOutputError, XaiRayError
 from xai_ray.games.arguments import Arguments
 from xai_ray.games.passes.backend import Array
+from xai_ray.games.passes.choosing import chosen
 from xai_ray.games.passes.heap import keep_heap
 from xai_ray.games.passes.model_outputs import outputs_of, shaped
 from xai_ray.games.passes.numerics import DTYPES, Numerics
+from xai_ray.games.passes.trees import of_trees, rounded
 from xai_ray.types import Coalitions, Floats
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class ArrayBackend:
     waits = False
 
     def __init__(self, model: Callable[..., Any], arguments: Arguments) -> None:
-        self._model, self._arguments = model, arguments
+        self._model, self._arguments, self._trees = model, arguments, of_trees(model)
         keep_heap()
 
     def put(self, array: Array) -> Array:
@@ -38,24 +40,24 @@ class ArrayBackend:
         return array
 
     def put_input(self, at: int, array: Array) -> Array:
-        """The array itself."""
-        return array
+        """The array itself; for trees, which would round it, in single precision."""
+        return rounded(array) if self._trees else array
 
     def present(self, coalitions: Coalitions) -> Array:
         """Shape (c, n + 1)."""
         return _with_always(coalitions)
 
     def where(self, mask: Array, kept: Array, filled: Array) -> Array:
-        """`kept` where the mask is true."""
-        return np.where(mask, kept, filled)
+        """See `chosen`."""
+        return chosen(mask, kept, filled)
 
     def parted(self, mask: Array, kept: Array) -> tuple[Array, Array]:
         """As they are."""
         return mask, kept
 
     def blend(self, mask: Array, kept: Array, filled: Array) -> Array:
-        """`where`."""
-        return np.where(mask, kept, filled)
+        """See `chosen`."""
+        return chosen(mask, kept, filled)
 
     def scope(self) -> AbstractContextManager[Any]:
         """Nothing."""

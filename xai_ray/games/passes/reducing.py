@@ -24,22 +24,43 @@ def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str
     c, size, m = outputs.shape
     if m == 1 and convention == "raw":
         return outputs.mean(dim=1, dtype=torch.float64)
-    # One column a class in front: sums over a last axis of two are several times as slow.
-    columns = outputs.new_empty((m, c * size), dtype=torch.float64).copy_(outputs.reshape(c * size, m).t())
-    if m == 1 and convention != "raw":
-        first = torch.zeros_like(columns) if convention == "logits" else 1.0 - columns
-        columns = torch.cat([first, columns])
+    columns = _columns(outputs, convention)
     if averaged == "outputs" or convention != "logits":
         return columns.view(-1, c, size).mean(dim=2).t()
     if columns.device.type != "cpu":  # looking for what is lost would wait for the device
         return _in_log_space(columns, c, size)
-    shares = (columns - columns.amax(dim=0)).exp_()
-    logs = shares.div_(_over_classes(shares)).view(-1, c, size).mean(dim=2).log_()
-    lost = (logs < _LEAST).any(dim=0)
+    shares = _of_two(columns) if len(columns) == 2 else _of_many(columns)
+    logs = shares.view(-1, c, size).mean(dim=2).log_().t()
+    lost = (logs < _LEAST).any(dim=1)
     if bool(lost.any()):
-        few = columns.view(-1, c, size)[:, lost]
-        logs[:, lost] = _in_log_space(few.reshape(len(few), -1), few.shape[1], size).t()
-    return logs.t()
+        few = outputs[lost]
+        logs[lost] = _in_log_space(_columns(few, convention), len(few), size)
+    return logs
+
+
+def _columns(outputs: torch.Tensor, convention: Outputs) -> torch.Tensor:
+    """Outputs (c, K, m) -> one column a class in front, float64 of shape (m', c * K): sums over a last axis of two are several times as
+    slow.
+    """
+    rows = outputs.reshape(-1, outputs.shape[2])
+    columns = outputs.new_empty(rows.t().shape, dtype=torch.float64).copy_(rows.t())
+    if len(columns) > 1 or convention == "raw":
+        return columns
+    return torch.cat([torch.zeros_like(columns) if convention == "logits" else 1.0 - columns, columns])
+
+
+def _of_two(columns: torch.Tensor) -> torch.Tensor:
+    """Logits (2, r) -> probabilities, of their difference and in place: two thirds of the time of `_of_many`."""
+    torch.sub(columns[1], columns[0], out=columns[0])
+    torch.neg(columns[0], out=columns[1])
+    # Not `sigmoid`, which computes what is left at the end of a tensor in another way.
+    return columns.exp_().add_(1).reciprocal_()
+
+
+def _of_many(columns: torch.Tensor) -> torch.Tensor:
+    """Logits (m, r) -> probabilities."""
+    shares = (columns - columns.amax(dim=0)).exp_()
+    return shares.div_(_over_classes(shares))
 
 
 def _in_log_space(columns: torch.Tensor, c: int, size: int) -> torch.Tensor:

@@ -32,6 +32,11 @@ def laid(coalitions: Coalitions, context: Ints, block: int, stochastic: bool) ->
     return at, np.arange(rows)
 
 
+def evenly(count: int, most: int) -> int:
+    """How many a part has, of so many in as few equal parts as there are with at most `most`; the last may have fewer."""
+    return -(-count // -(-count // most))
+
+
 def _distinct(coalitions: Coalitions, context: Ints, block: int) -> tuple[Ints, Ints, Ints]:
     """One row for each group of equals in one slot, its place, and the group of each row."""
     slot = np.arange(len(coalitions)) % block

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 from xai_ray.games.passes.backend import Array
-from xai_ray.games.passes.backends import pick_device
+from xai_ray.games.passes.backends import is_module, pick_device
+from xai_ray.games.passes.trees import batch_of_trees, of_trees
 
 _NUMBERS = 1 << 20
 """Numbers in a batch of short rows: what stays in the cache of one core."""
@@ -22,19 +25,21 @@ _COALITIONS = 1 << 8
 """Coalitions in a pass: passes are filled up to one shape, and small jobs have few."""
 
 
-def batch_of_rows(array: Array, device: str, module: bool) -> int | None:
-    """Model rows of a forward pass for short rows on a CPU; None where another rule has to say."""
+def batch_of_rows(array: Array, device: str, model: Callable[..., Any]) -> int | None:
+    """Model rows of a forward pass for trees and for short rows on a CPU; None where another rule has to say."""
     elements = array[0].size
+    if of_trees(model):
+        return batch_of_trees(elements)
     if pick_device(device) != "cpu" or elements > _SHORT:
         return None
-    most = _LARGEST_BATCH if module else _BATCH_OF_CALLABLES
+    most = _LARGEST_BATCH if is_module(model) else _BATCH_OF_CALLABLES
     return _power_within(_NUMBERS // elements, most)
 
 
-def default_batch(array: Array, device: str, module: bool) -> int:
+def default_batch(array: Array, device: str, model: Callable[..., Any]) -> int:
     """Model rows of a forward pass for rows (R, *input), a power of two."""
     room = _NUMBERS if pick_device(device) == "cpu" else _ELEMENTS_ON_ACCELERATOR
-    return batch_of_rows(array, device, module) or _power_within(room // max(1, prod(array.shape[1:])), _MOST)
+    return batch_of_rows(array, device, model) or _power_within(room // max(1, prod(array.shape[1:])), _MOST)
 
 
 def _power_within(room: int, most: int) -> int:

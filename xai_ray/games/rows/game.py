@@ -13,9 +13,10 @@ from xai_ray.games.digest import fingerprint
 from xai_ray.games.model import ModelGame
 from xai_ray.games.named_columns import named_inputs
 from xai_ray.games.passes.averaging import Order
-from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, is_module, set_threads
+from xai_ray.games.passes.backends import ArrayBackend, TorchBackend, set_threads
 from xai_ray.games.passes.batch_size import quickest_batch
 from xai_ray.games.passes.numerics import Numerics
+from xai_ray.games.passes.slots import evenly
 from xai_ray.games.players.arrays import Players
 from xai_ray.games.removals import Constant, Marginal, Mean, Uniform, Zeros
 from xai_ray.games.removals.filling import Array, PlacedInput, Removal
@@ -79,7 +80,7 @@ class RowsGame(ModelGame):
         """Parts of the background, each of which a row's answer meets on its own; see `parted`."""
         rows, players, removal = named_inputs(model, rows, players, removal)
         held, array = checked_rows(rows)
-        usual = batch_of_rows(array, device, is_module(model)) if batch is None or batch == "auto" else None
+        usual = batch_of_rows(array, device, model) if batch is None or batch == "auto" else None
         super().__init__(
             model,
             held[0],
@@ -161,7 +162,7 @@ class RowsGame(ModelGame):
         """Pairs a pass for so many that go through together: as many as a batch holds. A callable on arrays knows no fixed shape, so its
         passes are cut evenly instead of filled up: a unit belongs to its job, and with it the shape of its passes.
         """
-        return -(-pairs // -(-pairs // self.block)) if isinstance(self._backend, ArrayBackend) else self.block
+        return evenly(pairs, self.block) if isinstance(self._backend, ArrayBackend) else self.block
 
     def trial(self, coalitions: Coalitions, context: Ints) -> Values:
         """See `ModelGame.trial`: the rows in turn, with one part of the background."""
