@@ -40,7 +40,7 @@ def of_all_relabellings(question: Question, estimator: str, budget: int, seed: i
     values = np.empty((len(RELABELLINGS), len(coalitions), 1))
     for row, sigma in enumerate(RELABELLINGS):
         values[row, :, 0] = game[relabelled(coalitions, np.tile(sigma, (len(coalitions), 1))) @ BINARY]
-    found = answer_rows(planned.design, planned.draws, values, RELABELLINGS, ask)
+    found = answer_rows(planned.design, planned.draws, values, RELABELLINGS, ask).whole()
     exact = xr.explain(xr.TableGame(game), asks=[Ask(question, "exact")], budget="exact").estimates[0].values
     return found, exact.reshape(found.values.shape[1:])
 

@@ -13,6 +13,8 @@ from tests.rows.models import Net, table, tabular
 from xai_ray.engine import Engine
 from xai_ray.errors import Cancelled, DigestMismatch, NonFiniteValue, SpecError
 from xai_ray.estimators import boundaries
+from xai_ray.estimators.gp_shared import SharedProcess
+from xai_ray.estimators.observed import Observed
 from xai_ray.stores import MemoryStore, open_store
 
 RULES = {"relative_error": 0.01}
@@ -106,6 +108,20 @@ def test_a_precision_that_is_out_of_reach_is_said() -> None:
     assert found.pool.sums.open == 5
     assert found.provenance["precise"] is False
     assert "5 of 5 rows" in found.provenance["stop"]["open"][0]
+
+
+def test_what_means_take_is_computed_only_for_rows_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    own = SharedProcess.over_rows
+
+    def counted(self: SharedProcess, partial: Observed) -> object:
+        asked.append(len(partial.rows().coalitions))
+        return own(self, partial)
+
+    monkeypatch.setattr(SharedProcess, "over_rows", counted)
+    stopped = xr.explain_rows(tabular(rows=5), budget=200, std_error=1e-9)
+    assert asked == [200]
+    assert stopped.means[0].values.tobytes() == xr.explain_rows(tabular(rows=5), budget=200).means[0].values.tobytes()
 
 
 @pytest.mark.parametrize("estimator", ["leverage", "permutation"])

@@ -13,7 +13,7 @@ from xai_ray.coalitions.row_blocks import relabelled
 from xai_ray.engine.non_finite import check_finite
 from xai_ray.errors import ModelOutputError, NotEnoughSamples
 from xai_ray.estimators import Ask, Stop, boundaries
-from xai_ray.estimators.row_answers import RowAnswers, answer_rows, family
+from xai_ray.estimators.row_answers import Answered, RowAnswers, answer_rows, family
 from xai_ray.estimators.row_pool import RowBlock, gathered
 from xai_ray.estimators.row_sums import OverRows
 from xai_ray.games.digest import fingerprint
@@ -236,33 +236,33 @@ class _Block:
         source = where[inverse.reshape(-1)][first:].astype(np.int64)
         return np.flatnonzero(source == np.arange(first, count)), source
 
-    def answers(self, draws: int) -> list[RowAnswers]:
+    def answers(self, draws: int) -> list[Answered]:
         """Of the active rows, one a question."""
         lines, parts = self._lines(self.active).ravel(), self._design.parts
         values, sigma = self._values[lines], self._sigma[lines]
         return [answer_rows(self._design.each, draws, values, sigma, ask, parts) for ask in self._task.asks]
 
-    def precise(self, found: list[RowAnswers], draws: int, look: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def precise(self, found: list[Answered], draws: int, look: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which of the active rows are precise enough in every question."""
         spent, n = self._design.each.evaluations(draws), self._design.n_players
         out = np.ones(len(self.active), dtype=np.bool_)
         if not self._task.stop.rules:
             return out
-        for ask, answers in zip(self._task.asks, found, strict=True):
-            sets = family(n, answers.sizes)
+        for ask, one in zip(self._task.asks, found, strict=True):
+            sets = family(n, one.answers.sizes)
             for at in np.flatnonzero(out):
-                estimate = answers.at(int(at), ask.question, sets, ask.estimator, spent)
+                estimate = one.answers.at(int(at), ask.question, sets, ask.estimator, spent)
                 out[at] = all(v.met for v in self._task.stop.judge(estimate, look))
         return out
 
-    def settle(self, draws: int, found: list[RowAnswers], ready: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+    def settle(self, draws: int, found: list[Answered], ready: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
         """These of the active rows are answered."""
         if not ready.any():
             return
         at = np.flatnonzero(ready)
         mine = self.active[at]
         self._draws[mine] = draws
-        self._parts.append((mine, [_taken(a, at) for a in found]))
+        self._parts.append((mine, [_taken(one.whole(), at) for one in found]))
         self.active = self.active[~ready]
 
     def block(self) -> RowBlock:

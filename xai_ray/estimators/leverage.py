@@ -21,7 +21,7 @@ from xai_ray.estimators.large_leverage import LargeLeverage
 from xai_ray.estimators.observed import KeepsRows, Observed, Pairs, paired
 from xai_ray.estimators.realised import kernel_weights
 from xai_ray.indices import Question
-from xai_ray.types import Floats, Values
+from xai_ray.types import Coalitions, Floats, Ints, Values
 
 LARGEST_FACTOR = 2_000
 """Players up to which the n x n system is factorised."""
@@ -60,14 +60,11 @@ class Leverage(KeepsRows):
         """Values and standard errors, each (n, k), and degrees of freedom; total is v(N) - v(empty), shape (k,)."""
         n, count = self.design.n_players, len(pairs.stratum)
         weight, open_share = kernel_weights(self.design, pairs.stratum)
-        A = pairs.members - (pairs.stratum / n)[:, None]
         target = (pairs.inside - pairs.outside) / 2 - (pairs.stratum / n - 0.5)[:, None] * total
-        gram = (A * weight[:, None]).T @ A
-        # The columns of A sum to zero, so the all-ones direction is added back before inverting; it never enters the answer.
         try:
             if count < n - 1:
                 raise np.linalg.LinAlgError
-            factor = Factor.of(gram + np.trace(gram) / n**2)
+            A, factor = normal_equations(pairs.members, pairs.stratum, weight)
         except np.linalg.LinAlgError:
             raise NotEnoughSamples(
                 f"{self.name}: the {2 * count + 2} evaluations drawn do not determine {n} players; "
@@ -85,6 +82,15 @@ class Leverage(KeepsRows):
         if freedom < 1 and not exhausted:
             return solution + total / n, np.full_like(solution, np.nan), 0
         return solution + total / n, np.sqrt(variance), inf if exhausted else freedom
+
+
+def normal_equations(members: Coalitions, sizes: Ints, weight: Floats) -> tuple[Floats, Factor]:
+    """A (p, n) of coalitions (p, n) of these sizes (p,), and the factorised A' diag(weight) A. Raises LinAlgError."""
+    n = members.shape[1]
+    A = members - (sizes / n)[:, None]
+    gram = (A * weight[:, None]).T @ A
+    # The columns of A sum to zero, so the all-ones direction is added back before inverting; it never enters the answer.
+    return A, Factor.of(gram + np.trace(gram) / n**2)
 
 
 def minimum(n: int) -> int:

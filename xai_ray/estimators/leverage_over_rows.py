@@ -10,6 +10,7 @@ import numpy as np
 
 from xai_ray.coalitions import Strata
 from xai_ray.estimators.cholesky import Factor
+from xai_ray.estimators.leverage import normal_equations
 from xai_ray.estimators.observed import Rows
 from xai_ray.estimators.realised import kernel_weights
 from xai_ray.estimators.unshrunk import Unshrinking
@@ -56,13 +57,13 @@ def _posterior(coalitions: Coalitions, own: Floats, variances: Floats, stochasti
 def _regression(rows: Rows, design: Strata) -> tuple[Floats, Floats, Floats]:
     """W (n, r), Q (r, r), and the variance of a coalition of each size (n + 1,), 0 at the ends."""
     r, n = rows.coalitions.shape
-    weight, _ = kernel_weights(design, rows.stratum[1:])
-    A = rows.coalitions[2::2] - (rows.stratum[1:] / n)[:, None]
-    gram = (A * weight[:, None]).T @ A
-    reach = Factor.of(gram + np.trace(gram) / n**2).solve((A * weight[:, None]).T)
+    sizes = rows.stratum[1:]
+    weight, _ = kernel_weights(design, sizes)
+    A, factor = normal_equations(rows.coalitions[2::2], sizes, weight)
+    reach = factor.solve((A * weight[:, None]).T)
     own = np.zeros((n, r))
     own[:, 2::2], own[:, 3::2] = reach / 2, -reach / 2
-    lean = reach @ (rows.stratum[1:] / n - 0.5)
+    lean = reach @ (sizes / n - 0.5)
     own[:, 0], own[:, 1] = lean - 1.0 / n, 1.0 / n - lean
     # A pair's difference over two has the inverse weight as variance, so each of the two has twice that.
     inner = np.repeat(weight / 2, 2)

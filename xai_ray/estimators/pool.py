@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,9 @@ from xai_ray.estimators.row_sums import INDEPENDENT
 from xai_ray.indices import Question, resolve
 from xai_ray.library_threads import library_threads
 from xai_ray.types import Floats, Values
+
+Together = tuple[bool, tuple[Floats, Floats] | None]
+"""Whether errors of rows are not independent by themselves, and then what `RowEstimator` says."""
 
 FOLD_DRAWS = 1_024
 """Draws observed at a time. Fixed, so that sums are folded in one order whatever the units were."""
@@ -57,29 +61,21 @@ class Pool:
         """Estimate with standard errors. With all 2^n values, every estimator's limit is the exact answer, and that is returned
         under the estimator's name. Raises SpecError or NotEnoughSamples when this pool cannot answer, and says what would.
         """
+        return self.of_rows(question, estimator)[0]
+
+    def of_rows(self, question: Question, estimator: str = "auto") -> tuple[Estimate, Callable[[], Together]]:
+        """`answer`, and a call for what a mean over outputs that are rows takes."""
         question = resolve(question, self.design.n_players)
         kind = self.design.describe()["kind"]
         name = estimator if estimator != "auto" else self._choose(question, kind)
         table.check(name, question, self.design.n_players)
+        whole = question.players is None or table.info(name).names_players
+        built = self._built(question if whole else replace(question, players=None), name)
         # How BLAS splits a product over threads moves last bits, so an answer is computed on one.
         with library_threads(1):
-            if question.players is None or table.info(name).names_players:
-                return self._answer(question, name)
-            return _only(self._answer(replace(question, players=None), name), question)
-
-    def over_rows(self, question: Question, estimator: str) -> tuple[bool, tuple[Floats, Floats] | None]:
-        """For outputs that are rows: whether their errors are not independent by themselves, and then what `RowEstimator` says."""
-        built = self._built(resolve(question, self.design.n_players), estimator)
-        if built.name == "exact" or estimator in INDEPENDENT:
-            return False, None
-        if not isinstance(built, RowEstimator):
-            return True, None
-        with library_threads(1):
-            return True, built.over_rows(self._partial(built))
-
-    def _answer(self, question: Question, name: str) -> Estimate:
-        built = self._built(question, name)
-        return replace(built.finish(self._partial(built)), estimator=name)
+            partial = self._partial(built)
+            found = replace(built.finish(partial), estimator=name)
+        return found if whole else _only(found, question), lambda: _together(built, name, partial)
 
     def _built(self, question: Question, name: str) -> Estimator[Any]:
         everything = self.complete and self.design.n_players <= LARGEST_EXACT
@@ -117,6 +113,15 @@ class Pool:
         if self.design.describe()["kind"] == "exhaustive":
             return self.values[[0, -1]]
         return np.asarray(self.values[:2])
+
+
+def _together(built: Estimator[Any], name: str, partial: Any) -> Together:
+    if built.name == "exact" or name in INDEPENDENT:
+        return False, None
+    if not isinstance(built, RowEstimator):
+        return True, None
+    with library_threads(1):
+        return True, built.over_rows(partial)
 
 
 def _only(estimate: Estimate, question: Question) -> Estimate:

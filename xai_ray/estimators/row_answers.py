@@ -5,8 +5,8 @@ Row r saw the design through its relabelling sigma_r, so what the estimator says
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import comb
 
@@ -17,7 +17,7 @@ from xai_ray.errors import SpecError
 from xai_ray.estimators import table
 from xai_ray.estimators.estimate import Estimate
 from xai_ray.estimators.plan import Ask
-from xai_ray.estimators.pool import Pool
+from xai_ray.estimators.pool import Pool, Together
 from xai_ray.estimators.row_sums import AnswerSums, OverRows
 from xai_ray.indices import Question, resolve
 from xai_ray.types import Floats, Ints
@@ -55,7 +55,20 @@ class RowAnswers:
         return Estimate(question, sets, values, errors, name, spent, float(self.freedom[row]))
 
 
-def answer_rows(design: Design, draws: int, values: Floats, relabellings: Ints, ask: Ask, parts: int = 1) -> RowAnswers:
+@dataclass(frozen=True)
+class Answered:
+    """Answers of rows, some of which may go on: what a mean over rows takes is computed for those that do not."""
+
+    answers: RowAnswers
+    """Without `over_rows`."""
+    over_rows: Callable[[], OverRows | None]
+
+    def whole(self) -> RowAnswers:
+        """With `over_rows`."""
+        return replace(self.answers, over_rows=self.over_rows())
+
+
+def answer_rows(design: Design, draws: int, values: Floats, relabellings: Ints, ask: Ask, parts: int = 1) -> Answered:
     """Answers from values (b, r, k) of the first draws of the design, seen through relabellings (b, n). With a background in parts these
     are those of each row's parts, one after the other, and a row's answer is the mean of its parts'.
 
@@ -63,30 +76,32 @@ def answer_rows(design: Design, draws: int, values: Floats, relabellings: Ints, 
     """
     b, r, k = values.shape
     pool = Pool(design, draws, np.ascontiguousarray(values.transpose(1, 0, 2)).reshape(r, b * k))
-    found = pool.answer(ask.question, ask.estimator)
+    found, together = pool.of_rows(ask.question, ask.estimator)
     sizes = _sizes(found, design.n_players)
     places = _places(design.n_players, sizes, relabellings)[:, :, None, None]
     freedom = np.full(b, found.degrees_of_freedom)
     own, errors = (_of_rows(part, b, k, places) for part in (found.values, found.std_errors))
-    over = _over_rows(pool, found, places, errors)
+    of_parts = errors
     if parts > 1:
-        # Parts have relabellings of their own, so their errors are independent but for what `over` takes out.
+        # Parts have relabellings of their own, so their errors are independent but for what `over_rows` takes out.
         own = _by_part(own, parts).mean(axis=1)
         errors = np.sqrt((_by_part(errors, parts) ** 2).sum(axis=1)) / parts
-        over = None if over is None else _of_parts(over, parts)
         freedom = freedom[::parts]
-    return RowAnswers(sizes, own, errors, freedom, found.values.ndim == 3, over)
+    answers = RowAnswers(sizes, own, errors, freedom, found.values.ndim == 3)
+    return Answered(answers, lambda: _over_rows(together(), places, of_parts, parts))
 
 
-def _over_rows(pool: Pool, found: Estimate, places: Ints, errors: Floats) -> OverRows | None:
-    """What a mean over the rows takes, whose own standard errors are `errors` (b, c, m, k)."""
-    dependent, said = pool.over_rows(found.question, found.estimator)
+def _over_rows(together: Together, places: Ints, errors: Floats, parts: int) -> OverRows | None:
+    """What a mean over the rows takes, of whose parts the standard errors are `errors` (b, c, m, k)."""
+    dependent, said = together
     if not dependent:
         return None
     if said is None:
-        return OverRows(np.zeros_like(errors), errors**2, common=True)
-    shift, variance = (_of_rows(part, len(errors), errors.shape[3], places) for part in said)
-    return OverRows(shift, variance)
+        over = OverRows(np.zeros_like(errors), errors**2, common=True)
+    else:
+        shift, variance = (_of_rows(part, len(errors), errors.shape[3], places) for part in said)
+        over = OverRows(shift, variance)
+    return over if parts == 1 else _of_parts(over, parts)
 
 
 def _of_parts(over: OverRows, parts: int) -> OverRows:

@@ -104,7 +104,7 @@ class RowBlock:
             own = np.stack([self.values[r] for r in mine])
             values = own.reshape(len(mine) * design.parts, -1, own.shape[-1])
             seen = sigma[mine].reshape(len(values), -1)
-            parts.append((mine, answer_rows(design.each, int(draws), values, seen, ask, design.parts)))
+            parts.append((mine, answer_rows(design.each, int(draws), values, seen, ask, design.parts).whole()))
         return gathered(len(self.draws), parts)
 
 
