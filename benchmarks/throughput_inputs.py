@@ -29,7 +29,7 @@ SIGMA = 10.0
 BACKGROUND = 100
 FAR_ROWS = 10_000
 _PER_ROW, _ROWS_A_ROUND = 150, 100
-_FOREST_BATCHES = (1024, 2048, 4096, 8192, 16384, 32768)
+_FOREST_BATCHES = (4096, 8192, 16384, 32768, 65536)
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,6 @@ def forest(trees: int = 100, far_rows: int = FAR_ROWS) -> Subject:
         budgets=(122, 150, 200, 250),
         peer_budget=250,
         truth_budget=0,
-        batch=32768,
         many=True,
     )
 
