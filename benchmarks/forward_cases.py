@@ -59,7 +59,7 @@ def tabular(name: str, model: torch.nn.Module, columns: int, players: Any = None
     x, background = rng.normal(size=columns), rng.normal(size=(_FILLINGS, columns))
     made = {"players": players or xr.Columns(), "removal": xr.Marginal(background), "behaviour": xr.LogOdds()}
     bare = lambda batch: in_inference(model, torch.randn(batch, columns))  # noqa: E731
-    return Case(name, 1_200, _FILLINGS, lambda **more: xr.ModelGame(model, x, **made | more), bare, (1024, 4096, 16384))
+    return Case(name, 4_800, _FILLINGS, lambda **more: xr.ModelGame(model, x, **made | more), bare, (1024, 4096, 16384))
 
 
 def mlp() -> Case:

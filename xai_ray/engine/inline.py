@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from xai_ray.coalitions import Design, Unit
+from xai_ray.engine.ahead import Ahead
 from xai_ray.engine.committing import Ties
 from xai_ray.engine.events import (
     Action,
@@ -50,12 +51,12 @@ class InlineEngine:
         ties: Ties | None = None,
     ) -> None:
         """See `xai_ray.engine.protocol.Engine`."""
-        _Run(Bench(game, design), commit, stopped).run(units)
+        _Run(Ahead(Bench(game, design), design, units), commit, stopped).run(units)
 
 
 @dataclass
 class _Run:
-    bench: Bench
+    ahead: Ahead
     commit: Callable[[Record], None]
     stopped: Callable[[], bool]
     inbox: deque[Event] = field(default_factory=deque)
@@ -76,7 +77,7 @@ class _Run:
     def _next(self, assigned: Assign) -> Event:
         try:
             self._between()
-            self.done = self.bench.evaluate(assigned.unit, self._between)
+            self.done = self.ahead.evaluate(assigned.unit, self._between)
         except _Stopped:
             return Cancel()
         except Exception as error:

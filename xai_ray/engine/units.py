@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
+from math import lcm
 from typing import overload
 
 from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks, Unit
@@ -62,6 +63,10 @@ def unit_draws(design: Design, block: int, draws: int) -> int:
     smallest = block if block > 1 else _SMALLEST_FREE
     wanted = min(max(smallest, -(-rows // _UNITS)), largest)
     per_draw = max(1, design.evaluations(min(3, draws)) - design.evaluations(min(2, draws - 1))) if draws > 1 else 2
+    # A block that two units share is evaluated twice: units end where blocks do, where that makes them no larger than two.
+    whole = lcm(block, per_draw)
+    if block < whole <= 2 * block:
+        return -(-wanted // whole) * whole // per_draw
     return max(1, -(-wanted // block) * block // per_draw)
 
 

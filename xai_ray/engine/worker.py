@@ -30,6 +30,8 @@ from xai_ray.types import Coalitions, Ints, Values
 
 _ROWS, _BLOCKS = 256, 8
 """Rows per call of `game.values`, in whole blocks, and the least of blocks: small enough to stop soon, large enough to batch."""
+_QUICK, _LONGEST = 0.02, 64
+"""Seconds within which the calls of a unit are doubled, up to so many times as many rows."""
 _CELLS = 1 << 22
 """Coalition entries regenerated at a time (one byte each), so that a unit of any size needs bounded memory."""
 
@@ -88,15 +90,30 @@ def _parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) 
 
 
 def _row_parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) -> Iterator[Part]:
-    at = design.evaluations(unit.start)
-    for coalitions, context in _batches(unit, design, game.block * max(_BLOCKS, _ROWS // game.block)):
+    at, call = design.evaluations(unit.start), _Call(game.block)
+    for coalitions, context in _batches(unit, design, call):
         between()
-        yield _block_values(unit, game, coalitions, context, at), coalitions.__getitem__
+        began = time.perf_counter()
+        values = _block_values(unit, game, coalitions, context, at)
+        call.took(time.perf_counter() - began)
+        yield values, coalitions.__getitem__
         at += len(context)
 
 
-def _batches(unit: Unit, design: Design, rows: int) -> Iterator[tuple[Coalitions, Ints]]:
-    """The rows of a unit in order, cut at the job's multiples of `rows`."""
+class _Call:
+    """How many rows the next call of a game has, in whole blocks."""
+
+    def __init__(self, block: int) -> None:
+        self.block, self.rows = block, block * max(_BLOCKS, _ROWS // block)
+        self._most = self.rows * _LONGEST
+
+    def took(self, seconds: float) -> None:
+        if seconds < _QUICK and self.rows < self._most:
+            self.rows *= 2
+
+
+def _batches(unit: Unit, design: Design, call: _Call) -> Iterator[tuple[Coalitions, Ints]]:
+    """The rows of a unit in order, cut at the job's multiples of a block."""
     at = design.evaluations(unit.start)
     per_draw = max(1, (design.evaluations(unit.stop) - at) // (unit.stop - unit.start))
     draws = max(1, _CELLS // (per_draw * design.n_players))
@@ -107,7 +124,7 @@ def _batches(unit: Unit, design: Design, rows: int) -> Iterator[tuple[Coalitions
         coalitions, context = np.concatenate([coalitions, draw.coalitions]), np.concatenate([context, draw.context])
         taken = 0
         while taken < len(context):
-            size = rows - at % rows
+            size = call.rows - at % call.block
             if size > len(context) - taken and stop < unit.stop:
                 break
             yield coalitions[taken : taken + size], context[taken : taken + size]
