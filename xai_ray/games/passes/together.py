@@ -9,7 +9,7 @@ from typing import Any
 from xai_ray.games.passes.backend import Backend
 from xai_ray.types import Floats
 
-_TOGETHER = 1 << 18
+_TOGETHER = 1 << 20
 """Numbers of outputs of small passes that are read at a time."""
 
 
