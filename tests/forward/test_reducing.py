@@ -29,7 +29,7 @@ def test_log_mean_probabilities_are_those_of_a_plain_formula(classes: int, sprea
     np.testing.assert_allclose(found.numpy(), want, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("gap", [1.0, 600.0, 669.0, 671.0, 698.0, 705.0, 708.5, 709.5, 745.0, 800.0, 5000.0])
+@pytest.mark.parametrize("gap", [1.0, 600.0, 669.0, 671.0, 698.0, 705.0, 708.5, 709.5, 725.0, 745.0, 800.0, 5000.0])
 def test_two_classes_keep_their_digits_however_far_apart(gap: float) -> None:
     sizes = np.array(
         [[gap, gap + 8, gap + 40], [-gap, -gap - 8, -gap - 40], [gap, 5000.0, 5000.0], [-gap, 5000.0, 0.5]]
@@ -38,6 +38,16 @@ def test_two_classes_keep_their_digits_however_far_apart(gap: float) -> None:
     want = logsumexp(log_softmax(given.numpy(), axis=2), axis=1) - np.log(3)
     found = mean_over_fillings(given, "logits", "probabilities")
     np.testing.assert_allclose(found.numpy(), want, rtol=1e-15, atol=2e-15)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+def test_what_is_no_number_stays_so_beside_others(classes: int, wrong: float) -> None:
+    given = outputs(classes, 5, 1.0)
+    given[3, 2, 1] = wrong
+    found = mean_over_fillings(given, "logits", "probabilities")
+    assert found[3].isnan().all()
+    assert found[torch.arange(COALITIONS) != 3].isfinite().all()
 
 
 @pytest.mark.parametrize("size", [3, 12])

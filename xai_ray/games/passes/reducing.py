@@ -8,10 +8,8 @@ import torch
 
 from xai_ray.games.behaviours import Outputs
 
-_LEAST = -670.0
-"""Logarithm below which a mean of probabilities may have lost digits: 2^-1022 is e^-708, and 2^-53 is e^-37."""
-_LARGEST = 709.0
-"""Logarithm up to which a number is one of float64."""
+_LEAST = -700.0
+"""Logarithm below which a float64 has lost digits (2^-1022 is e^-708)."""
 _ONE_BY_ONE = 16
 """Classes up to which they are added up one after the other; more are added by halves, in fewer calls."""
 
@@ -33,7 +31,7 @@ def mean_over_fillings(outputs: torch.Tensor, convention: Outputs, averaged: str
         return _in_log_space(columns, c, size)
     shares = _of_two(columns) if len(columns) == 2 else _of_many(columns)
     logs = shares.view(-1, c, size).mean(dim=2).log_().t()
-    lost = (logs < _LEAST).any(dim=1)
+    lost = ~(logs >= _LEAST).all(dim=1)
     if bool(lost.any()):
         few = outputs[lost]
         logs[lost] = _in_log_space(_columns(few, convention), len(few), size)
@@ -52,10 +50,11 @@ def _columns(outputs: torch.Tensor, convention: Outputs) -> torch.Tensor:
 
 
 def _of_two(columns: torch.Tensor) -> torch.Tensor:
-    """Logits (2, r) -> probabilities, of their difference and in place: half of the time of `_of_many`."""
+    """Logits (2, r) -> probabilities, of their difference and in place: half of the time of `_of_many`. NaN where their ratio is larger
+    than a float64 can be.
+    """
     first, second = columns
-    # The first is e^-709 then, which counts beside nothing that is above `_LEAST`.
-    odds = torch.sub(second, first, out=second).clamp_(max=_LARGEST).exp_()
+    odds = torch.sub(second, first, out=second).exp_()
     # Not `sigmoid`, which computes what is left at the end of a tensor in another way.
     odds.mul_(torch.add(odds, 1.0, out=first).reciprocal_())
     return columns
@@ -70,7 +69,7 @@ def _of_many(columns: torch.Tensor) -> torch.Tensor:
 def _in_log_space(columns: torch.Tensor, c: int, size: int) -> torch.Tensor:
     """Logits (m, c * size) -> logarithms of mean probabilities (c, m)."""
     top = columns.amax(dim=0)
-    top = torch.where(top.isfinite(), top, 0.0)
+    top = torch.where(top.isneginf(), 0.0, top)
     logs = columns - (_over_classes((columns - top).exp_()).log_() + top)
     return torch.logsumexp(logs.view(-1, c, size), dim=2).t() - math.log(size)
 
