@@ -19,6 +19,8 @@ from xai_ray.games.passes.backends import TorchBackend
 from xai_ray.zoo.tumour import tumour_data, tumour_forest
 
 _FILLINGS = 100
+_ENUMERATED = 20
+"""Players up to which coalitions are drawn without replacement; of more a few thousand hardly ever meet."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ def perceptron(*widths: int) -> torch.nn.Module:
     return torch.nn.Sequential(*layers[:-1]).eval()
 
 
-def tabular(name: str, model: torch.nn.Module, columns: int, players: Any = None) -> Case:
+def tabular(name: str, model: torch.nn.Module, columns: int, players: Any = None, evaluations: int = 4_800) -> Case:
     rng = np.random.default_rng(0)
     x, background = rng.normal(size=columns), rng.normal(size=(_FILLINGS, columns))
     made = {"players": players or xr.Columns(), "removal": xr.Marginal(background), "behaviour": xr.LogOdds()}
     bare = lambda batch: in_inference(model, torch.randn(batch, columns))  # noqa: E731
-    return Case(name, 4_800, _FILLINGS, lambda **more: xr.ModelGame(model, x, **made | more), bare, (1024, 4096, 16384))
+    return Case(
+        name, evaluations, _FILLINGS, lambda **more: xr.ModelGame(model, x, **made | more), bare, (1024, 4096, 16384)
+    )
 
 
 def mlp() -> Case:
@@ -72,7 +76,7 @@ def hidden() -> Case:
 
 def groups() -> Case:
     players = xr.ColumnGroups([list(range(at, at + 25)) for at in range(0, 200, 25)])
-    return tabular("MLP 200-64-64-2, 8 groups, 100 background rows", perceptron(200, 64, 64, 2), 200, players)
+    return tabular("MLP 200-64-64-2, 8 groups, 100 background rows", perceptron(200, 64, 64, 2), 200, players, 240)
 
 
 def patches() -> Case:
@@ -132,9 +136,11 @@ CASES: dict[str, Callable[[], Case]] = {
 
 
 def drawn(n: int, count: int) -> np.ndarray:
-    """Coalitions of all sizes."""
+    """Coalitions that are all different, as those of a run mostly are: one that comes twice would be evaluated once."""
     rng = np.random.default_rng(0)
-    return rng.random((count, n)) < rng.random((count, 1))
+    if n > _ENUMERATED:
+        return rng.random((count, n)) < 0.5
+    return rng.choice(1 << n, count, replace=False)[:, None] >> np.arange(n) & 1 == 1
 
 
 def prefixes(n: int, count: int) -> np.ndarray:
