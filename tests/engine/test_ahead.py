@@ -102,10 +102,41 @@ def test_what_fails_in_a_row_fails_by_itself(monkeypatch: pytest.MonkeyPatch) ->
         row.evaluate(UNITS[10], nothing)
 
 
+class Stop(Exception):
+    pass
+
+
+def test_a_row_that_becomes_slow_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    paced(monkeypatch, np.inf)
+    bench = Spy(SlotSensitive(), DESIGNS[0])
+    row = Ahead(bench, DESIGNS[0], UNITS)
+    for unit in UNITS[:3]:
+        row.evaluate(unit, nothing)
+    paced(monkeypatch, -1.0)
+    for unit in UNITS[3:]:
+        assert row.evaluate(unit, nothing).unit == unit
+    assert bench.asked[2:] == [Unit(6, 14), *UNITS[3:]]
+
+
+def test_a_stop_ends_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    paced(monkeypatch, np.inf)
+    row = Ahead(Bench(SlotSensitive(), DESIGNS[0]), DESIGNS[0], UNITS)
+    for unit in UNITS[:3]:
+        row.evaluate(unit, nothing)
+
+    def stop() -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        row.evaluate(UNITS[3], stop)
+    assert row.evaluate(UNITS[3], nothing).unit == UNITS[3]
+
+
 def test_units_end_where_blocks_do() -> None:
     design = Strata(12, 0, uniform_law(12))
     assert unit_draws(design, 81, 1000) == 81
     assert unit_draws(design, 80, 1000) == 40
+    assert unit_draws(design, 81, 10**6) == 648
     assert unit_draws(design, 1, 1000) == 128
     draws = unit_draws(design, 81, 1000)
     ends = [design.evaluations(unit.stop) % 81 for unit in Units([Segment(0, 10 * draws, draws)])]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn import ensemble, tree
+from sklearn.linear_model import LinearRegression
 
 import xai_ray as xr
 from xai_ray.errors import ModelOutputError
@@ -85,6 +86,7 @@ class Seen(ensemble.RandomForestRegressor):
         fitted(ensemble.BaggingRegressor).predict,
         fitted(ensemble.GradientBoostingClassifier).predict_proba,
         fitted(ensemble.RandomForestClassifier).predict_log_proba,
+        ensemble.GradientBoostingRegressor(init=LinearRegression(), n_estimators=3).fit(X, Y).predict,
         np.sum,
         fitted(ensemble.RandomForestRegressor),
     ],
@@ -131,7 +133,6 @@ def test_only_real_numbers_are_rounded() -> None:
 
 def test_passes_are_cut_evenly_and_padding_costs_nothing() -> None:
     own, asked = fitted(ensemble.RandomForestRegressor), []
-
     game = ModelGame(own.predict, X[20], players=xr.Columns(), removal=Marginal(X[:9]), behaviour=Raw(), batch=90)
     inner = own.estimators_[0].predict
     own.estimators_[0].predict = lambda given, **more: (asked.append(len(given)), inner(given, **more))[1]
@@ -141,6 +142,17 @@ def test_passes_are_cut_evenly_and_padding_costs_nothing() -> None:
     assert game.block == 10
     assert asked == [7 * 9] * 3
     np.testing.assert_array_equal(values[21:], np.repeat(values[:1], 9, axis=0))
+
+
+def test_a_stop_rule_costs_little_more_than_its_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, asked = RNG.normal(size=(60, 20)), list[int]()
+    inner = tree.DecisionTreeRegressor(max_depth=4).fit(rows, rows[:, 0] * rows[:, 1]).predict
+    game = ModelGame(inner, rows[0], players=xr.Columns(), removal=Marginal(rows[:20]), behaviour=Raw())
+    assert (game.batch, game.block) == (65_536, 64)
+    monkeypatch.setattr(game._backend, "_model", lambda given: (asked.append(len(given)), inner(given))[1])
+    found = xr.explain(game, budget=4_000, std_error=10.0)
+    assert found.evaluations < 200
+    assert sum(asked) <= 20 * (found.evaluations + 2 * game.block)
 
 
 def test_default_batches() -> None:

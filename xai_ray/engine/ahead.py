@@ -1,8 +1,9 @@
 """Units that take no time are evaluated several in a row.
 
 A unit has a price: its draws are made, calls of the game begin, and blocks that it shares with its neighbours are evaluated on both
-sides. Where rows may be cut anywhere (see `worker`) a row of units gives the bits of each by itself, so only the time is another one. What
-was evaluated ahead when a job stops is lost, which is at most a few hundredths of a second.
+sides. Where rows may be cut anywhere (see `worker`) a row of units gives the bits of each by itself, so only the time is another one. A
+row that is not ended, because the job stops, a unit fails or the game has become slow, is given up: that is a few hundredths of a second,
+or one call of such a game.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ _QUICK = 0.02
 """Seconds within which a row of units is doubled, and from twice which on it is halved."""
 _MOST = 64
 """Units of a row."""
+
+
+class _Slow(Exception):
+    """Raised between two calls of a game that was quick."""
 
 
 class Ahead:
@@ -53,16 +58,21 @@ class Ahead:
         return row
 
     def _row(self, row: list[Unit], between: Callable[[], None]) -> list[Record]:
+        if len(row) == 1:
+            return [self._bench.evaluate(row[0], between)]
+        latest = time.perf_counter() + 2 * _QUICK
+
+        def in_time() -> None:
+            between()
+            if time.perf_counter() > latest:
+                raise _Slow
+
         try:
-            whole = self._bench.evaluate(Unit(row[0].start, row[-1].stop), between)
+            whole = self._bench.evaluate(Unit(row[0].start, row[-1].stop), in_time)
         except Exception:
-            if len(row) == 1:
-                raise
-            # By itself it is told what is wrong with it, and those before the one that fails are kept.
+            # By itself each is told what is wrong with it, and those before the one that fails are kept.
             self._together = 1
             return [self._bench.evaluate(row[0], between)]
-        if len(row) == 1:
-            return [whole]
         ends = [self._design.evaluations(one.stop) for one in row]
         first = self._design.evaluations(row[0].start)
         cuts = [slice(a - first, b - first) for a, b in zip([first, *ends], ends, strict=False)]

@@ -66,7 +66,7 @@ def unit_draws(design: Design, block: int, draws: int) -> int:
     # A block that two units share is evaluated twice: units end where blocks do, where that makes them no larger than two.
     whole = lcm(block, per_draw)
     if block < whole <= 2 * block:
-        return -(-wanted // whole) * whole // per_draw
+        return min(-(-wanted // whole), max(1, largest // whole)) * whole // per_draw
     return max(1, -(-wanted // block) * block // per_draw)
 
 

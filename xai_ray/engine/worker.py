@@ -31,7 +31,7 @@ from xai_ray.types import Coalitions, Ints, Values
 _ROWS, _BLOCKS = 256, 8
 """Rows per call of `game.values`, in whole blocks, and the least of blocks: small enough to stop soon, large enough to batch."""
 _QUICK, _LONGEST = 0.02, 64
-"""Seconds within which the calls of a unit are doubled, up to so many times as many rows."""
+"""Seconds within which the calls of a unit are doubled, up to so many times as many rows; from twice which on they are halved."""
 _CELLS = 1 << 22
 """Coalition entries regenerated at a time (one byte each), so that a unit of any size needs bounded memory."""
 
@@ -104,12 +104,14 @@ class _Call:
     """How many rows the next call of a game has, in whole blocks."""
 
     def __init__(self, block: int) -> None:
-        self.block, self.rows = block, block * max(_BLOCKS, _ROWS // block)
-        self._most = self.rows * _LONGEST
+        self.block, self._least = block, block * max(_BLOCKS, _ROWS // block)
+        self.rows = self._least
 
     def took(self, seconds: float) -> None:
-        if seconds < _QUICK and self.rows < self._most:
+        if seconds < _QUICK and self.rows < self._least * _LONGEST:
             self.rows *= 2
+        elif seconds > 2 * _QUICK and self.rows > self._least:
+            self.rows //= 2
 
 
 def _batches(unit: Unit, design: Design, call: _Call) -> Iterator[tuple[Coalitions, Ints]]:

@@ -40,7 +40,6 @@ _ELEMENTS = 1 << 20
 _ELEMENTS_ON_ACCELERATOR = 1 << 24
 _PICTURE_ELEMENTS = 1 << 19
 """Of pictures, for each thread: what a convolutional net makes of them takes many times their room."""
-_COALITIONS_OF_TREES = 1 << 13
 _TEXT_BATCH = 16
 _TEXT_TOKENS, _TEXT_BATCHES = 1024, (8, 32)
 """Tokens of a pass of texts on a core, and the least and the most rows: more would cost small budgets more copies than they save."""
@@ -62,12 +61,12 @@ class ModelGame:
     `order`    over several fillings: "mean_then_behaviour" (Covert et al. 2021, the default) or "behaviour_then_mean".
     `batch`    model rows per forward pass; None takes the largest power of two within 2^20 numbers (pictures: 2^19 a
     thread; an accelerator: 2^24), at most 1,024, or 64 K with K fillings up to 4,096 (folded: 128 K up to 8,192; texts:
-    within 1,024 tokens, 8 to 32, on an accelerator 16; trees of scikit-learn: 2^21 numbers, 65,536 rows and 8,192
-    coalitions); "auto" measures which is quickest here.
+    within 1,024 tokens, 8 to 32, on an accelerator 16; trees of scikit-learn: 2^21 numbers, at most 65,536); "auto"
+    measures which is quickest here (trees keep theirs).
     `numerics` folding, half precision, memory layout and compilation of torch modules; see `Numerics`.
 
-    Values depend on `batch`, `threads`, `numerics` and `device` in their last bits (those of trees do not), so these belong to a job's
-    plan; `digest` leaves them out. A module is never changed: one in training mode or on another device is copied. Raises SpecError,
+    Values depend on `batch`, `threads`, `numerics` and `device` in their last bits, so these belong to a job's plan;
+    `digest` leaves them out. A module is never changed: one in training mode or on another device is copied. Raises SpecError,
     InputError, ModelOutputError.
     """
 
@@ -132,7 +131,7 @@ class ModelGame:
         if self.numerics.fold:
             self._check_folding(exact, whole)
         self._plain_backend = None  # it may hold a copy of the model
-        if batch == "auto":
+        if batch == "auto" and not self._trees:
             self._take_batch(self._rounded(quickest_batch(self)))
 
     def values(self, coalitions: Coalitions, context: Ints) -> Values:
@@ -143,7 +142,7 @@ class ModelGame:
         # Rows of trees have no slots: equal ones are evaluated once wherever they are, and passes are cut evenly, not filled up.
         slots = 1 if self._trees else self.block
         at, places = laid(coalitions, np.asarray(context, dtype=np.int64), slots, self.stochastic)
-        step = evenly(len(at), self.block) if self._trees else self.block
+        step = evenly(len(at), self._pass) if self._trees else self.block
         if self.numerics.fold:
             return self._folded().values(coalitions[at], step, self._averaging, self.targets)[places]
         if self._means_stay:
@@ -184,7 +183,7 @@ class ModelGame:
             return min(max(1 << ((_TEXT_TOKENS // max(texts)) | 1).bit_length() - 1, fewest), largest)
         elements = sum(prod(i.array.shape) for i in inputs)
         if self._trees:
-            return min(batch_of_trees(elements), _COALITIONS_OF_TREES * (self._filling.samples or self._filling.size))
+            return batch_of_trees(elements)
         room = _ELEMENTS if device == "cpu" else _ELEMENTS_ON_ACCELERATOR
         if device == "cpu" and any(i.array.ndim > 2 for i in inputs):
             room = min(room, _PICTURE_ELEMENTS * self.threads)
@@ -207,7 +206,10 @@ class ModelGame:
         self._masker: Any = None
         self._folded_masker: FoldedMasker | None = None
         self.batch = batch
-        self.block = max(1, self.batch // (self._filling.samples or self._filling.size)) * self._filling.pool
+        size = self._filling.samples or self._filling.size
+        self._pass = max(1, batch // size) * self._filling.pool
+        # Units and looks of stop rules are whole blocks: those of trees stay small, however many go through together.
+        self.block = max(1, min(batch, self._most()) // size) if self._trees else self._pass
 
     @property
     def non_finite_hint(self) -> str:

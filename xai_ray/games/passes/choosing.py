@@ -17,7 +17,7 @@ _FILLINGS = 4
 def chosen(mask: Array, kept: Array, filled: Array) -> Array:
     """`kept` where the mask is true, else `filled`; they broadcast. To the bit, with NaN and signed zeros."""
     # Masks picked by labels lie column by column; so would the rows, and each model would copy them.
-    mask = np.ascontiguousarray(mask)
+    mask = np.asarray(mask, order="C")
     torch, words = sys.modules.get("torch"), _words(kept, filled)
     own = np.broadcast_shapes(mask.shape, kept.shape)
     if torch is None or words is None or prod(np.broadcast_shapes(own, filled.shape)) < _FILLINGS * max(prod(own), 1):

@@ -1,8 +1,8 @@
 """What is known of scikit-learn's trees, and of ensembles of them, before they are called.
 
 They round what they are given to single precision before all else, so they may be given it in that. Each row walks through the trees by
-itself, so its bits hang on no other row and on no place in a batch. And a call costs as much a tree as thousands of rows do, so batches are
-large.
+itself, so its bits hang on no other row and on no place in a batch (with `n_jobs` above 1 on which thread is ready first, as everywhere).
+And a call costs as much a tree as thousands of rows do, so batches are large.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ _NUMBERS, _LARGEST_BATCH = 1 << 21, 1 << 16
 
 def of_trees(model: Callable[..., Any]) -> bool:
     """Whether this is a method of scikit-learn's own that adds up leaves; of a subclass nothing is known."""
-    owner = type(getattr(model, "__self__", None))
-    if not owner.__module__.startswith(("sklearn.ensemble.", "sklearn.tree.")):
+    owner = getattr(model, "__self__", None)
+    kind, method = type(owner), getattr(model, "__name__", "")
+    if not kind.__module__.startswith(("sklearn.ensemble.", "sklearn.tree.")):
         return False
-    adding = ("predict", "predict_proba") if owner.__name__ in _FORESTS else ("predict", "decision_function")
-    return owner.__name__ in _FORESTS | _BOOSTED and getattr(model, "__name__", "") in adding
+    if kind.__name__ in _BOOSTED:
+        # Another estimator to begin with may do anything with a batch.
+        return method in ("predict", "decision_function") and getattr(owner, "init", None) in (None, "zero")
+    return kind.__name__ in _FORESTS and method in ("predict", "predict_proba")
 
 
 def rounded(array: Array) -> Array:
