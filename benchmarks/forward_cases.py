@@ -110,13 +110,13 @@ def words() -> Case:
 def forest() -> Case:
     zoo, data = tumour_forest(), tumour_data()
     made = {"players": xr.Columns(), "removal": xr.Marginal(data.background), "outputs": "probabilities"}
-    rows = np.concatenate([data.rows] * 15)
+    rows = np.concatenate([data.rows] * 116)
 
     def bare(batch: int) -> Callable[[], object]:
         return lambda: zoo.model(rows[:batch])
 
     make = lambda **m: xr.ModelGame(zoo.model, data.rows[0], behaviour=xr.Probability(), **made | m)  # noqa: E731
-    return Case("forest of 100 trees, 100 background rows", 40, _FILLINGS, make, bare, (1024, 4096, 8192))
+    return Case("forest of 100 trees, 100 background rows", 320, _FILLINGS, make, bare, (8192, 32768, 65536))
 
 
 def dataset() -> Case:
@@ -136,11 +136,13 @@ CASES: dict[str, Callable[[], Case]] = {
 
 
 def drawn(n: int, count: int) -> np.ndarray:
-    """Coalitions that are all different, as those of a run mostly are: one that comes twice would be evaluated once."""
+    """Coalitions that are all different, as those of a run mostly are, as long as there are as many: one that comes twice would be
+    evaluated once.
+    """
     rng = np.random.default_rng(0)
     if n > _ENUMERATED:
         return rng.random((count, n)) < 0.5
-    return rng.choice(1 << n, count, replace=False)[:, None] >> np.arange(n) & 1 == 1
+    return np.resize(rng.permutation(1 << n), count)[:, None] >> np.arange(n) & 1 == 1
 
 
 def prefixes(n: int, count: int) -> np.ndarray:
@@ -206,10 +208,10 @@ def packed() -> Iterator[None]:
 
 _PERCEPTRONS = ("mlp", "hidden", "groups")
 TRICKS = (
-    Trick("none", ("loss",), {}),
+    Trick("none", ("loss", "forest"), {}),
     Trick("folded + means on the host", _PERCEPTRONS, {"numerics": Numerics(fold=True)}, on=host_means),
     Trick("folded", (*_PERCEPTRONS, "loss"), {"numerics": Numerics(fold=True)}),
-    Trick("measured batch", ("mlp", "patches", "words", "forest"), {"batch": "auto"}),
+    Trick("measured batch", ("mlp", "patches", "words"), {"batch": "auto"}),
     Trick("folded + measured batch", _PERCEPTRONS, {"numerics": Numerics(fold=True), "batch": "auto"}),
     Trick("duplicates once (orders of 8)", ("groups",), {}, prefixes, off=every_row),
     Trick("duplicates once (any coalitions)", ("mlp", "groups"), {}, off=every_row),
