@@ -10,7 +10,7 @@ import pytest
 from tests.engine.engine_games import NanAt, SlotSensitive
 from xai_ray.coalitions import Design, Permutations, Strata, Unit
 from xai_ray.coalitions.strata import uniform_law
-from xai_ray.engine import ahead
+from xai_ray.engine import pace
 from xai_ray.engine.ahead import Ahead
 from xai_ray.engine.halving import Bench
 from xai_ray.engine.units import Units, unit_draws
@@ -40,7 +40,7 @@ class Spy(Bench):
 
 def paced(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """All units are quick, or none is."""
-    monkeypatch.setattr(ahead, "_QUICK", seconds)
+    monkeypatch.setattr(pace, "QUICK", seconds)
 
 
 def lengths(units: Sequence[Unit]) -> list[int]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.engine_games import NanAt, Returns, SlotSensitive, SumOfProducts
 from xai_ray.coalitions import Design, Exhaustive, Permutations, Strata, Unit
 from xai_ray.coalitions.strata import uniform_law
-from xai_ray.engine import worker
+from xai_ray.engine import pace, worker
 from xai_ray.engine.worker import evaluate
 from xai_ray.errors import ModelOutputError, NonFiniteValue
 
@@ -50,6 +50,32 @@ def test_draws_regenerated_piecewise_give_the_same_bits(
     monkeypatch.setattr(worker, "_CELLS", cells)
     monkeypatch.setattr(worker, "_ROWS", 12)
     assert evaluate(unit, game, design).values.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(("seconds", "sizes"), [(np.inf, [256, 512, 1024, 208]), (-1.0, [256] * 7 + [208])])
+def test_calls_grow_while_they_are_quick(seconds: float, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Spy(SlotSensitive):
+        def values(self, coalitions, context):
+            asked.append(len(coalitions))
+            return SlotSensitive.values(self, coalitions, context)
+
+    design = Strata(30, 3, uniform_law(30))
+    monkeypatch.setattr(pace, "QUICK", seconds)
+    found = evaluate(Unit(0, 1000), Spy(n_players=30, block=8), design).values
+    assert asked == sizes
+    alone = [evaluate(Unit(at, at + 1), SlotSensitive(n_players=30, block=8), design).values for at in range(1000)]
+    assert found.tobytes() == np.concatenate(alone).tobytes()
+
+
+def test_a_pace_falls_where_it_takes_long() -> None:
+    going = pace.Pace(3, 40)
+    sizes = []
+    for seconds in (0.0, 0.0, 0.0, 0.0, 0.03, 1.0, 1.0, 1.0, 1.0, 1.0):
+        going.took(seconds)
+        sizes.append(going.size)
+    assert sizes == [6, 12, 24, 40, 40, 20, 10, 5, 3, 3]
 
 
 def test_padding_copies_a_row_that_is_no_expectation() -> None:

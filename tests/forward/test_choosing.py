@@ -63,3 +63,14 @@ def test_torch_takes_over_where_there_are_many_fillings() -> None:
         with pytest.raises(AssertionError, match="called"):
             chosen(mask, np.zeros((9, 1, 3)), np.ones((1, 20, 3)))
         assert (chosen(mask, np.zeros((9, 1, 3)), np.ones((1, 1, 3))) == 1).all()
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_rows_lie_as_models_read_them_whatever_the_order_of_the_mask(loaded: bool) -> None:
+    mask = (np.random.default_rng(0).random((40, 8)) < 0.5)[:, np.arange(7)]
+    assert not mask.flags.c_contiguous
+    kept, filled = numbers((40, 1, 7), "f4", 1), numbers((1, 25, 7), "f4", 2)
+    with mock.patch.dict(sys.modules):
+        if not loaded:
+            del sys.modules["torch"]
+        assert chosen(mask[:, None], kept, filled).flags.c_contiguous

@@ -13,11 +13,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from xai_ray.coalitions import Design, EachInput, Pieces, RowBlocks, Unit
+from xai_ray.engine import pace
 from xai_ray.engine.halving import Bench
+from xai_ray.engine.pace import Pace
 from xai_ray.stores.protocol import Record
 
-_QUICK = 0.02
-"""Seconds within which a row of units is doubled, and from twice which on it is halved."""
 _MOST = 64
 """Units of a row."""
 
@@ -32,26 +32,21 @@ class Ahead:
     def __init__(self, bench: Bench, design: Design, units: Sequence[Unit]) -> None:
         self._bench, self._design, self._units = bench, design, units
         self._ready: dict[Unit, Record] = {}
-        self._most = 1 if isinstance(design, (Pieces, RowBlocks, EachInput)) else _MOST
-        self._together = 1
+        self._pace = Pace(1, 1 if isinstance(design, (Pieces, RowBlocks, EachInput)) else _MOST)
 
     def evaluate(self, unit: Unit, between: Callable[[], None]) -> Record:
         """See `Bench.evaluate`."""
         if unit not in self._ready:
             began = time.perf_counter()
             self._ready = {one.unit: one for one in self._row(self._following(unit), between)}
-            took = time.perf_counter() - began
-            if took < _QUICK:
-                self._together = min(2 * self._together, self._most)
-            elif took > 2 * _QUICK:
-                self._together = max(1, self._together // 2)
+            self._pace.took(time.perf_counter() - began)
         return self._ready.pop(unit)
 
     def _following(self, unit: Unit) -> list[Unit]:
         """The unit, and those behind it without a gap."""
-        at = bisect_left(self._units, unit.start, key=lambda one: one.start) if self._together > 1 else len(self._units)
-        row = [unit]
-        for after in self._units[at + 1 : at + self._together]:
+        row, count = [unit], self._pace.size
+        at = bisect_left(self._units, unit.start, key=lambda one: one.start) if count > 1 else len(self._units)
+        for after in self._units[at + 1 : at + count]:
             if after.start != row[-1].stop:
                 break
             row.append(after)
@@ -60,7 +55,7 @@ class Ahead:
     def _row(self, row: list[Unit], between: Callable[[], None]) -> list[Record]:
         if len(row) == 1:
             return [self._bench.evaluate(row[0], between)]
-        latest = time.perf_counter() + 2 * _QUICK
+        latest = time.perf_counter() + 2 * pace.QUICK
 
         def in_time() -> None:
             between()
@@ -71,7 +66,7 @@ class Ahead:
             whole = self._bench.evaluate(Unit(row[0].start, row[-1].stop), in_time)
         except Exception:
             # By itself each is told what is wrong with it, and those before the one that fails are kept.
-            self._together = 1
+            self._pace.size = 1
             return [self._bench.evaluate(row[0], between)]
         ends = [self._design.evaluations(one.stop) for one in row]
         first = self._design.evaluations(row[0].start)

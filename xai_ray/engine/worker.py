@@ -21,6 +21,7 @@ from xai_ray.coalitions.design import FULL_EXPECTATION
 from xai_ray.engine.chains import Part, chain_parts, chained
 from xai_ray.engine.each_units import EachTask, each_values
 from xai_ray.engine.non_finite import check_finite
+from xai_ray.engine.pace import Pace
 from xai_ray.engine.pieces import piece_values
 from xai_ray.engine.row_units import RowTask, row_block
 from xai_ray.errors import ModelOutputError
@@ -30,8 +31,8 @@ from xai_ray.types import Coalitions, Ints, Values
 
 _ROWS, _BLOCKS = 256, 8
 """Rows per call of `game.values`, in whole blocks, and the least of blocks: small enough to stop soon, large enough to batch."""
-_QUICK, _LONGEST = 0.02, 64
-"""Seconds within which the calls of a unit are doubled, up to so many times as many rows; from twice which on they are halved."""
+_LONGEST = 64
+"""Times as many rows, of a call of a game that is quick."""
 _CELLS = 1 << 22
 """Coalition entries regenerated at a time (one byte each), so that a unit of any size needs bounded memory."""
 
@@ -90,32 +91,19 @@ def _parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) 
 
 
 def _row_parts(unit: Unit, game: Game, design: Design, between: Callable[[], None]) -> Iterator[Part]:
-    at, call = design.evaluations(unit.start), _Call(game.block)
-    for coalitions, context in _batches(unit, design, call):
+    at, least = design.evaluations(unit.start), game.block * max(_BLOCKS, _ROWS // game.block)
+    pace = Pace(least, _LONGEST * least)
+    for coalitions, context in _batches(unit, design, game.block, pace):
         between()
         began = time.perf_counter()
         values = _block_values(unit, game, coalitions, context, at)
-        call.took(time.perf_counter() - began)
+        pace.took(time.perf_counter() - began)
         yield values, coalitions.__getitem__
         at += len(context)
 
 
-class _Call:
-    """How many rows the next call of a game has, in whole blocks."""
-
-    def __init__(self, block: int) -> None:
-        self.block, self._least = block, block * max(_BLOCKS, _ROWS // block)
-        self.rows = self._least
-
-    def took(self, seconds: float) -> None:
-        if seconds < _QUICK and self.rows < self._least * _LONGEST:
-            self.rows *= 2
-        elif seconds > 2 * _QUICK and self.rows > self._least:
-            self.rows //= 2
-
-
-def _batches(unit: Unit, design: Design, call: _Call) -> Iterator[tuple[Coalitions, Ints]]:
-    """The rows of a unit in order, cut at the job's multiples of a block."""
+def _batches(unit: Unit, design: Design, block: int, pace: Pace) -> Iterator[tuple[Coalitions, Ints]]:
+    """The rows of a unit in order, `pace.size` at a time, cut at the job's multiples of a block."""
     at = design.evaluations(unit.start)
     per_draw = max(1, (design.evaluations(unit.stop) - at) // (unit.stop - unit.start))
     draws = max(1, _CELLS // (per_draw * design.n_players))
@@ -126,7 +114,7 @@ def _batches(unit: Unit, design: Design, call: _Call) -> Iterator[tuple[Coalitio
         coalitions, context = np.concatenate([coalitions, draw.coalitions]), np.concatenate([context, draw.context])
         taken = 0
         while taken < len(context):
-            size = call.rows - at % call.block
+            size = pace.size - at % block
             if size > len(context) - taken and stop < unit.stop:
                 break
             yield coalitions[taken : taken + size], context[taken : taken + size]
